@@ -1,0 +1,35 @@
+"""The errors a user can cause, each one clear line that names what to change."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LongwayError(ValueError):
+    """Something the user gave cannot be used; the message names it and the way out."""
+
+
+class CorruptFileError(LongwayError):
+    """A file or cache is damaged, cut short or not what it claims to be."""
+
+
+class MissingExtraError(LongwayError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; install it with: pip install 'longway[{extra}]'")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the known spelling nearest to ``name``.
+
+    Examples
+    --------
+    >>> nearest("stiar", ["erm", "sitar", "hsfm"])
+    "did you mean 'sitar'? Known: erm, sitar, hsfm"
+    """
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Known: {', '.join(known)}"
