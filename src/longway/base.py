@@ -1,0 +1,254 @@
+"""The contract of every method: a scikit-learn classifier that knows about groups, validation data and seeds."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+from longway import checks
+from longway.errors import LongwayError, nearest
+from longway.rows import Rows, predict_logits
+from longway.training import resolve_device
+
+SUPERVISION = ("none", "val_groups", "train_groups")
+"""What a method may know of groups, from nothing to the group of each training sample."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is to learn: checked, coded data and where chance comes from.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training data.
+    n_classes : int
+        C.
+    validation : Rows or None
+        The ``eval_set``, if one was given.
+    generator : numpy Generator
+        For every random choice outside torch.
+    """
+
+    rows: Rows
+    n_classes: int
+    validation: Rows | None
+    generator: np.random.Generator
+
+    def split(self, fraction: float) -> tuple[Rows, Rows, str]:
+        """Return training data, validation data, and where the latter come from.
+
+        Without an ``eval_set``, a stratified fraction of the training data is set aside. Where no class has a sample
+        to spare, all rows serve as both, and the third value says so.
+        """
+        if self.validation is not None:
+            return self.rows, self.validation, "eval_set"
+        aside: list[np.ndarray] = []
+        for code in range(self.n_classes):
+            members = self.generator.permutation(np.flatnonzero(self.rows.y == code))
+            wanted = max(1, round(fraction * len(members))) if len(members) > 1 else 0
+            aside.append(members[:wanted])
+        chosen = np.sort(np.concatenate(aside))
+        if len(chosen) == 0:
+            return self.rows, self.rows, "training data"
+        rest = np.setdiff1d(np.arange(len(self.rows)), chosen)
+        return self.rows.take(rest), self.rows.take(chosen), "validation_fraction"
+
+
+class Method(ClassifierMixin, BaseEstimator, ABC):
+    """A classifier that trains on features (n, d) or, where the class says so, on images (n, c, h, w).
+
+    Subclasses store their parameters verbatim, build a network for a shape of data in ``_build``, and train it in
+    ``_fit``. Everything else (checks, label coding, prediction, seeding) is here.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels in sorted order, as given (strings or numbers).
+    module_ : nn.Module
+        The fitted network, inputs to logits.
+    input_shape_ : tuple of int
+        Shape of one input.
+    history_ : list of dict
+        One record an epoch.
+    selection_ : dict
+        Which rule chose which epoch, on which data; empty where nothing was chosen.
+    supervision_ : {"none", "val_groups", "train_groups"}
+        The group labels that this fit used.
+    """
+
+    supervision: ClassVar[str] = "none"
+    takes_images: ClassVar[bool] = False
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    device: str
+    random_state: int | np.random.RandomState | None
+    validation_fraction: float
+
+    @classmethod
+    def from_paper(cls, setting: str, **changes: Any) -> Self:
+        """Return the method with a published setting.
+
+        Parameters
+        ----------
+        setting : str
+            A key of ``published``, such as ``"waterbirds"``.
+        **changes
+            Parameters to set differently.
+
+        Raises
+        ------
+        LongwayError
+            If the paper has no such setting.
+        """
+        if setting not in cls.published:
+            raise LongwayError(f"{cls.__name__} has no published setting {setting!r}; {nearest(setting, cls.published)}")
+        return cls(**{**cls.published[setting], **changes})
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        eval_set: tuple[Any, ...] | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train on labelled data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d) or (n, c, h, w)
+            Features or images; float16 and memory-mapped arrays are read in batches.
+        y : array-like of shape (n,)
+            Labels, strings or numbers.
+        groups : array-like of shape (n,), optional
+            Group of each training sample. Only methods whose ``supervision`` is ``train_groups`` look at it.
+        eval_set : (X, y) or (X, y, groups), optional
+            Validation data for what the method selects; without them ``validation_fraction`` of the training data.
+        sample_weight : array-like of shape (n,), optional
+            Non-negative weights.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        LongwayError
+            On input that cannot be used; the message names the argument.
+        """
+        inputs = self._check_inputs(X, reset=True)
+        labels = checks.labels(y, len(inputs))
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise LongwayError(
+                f"y holds one class only ({self.classes_[0]!r}): a classifier needs samples of two or more"
+            )
+        self.input_shape_ = inputs.shape[1:]
+        rows = Rows(inputs, codes, checks.weights(sample_weight, codes), checks.groups(groups, len(inputs), "groups"))
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        task = Task(rows, len(self.classes_), self._check_eval_set(eval_set), np.random.default_rng(seed))
+        self.history_: list[dict[str, float]] = []
+        self.selection_: dict[str, Any] = {}
+        resolve_device(self.device)
+        with seeded(seed):
+            task = self._with_groups(task)
+            self.module_ = self._fit(task).cpu().eval()
+        self.supervision_ = self._supervision_used(task)
+        return self
+
+    @abstractmethod
+    def _build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        """Return an untrained network of the architecture that these parameters and this shape of data call for."""
+
+    @abstractmethod
+    def _fit(self, task: Task) -> nn.Module:
+        """Return the trained network; set ``history_`` and ``selection_``."""
+
+    def _with_groups(self, task: Task) -> Task:
+        """Return the task with the groups that this method is to see."""
+        return task
+
+    def _supervision_used(self, task: Task) -> str:
+        """Return the group labels that this fit used."""
+        return "val_groups" if self.selection_.get("rule") == "worst_group" else "none"
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Return logits of shape (n, C); with two classes their difference, of shape (n,)."""
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Return class probabilities of shape (n, C), columns as in ``classes_``."""
+        return torch.from_numpy(self._logits(X)).softmax(1).numpy()
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return labels of shape (n,)."""
+        codes = self._logits(X).argmax(1)
+        return self.classes_[codes]
+
+    def _logits(self, X: ArrayLike) -> np.ndarray:
+        return predict_logits(self._fitted_module(), self._rows(X)).numpy()
+
+    def _fitted_module(self) -> nn.Module:
+        check_is_fitted(self, "module_")
+        return self.module_.to(resolve_device(self.device))
+
+    def _rows(self, X: ArrayLike) -> Rows:
+        """Wrap inputs of which nothing else is known."""
+        inputs = self._check_inputs(X, reset=False)
+        return Rows(inputs, np.zeros(len(inputs), np.int64), np.ones(len(inputs)))
+
+    def _check_inputs(self, X: Any, *, reset: bool, name: str = "X") -> np.ndarray:
+        if self.takes_images and getattr(X, "ndim", 2) == 4:
+            inputs = checks.images(X, name)
+            shape = inputs.shape[1:] if reset else self.input_shape_
+            if inputs.shape[1:] != shape:
+                raise LongwayError(f"{name} holds images of shape {inputs.shape[1:]}; this model was fitted on {shape}")
+        else:
+            if not reset and len(self.input_shape_) == 3:
+                raise LongwayError(f"{name} must hold images of shape {self.input_shape_}, got shape {np.shape(X)}")
+            inputs = validate_data(
+                self, X, reset=reset, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False
+            )
+        checks.finite(inputs, name)
+        return inputs
+
+    def _check_eval_set(self, eval_set: tuple[Any, ...] | None) -> Rows | None:
+        if eval_set is None:
+            return None
+        if not isinstance(eval_set, tuple) or len(eval_set) not in (2, 3):
+            raise LongwayError("eval_set must be a tuple (X, y) or (X, y, groups)")
+        inputs = self._check_inputs(eval_set[0], reset=False, name="eval_set X")
+        codes = self._code(checks.labels(eval_set[1], len(inputs), "eval_set y"), "eval_set y")
+        groups = checks.groups(eval_set[2] if len(eval_set) == 3 else None, len(inputs), "eval_set groups")
+        return Rows(inputs, codes, np.ones(len(inputs)), groups)
+
+    def _code(self, labels: np.ndarray, name: str) -> np.ndarray:
+        """Return class codes of labels."""
+        unknown = np.setdiff1d(labels, self.classes_)
+        if len(unknown):
+            shown = ", ".join(map(repr, unknown[:3].tolist()))
+            raise LongwayError(f"{name} holds labels that y does not: {shown}; known are {self.classes_.tolist()}")
+        return np.searchsorted(self.classes_, labels)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Run the body with torch seeded, and leave the global state of its generators as it was."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield

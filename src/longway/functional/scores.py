@@ -1,0 +1,54 @@
+"""How strongly each latent axis is associated with the label."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+
+def shortcut_scores(latents: Tensor, labels: Tensor, n_classes: int, *, class_balanced: bool = True) -> Tensor:
+    r"""Score every latent axis by its absolute Pearson correlation with the label.
+
+    With two classes this is :math:`v_j = |corr(\mu_j, y)|` of SITAR. With more, it is the largest of the one-vs-rest
+    correlations, which is the same number when there are two. No gradient flows through the scores.
+
+    Parameters
+    ----------
+    latents : Tensor of shape (n, d)
+        Posterior means of one batch or of a whole data set.
+    labels : Tensor of shape (n,), integer
+        Class codes in ``0 .. n_classes - 1``.
+    n_classes : int
+        Number of classes C.
+    class_balanced : bool, default True
+        Weight samples so that each class that is present counts the same. The paper asks for a correction of class
+        imbalance and prints none; this is the plainest one.
+
+    Returns
+    -------
+    Tensor of shape (d,)
+        Scores in [0, 1]; 0 for a constant axis and where fewer than two classes are present.
+
+    References
+    ----------
+    arXiv 2511.19525, section 3 (shortcut score).
+
+    Examples
+    --------
+    >>> latents = torch.tensor([[0.0, 5.0], [1.0, 5.0], [0.0, 5.0], [1.0, 5.0]])
+    >>> shortcut_scores(latents, torch.tensor([0, 1, 0, 1]), 2)
+    tensor([1., 0.])
+    """
+    latents = latents.detach()
+    targets = one_hot(labels, n_classes).to(latents)
+    weights = targets @ targets.sum(0).clamp_min(1).reciprocal() if class_balanced else torch.ones_like(latents[:, 0])
+    weights = (weights / weights.sum()).unsqueeze(1)
+    centred, deviations = latents - (weights * latents).sum(0), targets - (weights * targets).sum(0)
+    covariance = (weights * centred).T @ deviations
+    spread = (weights * centred.square()).sum(0).sqrt()
+    # A constant axis has a spread of rounding errors, not of exactly zero.
+    spread = spread.where(spread > 8 * torch.finfo(latents.dtype).eps * latents.abs().amax(0), torch.inf)
+    target_spread = (weights * deviations.square()).sum(0).sqrt()
+    target_spread = target_spread.where(target_spread > 0, torch.inf)
+    return (covariance / (spread.unsqueeze(1) * target_spread)).abs().amax(1).clamp(max=1)

@@ -1,0 +1,248 @@
+"""HSFM: edits of support features such that the head trained on them does well on hard samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from longway.base import Method, Task
+from longway.errors import LongwayError, nearest
+from longway.functional.hypergradient import Head, adapt, hypergradient, inner_curvature
+from longway.linear import fit_linear
+from longway.nn.heads import FeatureHead
+from longway.progress import progress
+from longway.rows import Rows, predict_logits
+from longway.selection import BestEpoch
+from longway.training import resolve_device
+
+VARIANTS = ("scale_free", "paper")
+CLIP = 10.0
+"""The paper's bound on the norm of the support's gradient."""
+
+
+class HSFM(Method):
+    r"""Hard-Set-Guided Feature-Space Meta-Learning: retrain the head of a frozen backbone on edited support features.
+
+    Each epoch takes the validation samples on which the head does worst, edits a small support set of training
+    features by the exact gradient of the adapted head's loss on them, and moves the head.
+
+    Two variants share this outline. ``paper`` is the published algorithm: features as they are, the inner descent
+    starts at the head, which itself takes Adam steps on the edited support. It stalls where the first head fits its
+    support already, because the inner gradient vanishes there, and its rates suit one scale of features only.
+    ``scale_free`` standardises features, starts the inner descent at zero with the step that the support's curvature
+    allows, and takes the adapted head as the head; each half of the validation data provides hard samples while the
+    other selects, and the two heads are averaged.
+
+    Parameters
+    ----------
+    variant : {"scale_free", "paper"}, default "scale_free"
+    n_support : int, default 32
+        Support samples per class (at most what the smallest class has).
+    n_hard : int, default 64
+        Hard samples per class, the paper's K (at most what the class has in the validation data).
+    inner_steps : int, default 60
+        Steps of the inner descent, the paper's T.
+    inner_rate : float, default 1.0
+        Inner step size, the paper's alpha; in ``scale_free`` it multiplies the inverse of the inner loss's curvature.
+    outer_rate : float, default 0.1
+        Adam's rate on the support, the paper's eta.
+    outer_steps : int, default 5
+        Edits per epoch, the paper's K_H.
+    epochs : int, default 20
+    ridge : float, default 1e-4
+        Of the linear head that the method starts from.
+    selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
+        Which validation score chooses the epoch; ``auto`` is ``worst_group`` (the paper's) where validation groups are
+        given, else ``worst_class``.
+    validation_fraction : float, default 0.2
+    device : str, default "auto"
+    random_state : int, RandomState or None, default 0
+    verbose : int, default 0
+
+    Attributes
+    ----------
+    support_before_, support_after_ : ndarray of shape (m, d)
+        Support features before and after editing, in the units of the input.
+    support_labels_ : ndarray of shape (m,)
+        Their class codes.
+
+    References
+    ----------
+    "HSFM: Hard-Set-Guided Feature-Space Meta-Learning for Robust Classification under Spurious Correlations",
+    arXiv 2603.29313.
+    """
+
+    supervision = "val_groups"
+    published: Mapping[str, Mapping[str, Any]] = {
+        name: {
+            "variant": "paper",
+            "n_support": n,
+            "inner_steps": steps,
+            "inner_rate": alpha,
+            "outer_rate": eta,
+            "outer_steps": edits,
+            "n_hard": hard,
+            "epochs": epochs,
+        }
+        for name, n, steps, alpha, eta, edits, hard, epochs in [
+            ("waterbirds", 16, 15, 5e-5, 1.0, 15, 64, 40),
+            ("celeba", 1024, 10, 5e-5, 1.0, 5, 256, 20),
+            ("metashift", 32, 15, 5e-5, 1e-2, 10, 64, 10),
+            ("dominoes", 16, 10, 1e-4, 1.0, 15, 256, 40),
+        ]
+    }
+
+    def __init__(
+        self,
+        *,
+        variant: str = "scale_free",
+        n_support: int = 32,
+        n_hard: int = 64,
+        inner_steps: int = 60,
+        inner_rate: float = 1.0,
+        outer_rate: float = 0.1,
+        outer_steps: int = 5,
+        epochs: int = 20,
+        ridge: float = 1e-4,
+        selection: str = "auto",
+        validation_fraction: float = 0.2,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.variant = variant
+        self.n_support = n_support
+        self.n_hard = n_hard
+        self.inner_steps = inner_steps
+        self.inner_rate = inner_rate
+        self.outer_rate = outer_rate
+        self.outer_steps = outer_steps
+        self.epochs = epochs
+        self.ridge = ridge
+        self.selection = selection
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
+        return FeatureHead(input_shape[0], n_classes).double()
+
+    def _fit(self, task: Task) -> nn.Module:
+        if self.variant not in VARIANTS:
+            raise LongwayError(f"variant={self.variant!r} is unknown; {nearest(self.variant, VARIANTS)}")
+        rows, validation, source = task.split(self.validation_fraction)
+        network = fit_linear(rows, task.n_classes, self.ridge, standardize=self.variant == "scale_free")
+        network.to(resolve_device(self.device))
+        start = _head_of(network)
+        support = rows.take(_per_class(rows.y, task.n_classes, self.n_support, task.generator))
+        folds = self._folds(validation, task)
+        heads, edited, kept = [], [], []
+        with progress("HSFM", self.epochs * len(folds), show=self.verbose > 0) as advance:
+            for fold, (hard_source, judge) in enumerate(folds):
+                network.set_linear(start)
+                best = BestEpoch(network, judge, self.selection, source)
+                editor = _Editor(self, network, support)
+                for epoch in range(1, self.epochs + 1):
+                    loss = editor.edit(hard_source.take(self._hard(network, hard_source, task.n_classes)))
+                    editor.move_head()
+                    self.history_.append({"epoch": epoch, "fold": fold, "outer_loss": loss, **best.observe(epoch)})
+                    advance(f"hard-set loss {loss:.3g}")
+                kept.append(best.restore())
+                heads.append(_head_of(network))
+                edited.append(editor.support.double())
+        network.set_linear(Head(*(torch.stack(parts).mean(0) for parts in zip(*heads, strict=True))))
+        self.selection_ = {**kept[0], "epoch": [k["epoch"] for k in kept], "score": [k["score"] for k in kept]}
+        self.support_before_ = support.inputs(slice(None), torch.float64).numpy()
+        self.support_after_ = network.standardize.undo(torch.stack(edited).mean(0)).cpu().numpy()
+        self.support_labels_ = support.y
+        return network
+
+    def _folds(self, validation: Rows, task: Task) -> list[tuple[Rows, Rows]]:
+        """Return pairs (where hard samples come from, what selects); the paper uses all validation data for both."""
+        if self.variant == "paper":
+            return [(validation, validation)]
+        order = task.generator.permutation(len(validation))
+        # Dealing out each class (and group, where known) in turn keeps the halves alike.
+        strata = validation.y if validation.groups is None else validation.groups * task.n_classes + validation.y
+        order = order[np.argsort(strata[order], kind="stable")]
+        halves = [validation.take(np.sort(order[start::2])) for start in (0, 1)]
+        if any(len(np.unique(half.y)) < len(np.unique(validation.y)) for half in halves):
+            return [(validation, validation)]
+        return [(halves[0], halves[1]), (halves[1], halves[0])]
+
+    def _hard(self, network: FeatureHead, rows: Rows, n_classes: int) -> np.ndarray:
+        """Return the positions of the samples with the highest loss, ``n_hard`` per class."""
+        labels = torch.from_numpy(rows.y)
+        losses = cross_entropy(predict_logits(network, rows), labels, reduction="none").numpy()
+        ranked = np.argsort(-losses, kind="stable")
+        return np.concatenate([ranked[rows.y[ranked] == code][: self.n_hard] for code in range(n_classes)])
+
+
+class _Editor:
+    """Edits the support by exact hypergradients, and moves the head after it."""
+
+    def __init__(self, method: HSFM, network: FeatureHead, support: Rows) -> None:
+        self.method, self.network = method, network
+        device = network.linear.weight.device
+        self.support = network.standardize(support.inputs(slice(None), torch.float64).to(device)).float()
+        self.labels = torch.from_numpy(support.y).to(device)
+        self.optimizer = torch.optim.Adam([self.support], lr=method.outer_rate)
+        head = _head_of(network)
+        self.paper = method.variant == "paper"
+        self.start = Head(*(torch.zeros_like(part).float() for part in head))
+        self.head = Head(*(part.float().requires_grad_(self.paper) for part in head))
+        self.head_optimizer = torch.optim.Adam(self.head, lr=method.inner_rate)
+
+    def edit(self, hard: Rows) -> float:
+        """Take the epoch's edits against these hard samples; return the last outer loss."""
+        labels = torch.from_numpy(hard.y).to(self.labels.device)
+        inputs = hard.inputs(slice(None), torch.float64).to(self.labels.device)
+        features = self.network.standardize(inputs).float()
+        start = Head(*(part.detach() for part in self.head)) if self.paper else self.start
+        for _ in range(self.method.outer_steps):
+            result = hypergradient(
+                self.support, self.labels, features, labels, start, steps=self.method.inner_steps, rate=self._rate()
+            )
+            norm = float(result.support.norm())
+            if not math.isfinite(norm):
+                raise LongwayError(
+                    "the gradient of the support is no longer finite: lower inner_rate or outer_rate "
+                    f"(now {self.method.inner_rate:g} and {self.method.outer_rate:g})"
+                )
+            self.support.grad = result.support * min(1.0, CLIP / max(norm, 1e-12))
+            self.optimizer.step()
+        return float(result.loss)
+
+    def move_head(self) -> None:
+        """Adapt the head to the edited support: Adam from where it is (paper), or the inner descent itself."""
+        if self.paper:
+            for _ in range(self.method.inner_steps):
+                self.head_optimizer.zero_grad()
+                cross_entropy(self.head.logits(self.support), self.labels).backward()
+                self.head_optimizer.step()
+            self.network.set_linear(self.head)
+        else:
+            steps = self.method.inner_steps
+            self.network.set_linear(adapt(self.support, self.labels, self.start, steps=steps, rate=self._rate()))
+
+    def _rate(self) -> float:
+        """Return the inner step size; free of scale, it is relative to the inverse of the loss's curvature."""
+        if self.paper:
+            return self.method.inner_rate
+        return self.method.inner_rate / inner_curvature(self.support)
+
+
+def _head_of(network: FeatureHead) -> Head:
+    return Head(network.linear.weight.detach().clone(), network.linear.bias.detach().clone())
+
+
+def _per_class(y: np.ndarray, n_classes: int, n: int, generator: np.random.Generator) -> np.ndarray:
+    """Return the positions of at most ``n`` random samples of each class."""
+    return np.concatenate([generator.permutation(np.flatnonzero(y == code))[:n] for code in range(n_classes)])

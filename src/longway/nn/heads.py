@@ -1,0 +1,78 @@
+"""Heads on features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from longway.functional.hypergradient import Head
+
+
+class Standardize(nn.Module):
+    """Subtract a stored mean and divide by a stored spread, feature by feature.
+
+    Parameters
+    ----------
+    n_features : int
+        d; until ``set`` is called the module changes nothing.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("spread", torch.ones(n_features))
+
+    def set(self, mean: Tensor, spread: Tensor) -> None:
+        """Store mean and spread, each of shape (d,)."""
+        self.mean.copy_(mean)
+        self.spread.copy_(spread)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, d) to (n, d)."""
+        return (x - self.mean) / self.spread
+
+    def undo(self, x: Tensor) -> Tensor:
+        """Map standardised (n, d) back."""
+        return x * self.spread + self.mean
+
+
+class FeatureHead(nn.Module):
+    """Standardised features, hidden layers if any, logits.
+
+    Parameters
+    ----------
+    n_features, n_classes : int
+        d and C.
+    hidden : sequence of int, default ()
+        Widths of hidden ReLU layers; none gives a linear head.
+    """
+
+    def __init__(self, n_features: int, n_classes: int, hidden: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.standardize = Standardize(n_features)
+        widths = [n_features, *hidden]
+        layers: list[nn.Module] = []
+        for inner, outer in pairwise(widths):
+            layers += [nn.Linear(inner, outer), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
+        self.linear = nn.Linear(widths[-1], n_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map (n, d) to what the last linear layer sees."""
+        return self.body(self.standardize(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, d) to logits (n, C)."""
+        return self.linear(self.features(x))
+
+    def set_linear(self, head: Head) -> None:
+        """Store the last layer's weight and bias."""
+        with torch.no_grad():
+            self.linear.weight.copy_(head.weight)
+            self.linear.bias.copy_(head.bias)

@@ -1,0 +1,122 @@
+"""A beta-VAE whose encoder and decoder fit the shape of the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from longway.functional.vae import kl_to_standard_normal, reconstruction_error, sample_posterior
+from longway.nn.heads import Standardize
+from longway.rows import Rows
+
+CHANNELS = (32, 32, 64, 128)
+"""Convolutions of SITAR's encoder for 64x64 images."""
+
+
+class VAE(nn.Module):
+    """Gaussian encoder and mirrored decoder, convolutional for images, fully connected for features.
+
+    Features are standardised on the way in and reconstructed as standardised; images are taken as they are, in [0, 1].
+
+    Parameters
+    ----------
+    input_shape : (int, int, int) or (int,)
+        (channels, height, width), or the number of features.
+    latent_dim : int
+        Number of latent axes d.
+    channels : sequence of int, default (32, 32, 64, 128)
+        Output channels of the stride-2 convolutions (kernel 4, padding 1, ReLU); as many of the last are left out as
+        the image is too small for. For features, the hidden width is 128.
+    """
+
+    def __init__(
+        self, input_shape: tuple[int, ...], latent_dim: int, channels: Sequence[int] = CHANNELS, hidden: int = 128
+    ) -> None:
+        super().__init__()
+        if len(input_shape) == 3:
+            self.standardize: nn.Module = nn.Identity()
+            self.body, self.decoder, width = _convolutional(input_shape, latent_dim, channels)
+        else:
+            (n_features,), width = input_shape, hidden
+            self.standardize = Standardize(n_features)
+            self.body = nn.Sequential(nn.Linear(n_features, hidden), nn.ReLU())
+            self.decoder = nn.Sequential(nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_features))
+        self.mean = nn.Linear(width, latent_dim)
+        self.log_variance = nn.Linear(width, latent_dim)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map inputs (n, ...) to the posterior's mean and log variance, each (n, d)."""
+        code = self.body(self.standardize(x))
+        # Beyond these bounds exp() overflows float32 long before the posterior means anything.
+        return self.mean(code), self.log_variance(code).clamp(-20, 20)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the posterior's mean and log variance, one sample of it, and that sample's reconstruction."""
+        mean, log_variance = self.encode(x)
+        latent = sample_posterior(mean, log_variance)
+        return mean, log_variance, latent, self.decoder(latent)
+
+    def set_moments(self, rows: Rows) -> None:
+        """Take the mean and deviation of features from training data; images stay as they are."""
+        if isinstance(self.standardize, Standardize):
+            self.standardize.set(*rows.moments())
+
+
+class MeanEncoder(nn.Module):
+    """The part of a VAE that maps inputs to posterior means."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map inputs (n, ...) to means (n, d)."""
+        return self.vae.encode(x)[0]
+
+
+class VAEObjective(nn.Module):
+    """The beta-VAE's loss as a module, for the training loop.
+
+    Parameters
+    ----------
+    vae : VAE
+    beta : float
+        Weight of the KL term.
+    reduction : {"sum", "mean"}, default "sum"
+        Of the squared reconstruction error over one sample.
+    """
+
+    def __init__(self, vae: VAE, beta: float, reduction: str = "sum") -> None:
+        super().__init__()
+        self.vae, self.beta, self.reduction = vae, beta, reduction
+
+    def forward(self, x: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        """Return the loss and its terms; labels (n,) and weights (n,) are not used."""
+        mean, log_variance, _, output = self.vae(x)
+        reconstruction = reconstruction_error(self.vae.standardize(x), output, self.reduction)
+        kl = kl_to_standard_normal(mean, log_variance)
+        return {"loss": reconstruction + self.beta * kl, "reconstruction": reconstruction, "kl": kl}
+
+
+def _convolutional(
+    shape: tuple[int, ...], latent_dim: int, channels: Sequence[int]
+) -> tuple[nn.Sequential, nn.Sequential, int]:
+    """Return the encoder's body, the decoder, and the width of the body's output."""
+    sizes = [shape[1:]]
+    while len(sizes) <= len(channels) and min(sizes[-1]) >= 4:
+        sizes.append(tuple(n // 2 for n in sizes[-1]))
+    widths = [shape[0], *channels[: len(sizes) - 1]]
+    down: list[nn.Module] = []
+    up: list[nn.Module] = []
+    for level in range(len(widths) - 1):
+        inner, outer = widths[level : level + 2]
+        down += [nn.Conv2d(inner, outer, 4, 2, 1), nn.ReLU()]
+        # An odd size loses its last row when it is halved; the decoder pads it back.
+        padding = tuple(n % 2 for n in sizes[level])
+        up = [nn.ReLU(), nn.ConvTranspose2d(outer, inner, 4, 2, 1, output_padding=padding), *up]
+    smallest = (widths[-1], *sizes[-1])
+    width = math.prod(smallest)
+    decoder = nn.Sequential(nn.Linear(latent_dim, width), nn.Unflatten(1, smallest), *up)
+    return nn.Sequential(*down, nn.Flatten()), decoder, width

@@ -1,0 +1,52 @@
+"""Progress bars, on standard error, only where somebody can see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Advance(Protocol):
+    """Called after each finished step, with a few words on how it goes."""
+
+    def __call__(self, note: str = "") -> None:
+        """Advance by one step."""
+
+
+@contextmanager
+def progress(description: str, total: int, *, show: bool = True) -> Iterator[Advance]:
+    """Show a bar of ``total`` steps while the body runs.
+
+    Parameters
+    ----------
+    description : str
+        What is going on.
+    total : int
+        Number of steps.
+    show : bool, default True
+        False shows nothing; so does a standard error that is no terminal.
+
+    Yields
+    ------
+    callable
+        Advances the bar by one step.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not (show and console.is_terminal)) as bar:
+        task = bar.add_task(description, total=total, note="")
+
+        def advance(note: str = "") -> None:
+            bar.update(task, advance=1, note=note)
+
+        yield advance

@@ -1,0 +1,112 @@
+"""Rows of a data set as the methods read them: in batches, from memory or from a memory-mapped file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+RESIDENT_BYTES = 512 * 2**20
+"""Data that take less than this in float32 are held in memory; larger ones are read batch by batch."""
+
+NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs with what is known of them; a subset shares the inputs and never copies them.
+
+    Parameters
+    ----------
+    X : ndarray or memmap of shape (N, ...)
+        All inputs, of which ``index`` says which rows are meant.
+    y : ndarray of shape (n,), int64
+        Class codes.
+    weight : ndarray of shape (n,), float64
+        Sample weights.
+    groups : ndarray of shape (n,), int64, optional
+        Group codes.
+    index : ndarray of shape (n,), int64, optional
+        Rows of X; all of them if not given.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    groups: np.ndarray | None = None
+    index: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return self.X.shape[1:]
+
+    def take(self, positions: np.ndarray) -> Rows:
+        """Return the rows at these positions, without copying inputs."""
+        index = positions if self.index is None else self.index[positions]
+        groups = None if self.groups is None else self.groups[positions]
+        return Rows(self.X, self.y[positions], self.weight[positions], groups, index)
+
+    def reweighted(self, weight: np.ndarray) -> Rows:
+        """Return the same rows with other sample weights."""
+        return replace(self, weight=weight)
+
+    def grouped(self, groups: np.ndarray | None) -> Rows:
+        """Return the same rows with other groups."""
+        return replace(self, groups=groups)
+
+    def inputs(self, positions: np.ndarray | slice, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Read the inputs at these positions as a tensor (m, ...)."""
+        chunk = self.X[positions if self.index is None else self.index[positions]]
+        # torch may not alias memory that is read-only, as a memory map is.
+        return torch.from_numpy(chunk.astype(NUMPY_TYPES[dtype], order="C", copy=not chunk.flags.writeable))
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the inputs can be held in memory."""
+        return 4 * len(self) * int(np.prod(self.shape)) <= RESIDENT_BYTES
+
+    def slices(self, size: int) -> Iterator[slice]:
+        """Cut the rows into slices of at most ``size``."""
+        return (slice(i, min(i + size, len(self))) for i in range(0, len(self), size))
+
+    def moments(self, size: int = 8192) -> tuple[Tensor, Tensor]:
+        """Return the weighted mean and standard deviation of each feature, float64 of shape (d,).
+
+        A constant feature gets the deviation 1, so that dividing by it is harmless. Two passes, because the
+        difference of two large sums loses all digits where the mean is large beside the deviation.
+        """
+        weight = torch.from_numpy(self.weight / self.weight.sum())
+        mean = torch.zeros(self.shape, dtype=torch.float64)
+        for part in self.slices(size):
+            mean += weight[part] @ self.inputs(part, torch.float64)
+        variance = torch.zeros_like(mean)
+        for part in self.slices(size):
+            variance += weight[part] @ (self.inputs(part, torch.float64) - mean).square_()
+        deviation = variance.sqrt()
+        return mean, deviation.where(deviation > 1e-12 * mean.abs().clamp_min(1e-290), 1.0)
+
+
+def predict_logits(module: nn.Module, rows: Rows, batch_size: int = 1024) -> Tensor:
+    """Run a network over rows in eval mode, without gradients.
+
+    Returns
+    -------
+    Tensor of shape (n, C)
+        On the CPU, in the network's dtype.
+    """
+    parameter = next(module.parameters())
+    was_training = module.training
+    module.eval()
+    with torch.inference_mode():
+        parts = [
+            module(rows.inputs(part, parameter.dtype).to(parameter.device)).cpu() for part in rows.slices(batch_size)
+        ]
+    module.train(was_training)
+    return torch.cat(parts)
