@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -19,7 +18,7 @@ from torch import nn
 from longway import checks
 from longway.errors import LongwayError, nearest
 from longway.rows import Rows, predict_logits
-from longway.training import resolve_device
+from longway.training import resolve_device, seeded
 
 SUPERVISION = ("none", "val_groups", "train_groups")
 """What a method may know of groups, from nothing to the group of each training sample."""
@@ -113,7 +112,9 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
             If the paper has no such setting.
         """
         if setting not in cls.published:
-            raise LongwayError(f"{cls.__name__} has no published setting {setting!r}; {nearest(setting, cls.published)}")
+            raise LongwayError(
+                f"{cls.__name__} has no published setting {setting!r}; {nearest(setting, cls.published)}"
+            )
         return cls(**{**cls.published[setting], **changes})
 
     def fit(
@@ -243,12 +244,3 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
             shown = ", ".join(map(repr, unknown[:3].tolist()))
             raise LongwayError(f"{name} holds labels that y does not: {shown}; known are {self.classes_.tolist()}")
         return np.searchsorted(self.classes_, labels)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Run the body with torch seeded, and leave the global state of its generators as it was."""
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        yield

@@ -72,7 +72,9 @@ def groups(values: Any, n: int, name: str) -> np.ndarray | None:
     array = np.asarray(values)
     if array.ndim != 1 or len(array) != n:
         raise LongwayError(f"{name} has shape {array.shape}; it must be one group for each of the {n} rows")
-    if array.dtype.kind == "f" and not np.isfinite(array).all() or array.dtype.kind == "O" and None in array.tolist():
+    if (array.dtype.kind == "f" and not np.isfinite(array).all()) or (
+        array.dtype.kind == "O" and None in array.tolist()
+    ):
         raise LongwayError(f"{name} holds missing values: give every row a group")
     return np.unique(array.astype(str) if array.dtype.kind == "O" else array, return_inverse=True)[1]
 
@@ -87,5 +89,7 @@ def weights(values: Any, codes: np.ndarray) -> np.ndarray:
     if (array < 0).any():
         raise LongwayError("sample_weight has negative entries; weights must be 0 or more")
     if len(np.unique(codes[array > 0])) < 2:
-        raise LongwayError("sample_weight is zero for all samples but those of one class; two classes or more must count")
+        raise LongwayError(
+            "sample_weight is zero for all samples but those of one class; two classes or more must count"
+        )
     return array

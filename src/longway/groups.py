@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
-from torch import nn
 
+from longway import checks
 from longway.errors import LongwayError, nearest
 from longway.functional.scores import shortcut_scores
 from longway.nn.vae import VAE, MeanEncoder, VAEObjective
 from longway.rows import Rows, predict_logits
-from longway.training import Schedule, train
+from longway.training import Schedule, seeded, train
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,12 @@ class InferredGroups:
         The axes that the pseudo-attribute was read from.
     doubts : tuple of str
         Reasons not to trust the groups; empty where none was found.
-    encoder : nn.Module
-        Maps inputs to the d latent means.
+    vae : VAE
+        The network whose d latent axes these are.
     cut : KMeans
         Maps the chosen latent means to a value of the pseudo-attribute.
+    latents : ndarray of shape (n, d)
+        Latent means of the training rows.
     """
 
     attribute: np.ndarray
@@ -45,13 +47,31 @@ class InferredGroups:
     scores: np.ndarray
     axes: tuple[int, ...]
     doubts: tuple[str, ...]
-    encoder: nn.Module
+    vae: VAE
     cut: KMeans
+    latents: np.ndarray
 
     def assign(self, rows: Rows) -> np.ndarray:
         """Return the inferred group of each row, of shape (n,), from its class and its latent means."""
-        latents = predict_logits(self.encoder, rows).numpy()[:, self.axes]
+        latents = predict_logits(MeanEncoder(self.vae), rows).numpy()[:, self.axes]
         return rows.y * self.cut.n_clusters + self.cut.predict(latents.astype(np.float64))
+
+    def traverse(self, steps: int = 9) -> np.ndarray:
+        """Decode walks along each axis, from its 1st to its 99th percentile and with the other axes at their means.
+
+        Returns
+        -------
+        ndarray of shape (d, steps, ...)
+            One reconstruction per axis and step.
+        """
+        low, high = np.percentile(self.latents, [1, 99], axis=0)
+        d = self.latents.shape[1]
+        walks = np.tile(self.latents.mean(0), (d, steps, 1))
+        for axis in range(d):
+            walks[axis, :, axis] = np.linspace(low[axis], high[axis], steps)
+        with torch.inference_mode():
+            decoded = self.vae.decoder(torch.from_numpy(walks.reshape(-1, d)).float())
+        return decoded.numpy().reshape(d, steps, *decoded.shape[1:])
 
     def summary(self) -> dict[str, Any]:
         """Return what a record of the fit should hold, ready for JSON."""
@@ -118,8 +138,8 @@ def shortcut_axes(
         verbose=verbose,
         description="beta-VAE",
     )
-    encoder = MeanEncoder(vae).cpu().eval()
-    latents = predict_logits(encoder, rows)
+    vae.cpu().eval()
+    latents = predict_logits(MeanEncoder(vae), rows)
     scores = shortcut_scores(latents, torch.from_numpy(rows.y), n_classes).numpy()
     axes = tuple(int(j) for j in np.argsort(-scores) if scores[j] >= share * scores.max())
     chosen = latents.numpy()[:, axes].astype(np.float64)
@@ -127,15 +147,15 @@ def shortcut_axes(
     attribute = cut.labels_.astype(np.int64)
     groups = rows.y * n_classes + attribute
     doubts = _doubts(scores, np.bincount(groups, minlength=n_classes**2), smallest)
-    return InferredGroups(attribute, groups, scores, axes, doubts, encoder, cut)
+    return InferredGroups(attribute, groups, scores, axes, doubts, vae, cut, latents.numpy())
 
 
 WAYS: dict[str, Callable[..., InferredGroups]] = {"axes": shortcut_axes}
 """Ways to infer groups, by name."""
 
 
-def infer_groups(rows: Rows, n_classes: int, way: str = "axes", *, seed: int, **options: Any) -> InferredGroups:
-    """Infer groups of training data in one of ``WAYS``.
+def find_groups(rows: Rows, n_classes: int, way: str, *, seed: int, **options: Any) -> InferredGroups:
+    """Infer groups of training rows in one of ``WAYS``, with torch seeded by the caller.
 
     Raises
     ------
@@ -149,6 +169,38 @@ def infer_groups(rows: Rows, n_classes: int, way: str = "axes", *, seed: int, **
         if name not in known:
             raise LongwayError(f"infer_options has no {name!r} for {way!r}; {nearest(name, known)}")
     return WAYS[way](rows, n_classes, seed=seed, **options)
+
+
+def infer_groups(X: np.ndarray, y: np.ndarray, way: str = "axes", *, seed: int = 0, **options: Any) -> InferredGroups:
+    """Infer groups of labelled data without group labels.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d) or (n, c, h, w)
+        Features or images.
+    y : ndarray of shape (n,)
+        Labels.
+    way : {"axes"}, default "axes"
+        See ``shortcut_axes``.
+    seed : int, default 0
+    **options
+        Of that way.
+
+    Returns
+    -------
+    InferredGroups
+
+    Raises
+    ------
+    LongwayError
+        If the input cannot be used, or the way or one of its options is unknown.
+    """
+    X = np.asarray(X)
+    inputs = checks.images(X, "X") if X.ndim == 4 else X
+    checks.finite(inputs, "X")
+    classes, codes = np.unique(checks.labels(y, len(inputs)), return_inverse=True)
+    with seeded(seed):
+        return find_groups(Rows(inputs, codes, np.ones(len(codes))), len(classes), way, seed=seed, **options)
 
 
 def _doubts(scores: np.ndarray, sizes: np.ndarray, smallest: int) -> tuple[str, ...]:

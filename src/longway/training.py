@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,15 @@ def resolve_device(device: str) -> torch.device:
     return torch.device(device)
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Run the body with torch seeded, and leave the global state of its generators as it was."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
+
+
 def train(
     objective: nn.Module,
     rows: Rows,
@@ -99,9 +109,7 @@ def train(
     """
     target = resolve_device(device)
     fabric = Fabric(accelerator=target.type, devices=1 if target.index is None else [target.index])
-    optimizer = torch.optim.AdamW(
-        objective.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-    )
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     model, optimizer = fabric.setup(objective, optimizer)
     batches = _Batches(rows, target)
     history: list[dict[str, float]] = []

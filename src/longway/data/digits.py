@@ -23,15 +23,15 @@ class ColouredDigits(NamedTuple):
 
 
 def coloured_digits(
-    *, train_correlation: float = 0.9, ood_correlation: float = 0.1, seed: int = 0
+    *, train_correlation: float = 0.95, ood_correlation: float = 0.05, seed: int = 0
 ) -> dict[str, ColouredDigits]:
     """Build the splits: a colour that predicts the label in training and reverses out of distribution.
 
     Parameters
     ----------
-    train_correlation : float, default 0.9
+    train_correlation : float, default 0.95
         How often the colour agrees with the label in ``train``, ``val`` and ``test`` (in distribution).
-    ood_correlation : float, default 0.1
+    ood_correlation : float, default 0.05
         How often it does in ``ood``, which holds the same digits as ``test``, coloured anew.
     seed : int, default 0
         Draws the split and the colours.
@@ -39,7 +39,8 @@ def coloured_digits(
     Returns
     -------
     dict of ColouredDigits
-        ``train`` (50 %), ``val`` (20 %), ``test`` and ``ood`` (30 %).
+        ``train`` (50 %), ``val`` and ``val_balanced`` (20 %; the same digits, the second with colours that say
+        nothing), ``test`` and ``ood`` (30 %).
     """
     digits = load_digits()
     grey, y = (digits.images / 16).astype(np.float32), (digits.target >= 5).astype(np.int64)
@@ -60,6 +61,7 @@ def coloured_digits(
     return {
         "train": paint(train, train_correlation),
         "val": paint(val, train_correlation),
+        "val_balanced": paint(val, 0.5),
         "test": paint(test, train_correlation),
         "ood": paint(test, ood_correlation),
     }

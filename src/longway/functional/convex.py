@@ -51,12 +51,15 @@ def logistic_regression(
         In float64, on the CPU.
     """
     ridge = torch.as_tensor(ridge, dtype=torch.float64).expand(n_features)
-    begin = np.zeros((n_classes, n_features + 1))
+    # Steps are taken in weight * scale: for standardised features all curvatures are then of one order, however
+    # anisotropic the ridge.
+    scale = torch.cat([(ridge + 0.25).sqrt(), torch.full((1,), 0.5, dtype=torch.float64)])
+    begin = torch.zeros(n_classes, n_features + 1, dtype=torch.float64)
     if start is not None:
-        begin[:, :-1], begin[:, -1] = start.weight.cpu().numpy(), start.bias.cpu().numpy()
+        begin = torch.cat([start.weight, start.bias.unsqueeze(1)], 1).double().cpu() * scale
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        parameters = torch.from_numpy(flat).reshape(n_classes, n_features + 1)
+        parameters = torch.from_numpy(flat).reshape(begin.shape) / scale
         weight, bias = parameters[:, :-1], parameters[:, -1]
         loss = 0.5 * (ridge * weight.square()).sum()
         gradient = torch.cat([ridge * weight, torch.zeros_like(bias).unsqueeze(1)], 1)
@@ -69,9 +72,9 @@ def logistic_regression(
             residual *= weights.unsqueeze(1)
             gradient[:, :-1] += (residual.T @ features).cpu()
             gradient[:, -1] += residual.sum(0).cpu()
-        return loss.item(), gradient.numpy().ravel()
+        return loss.item(), (gradient / scale).numpy().ravel()
 
     options = {"maxiter": max_iter, "maxcor": 20, "gtol": tolerance, "ftol": 0.0, "maxfun": 4 * max_iter}
-    flat = minimize(objective, begin.ravel(), jac=True, method="L-BFGS-B", options=options).x
-    solution = torch.from_numpy(flat).reshape(n_classes, n_features + 1)
+    flat = minimize(objective, begin.numpy().ravel(), jac=True, method="L-BFGS-B", options=options).x
+    solution = torch.from_numpy(flat).reshape(begin.shape) / scale
     return Head(solution[:, :-1].clone(), solution[:, -1].clone())

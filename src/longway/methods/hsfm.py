@@ -39,6 +39,10 @@ class HSFM(Method):
     allows, and takes the adapted head as the head; each half of the validation data provides hard samples while the
     other selects, and the two heads are averaged.
 
+    Give it validation data in which the shortcut does not hold, such as a group-balanced set, as the paper does; the
+    groups themselves need not be known. Where validation data are distributed like the training data, the hardest
+    samples are as much those with a weak core feature as those that contradict the shortcut, and little is gained.
+
     Parameters
     ----------
     variant : {"scale_free", "paper"}, default "scale_free"
@@ -46,7 +50,7 @@ class HSFM(Method):
         Support samples per class (at most what the smallest class has).
     n_hard : int, default 64
         Hard samples per class, the paper's K (at most what the class has in the validation data).
-    inner_steps : int, default 60
+    inner_steps : int, default 30
         Steps of the inner descent, the paper's T.
     inner_rate : float, default 1.0
         Inner step size, the paper's alpha; in ``scale_free`` it multiplies the inverse of the inner loss's curvature.
@@ -104,7 +108,7 @@ class HSFM(Method):
         variant: str = "scale_free",
         n_support: int = 32,
         n_hard: int = 64,
-        inner_steps: int = 60,
+        inner_steps: int = 30,
         inner_rate: float = 1.0,
         outer_rate: float = 0.1,
         outer_steps: int = 5,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from longway.base import Task
-from longway.groups import infer_groups
+from longway.groups import find_groups
 from longway.methods.erm import ERM
 from longway.rows import Rows
 
@@ -79,7 +79,7 @@ class RWG(ERM):
         rows, validation = task.rows, task.validation
         if rows.groups is None:
             seed = int(task.generator.integers(2**31))
-            found = infer_groups(
+            found = find_groups(
                 rows, task.n_classes, self.infer, seed=seed, device=self.device, **(self.infer_options or {})
             )
             self.inferred_ = found.summary()

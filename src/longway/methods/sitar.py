@@ -149,9 +149,7 @@ class SITAR(Method):
 class SitarNet(nn.Module):
     """Beta-VAE with a classifier on its latent space: linear 128, ReLU, linear C."""
 
-    def __init__(
-        self, input_shape: tuple[int, ...], n_classes: int, latent_dim: int, channels: Sequence[int]
-    ) -> None:
+    def __init__(self, input_shape: tuple[int, ...], n_classes: int, latent_dim: int, channels: Sequence[int]) -> None:
         super().__init__()
         self.vae = VAE(input_shape, latent_dim, channels)
         self.classifier = nn.Sequential(nn.Linear(latent_dim, 128), nn.ReLU(), nn.Linear(128, n_classes))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class ConvNet(nn.Module):
-    """Convolutions with batch normalisation down to 4x4 pixels, one hidden layer, logits.
+    """Strided convolutions down to 4x4 pixels, one hidden layer, logits; dropout around the hidden layer.
 
     Parameters
     ----------
@@ -15,23 +15,31 @@ class ConvNet(nn.Module):
     n_classes : int
         C.
     width : int, default 32
-        Channels of the first convolution; they double where the image is halved, up to four times.
+        Channels of the first convolution; they double where the image is halved, up to four times as many.
     hidden : int, default 128
         Features before the last linear layer.
+    dropout : float, default 0.5
+        Without it the few samples that contradict a shortcut are learnt by heart, and reweighting them stops to help.
     """
 
-    def __init__(self, input_shape: tuple[int, int, int], n_classes: int, width: int = 32, hidden: int = 128) -> None:
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        width: int = 32,
+        hidden: int = 128,
+        dropout: float = 0.5,
+    ) -> None:
         super().__init__()
-        channels, size, out = input_shape[0], min(input_shape[1:]), width
-        layers: list[nn.Module] = [nn.BatchNorm2d(channels)]
-        while True:
-            stride = 2 if size > 4 else 1
-            layers += [nn.Conv2d(channels, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
-            channels, size = out, -(-size // stride)
-            if size <= 4:
-                break
-            out = min(2 * out, 4 * width)
-        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, hidden))
+        layers: list[nn.Module] = [nn.Conv2d(input_shape[0], width, 3, 1, 1), nn.ReLU()]
+        channels, size = width, min(input_shape[1:])
+        while size > 4:
+            outer = min(2 * channels, 4 * width)
+            layers += [nn.Conv2d(channels, outer, 3, 2, 1), nn.ReLU()]
+            channels, size = outer, -(-size // 2)
+        layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Dropout(dropout), nn.Linear(16 * channels, hidden)]
+        self.body = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(hidden, n_classes)
 
     def features(self, x: Tensor) -> Tensor:
@@ -40,4 +48,4 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, c, h, w) to logits (n, C)."""
-        return self.linear(self.features(x))
+        return self.linear(self.dropout(self.features(x)))

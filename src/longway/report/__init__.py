@@ -1,0 +1,37 @@
+"""Self-contained HTML reports: blocks of plain data on one page that opens offline."""
+
+from longway.report.blocks import (
+    Block,
+    Callout,
+    Column,
+    Figure,
+    ImageGrid,
+    ImageRow,
+    KeyFigure,
+    KeyFigures,
+    Section,
+    Spread,
+    Tab,
+    Table,
+    Tabs,
+    Text,
+)
+from longway.report.page import Page
+
+__all__ = [
+    "Block",
+    "Callout",
+    "Column",
+    "Figure",
+    "ImageGrid",
+    "ImageRow",
+    "KeyFigure",
+    "KeyFigures",
+    "Page",
+    "Section",
+    "Spread",
+    "Tab",
+    "Table",
+    "Tabs",
+    "Text",
+]
