@@ -55,7 +55,7 @@ def run() -> dict[str, Any]:
     data = read(parquet).take(range(IMAGES))
     backbone = load_backbone(f"{file}:load", size=SIZE, mean=0.5, std=0.5, device="cpu")
     ready = [backbone.prepare(data.X[i : i + BATCH]) for i in range(0, IMAGES, BATCH)]
-    scaled = [backbone.transform.scale(batch) for batch in ready]
+    scaled = [backbone.transform.scale(batch) for batch in ready if isinstance(batch, torch.Tensor)]
     layouts = {
         "bare": [batch.contiguous() for batch in scaled],
         "bare_channels_last": [batch.contiguous(memory_format=torch.channels_last) for batch in scaled],

@@ -155,7 +155,7 @@ WAYS: dict[str, Callable[..., InferredGroups]] = {"axes": shortcut_axes}
 
 
 def find_groups(rows: Rows, n_classes: int, way: str, *, seed: int, **options: Any) -> InferredGroups:
-    """Infer groups of training rows in one of ``WAYS``, with torch seeded by the caller.
+    """Infer groups of training rows in one of ``WAYS``; what ``infer_groups`` does, for rows that are checked already.
 
     Raises
     ------
@@ -168,7 +168,8 @@ def find_groups(rows: Rows, n_classes: int, way: str, *, seed: int, **options: A
     for name in options:
         if name not in known:
             raise LongwayError(f"infer_options has no {name!r} for {way!r}; {nearest(name, known)}")
-    return WAYS[way](rows, n_classes, seed=seed, **options)
+    with seeded(seed):
+        return WAYS[way](rows, n_classes, seed=seed, **options)
 
 
 def infer_groups(X: np.ndarray, y: np.ndarray, way: str = "axes", *, seed: int = 0, **options: Any) -> InferredGroups:
@@ -199,8 +200,7 @@ def infer_groups(X: np.ndarray, y: np.ndarray, way: str = "axes", *, seed: int =
     inputs = checks.images(X, "X") if X.ndim == 4 else X
     checks.finite(inputs, "X")
     classes, codes = np.unique(checks.labels(y, len(inputs)), return_inverse=True)
-    with seeded(seed):
-        return find_groups(Rows(inputs, codes, np.ones(len(codes))), len(classes), way, seed=seed, **options)
+    return find_groups(Rows(inputs, codes, np.ones(len(codes))), len(classes), way, seed=seed, **options)
 
 
 def _doubts(scores: np.ndarray, sizes: np.ndarray, smallest: int) -> tuple[str, ...]:

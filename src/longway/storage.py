@@ -26,7 +26,7 @@ IN_MEMORY_BYTES = 256 * 2**20
 """Arrays up to this size are made in memory; larger ones live in a scratch file."""
 
 _CHUNK_BYTES = 2**24
-_NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def cache_root() -> Path:
@@ -38,6 +38,11 @@ def cache_root() -> Path:
     if sys.platform == "darwin":
         return Path("~/Library/Caches/longway").expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "longway"
+
+
+def is_full(error: BaseException) -> bool:
+    """Say whether an error means that a disk, a quota or the allowed size of a file is used up."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 @contextmanager
@@ -52,7 +57,7 @@ def disk_errors(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if is_full(error):
             raise LongwayError(f"no space left to write {path}: free some space or choose another path") from error
         if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) or error.errno == errno.EROFS:
             raise LongwayError(f"cannot write {path} ({error.strerror}): choose another path") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,12 @@ def test_a_text_that_is_missing(tmp_path):
 
 def test_one_class_is_allowed_at_reading(tmp_path):
     assert set(read(csv(y=["a"] * 3)(tmp_path), label="y", input="f0").y) == {"a"}
+
+
+def test_a_full_disk_while_reading(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(datasets, "load_dataset", full)
+    with pytest.raises(LongwayError, match=r"no space left to write .*datasets, where .*t\.csv is unpacked: free some"):
+        read(csv()(tmp_path))

@@ -48,6 +48,7 @@ def test_tables_of_features(tmp_path, table, name):
     assert data.ids.tolist() == list(range(12))
     assert data.table is not None
     assert data.table.columns == ["bird", "place", "site", "part"]
+    assert data.inputs == ("f0", "f1")
 
 
 def test_all_other_numbers_are_features(tmp_path, table):

@@ -44,6 +44,8 @@ class GroupedDataset:
         Where the data come from.
     ids : ndarray of shape (n,), optional
         What names a row in the source: a row number (the default) or a file's name.
+    inputs : tuple of str
+        The columns that X is made of, where it is made of columns: what to ask for when reading data to predict.
     table : Table, optional
         All other columns of the source, so that a feature cache can keep them.
 
@@ -72,6 +74,7 @@ class GroupedDataset:
     label: str | None = None
     source: str = "memory"
     ids: np.ndarray = None  # type: ignore[assignment]
+    inputs: tuple[str, ...] = ()
     table: Table | None = None
 
     def __post_init__(self) -> None:

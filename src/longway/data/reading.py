@@ -119,6 +119,7 @@ def read(
         label=label,
         source=opened.name,
         ids=_ids(opened, X),
+        inputs=tuple(used),
         table=opened.table.without(used),
     )
     if limit is None or limit >= len(data):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CorruptFileError, LongwayError, nearest
+from ..storage import is_full
 from .arrays import open_npz
 from .cache import is_cache, open_cache
 from .splits import part_name
@@ -93,12 +94,16 @@ def _reading(name: str, what: str) -> Iterator[None]:
     datasets.disable_progress_bars()
     try:
         yield
-    except LongwayError:
-        raise
-    except MemoryError:
+    except (LongwayError, MemoryError):
         raise
     except Exception as error:
         cause = error.__cause__ or error
+        if is_full(cause):
+            cache = datasets.config.HF_DATASETS_CACHE
+            raise LongwayError(
+                f"no space left to write {cache}, where {name} is unpacked: free some space or set HF_DATASETS_CACHE "
+                "to another folder"
+            ) from error
         reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         message = f"{name} cannot be read as {what} ({reason}): is it damaged, or of another kind?"
         raise CorruptFileError(message) from error

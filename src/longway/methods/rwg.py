@@ -32,7 +32,8 @@ class RWG(ERM):
     Attributes
     ----------
     inferred_ : dict
-        What was inferred and how far to trust it; empty where groups were given.
+        What was inferred, how far to trust it, and the seed with which ``infer_groups`` finds the same; empty where
+        groups were given.
 
     References
     ----------
@@ -82,7 +83,7 @@ class RWG(ERM):
             found = find_groups(
                 rows, task.n_classes, self.infer, seed=seed, device=self.device, **(self.infer_options or {})
             )
-            self.inferred_ = found.summary()
+            self.inferred_ = {"way": self.infer, "seed": seed, **found.summary()}
             rows = rows.grouped(found.groups)
             if validation is not None and validation.groups is None:
                 validation = validation.grouped(found.assign(validation))
