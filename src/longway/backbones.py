@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .errors import LongwayError, nearest
-from .storage import hash_file, hash_json, hash_module
-from .training import resolve_device
+from longway.errors import LongwayError, nearest
+from longway.storage import hash_file, hash_json, hash_module
+from longway.training import resolve_device
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.lib import format as npy
 from torch import Tensor
 
-from . import __version__
-from .backbones import Backbone
-from .data import GroupedDataset, ImageColumn, Table
-from .data import read as read_data
-from .data.cache import FEATURES, FORMAT, META, ROWS, is_cache, read_cache, read_meta
-from .data.table import ROW_ID
-from .errors import CorruptFileError, LongwayError
-from .progress import progress
-from .storage import atomic_directory, atomic_file, cache_root, hash_json, new_hash, write_json
+from longway import __version__
+from longway.backbones import Backbone
+from longway.data import GroupedDataset, ImageColumn, Table
+from longway.data import read as read_data
+from longway.data.cache import FEATURES, FORMAT, META, ROWS, is_cache, read_cache, read_meta
+from longway.data.table import ROW_ID
+from longway.errors import CorruptFileError, LongwayError
+from longway.progress import progress
+from longway.storage import atomic_directory, atomic_file, cache_root, hash_json, new_hash, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa

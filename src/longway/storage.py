@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import LongwayError
+from longway.errors import LongwayError
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,8 +1,8 @@
 """Users' data: reading it, splitting it, naming its groups."""
 
-from .dataset import GroupedDataset, name_groups
-from .lazy import ImageColumn, LazyColumn, TextColumn
-from .reading import read
-from .table import Table
+from longway.data.dataset import GroupedDataset, name_groups
+from longway.data.lazy import ImageColumn, LazyColumn, TextColumn
+from longway.data.reading import read
+from longway.data.table import Table
 
 __all__ = ["GroupedDataset", "ImageColumn", "LazyColumn", "Table", "TextColumn", "name_groups", "read"]

@@ -10,9 +10,9 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from ..errors import CorruptFileError, LongwayError, nearest
-from ..storage import scratch_array
-from .table import ROW_ID, Source, Table
+from longway.data.table import ROW_ID, Source, Table
+from longway.errors import CorruptFileError, LongwayError, nearest
+from longway.storage import scratch_array
 
 _PIECE_BYTES = 2**24
 

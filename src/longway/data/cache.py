@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CorruptFileError
-from ..storage import hash_file
-from .table import Source, Table
+from longway.data.table import Source, Table
+from longway.errors import CorruptFileError
+from longway.storage import hash_file
 
 FEATURES = "features.npy"
 ROWS = "rows.parquet"

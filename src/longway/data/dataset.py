@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..errors import LongwayError, nearest
-from ..storage import hash_array, hash_json, scratch_array
-from .splits import PARTS, part_name
+from longway.data.splits import PARTS, part_name
+from longway.errors import LongwayError, nearest
+from longway.storage import hash_array, hash_json, scratch_array
 
 if TYPE_CHECKING:
-    from .lazy import LazyColumn
-    from .table import Table
+    from longway.data.lazy import LazyColumn
+    from longway.data.table import Table
 
 Kind = Literal["features", "images", "texts"]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import LongwayError
-from ..storage import scratch_array
-from .lazy import ImageColumn, LazyColumn, TextColumn
-from .sources import IMAGE_SUFFIXES
-from .table import Source, Table
+from longway.data.lazy import ImageColumn, LazyColumn, TextColumn
+from longway.data.sources import IMAGE_SUFFIXES
+from longway.data.table import Source, Table
+from longway.errors import LongwayError
+from longway.storage import scratch_array
 
 _PIECE = 8192
 

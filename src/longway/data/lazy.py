@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ..errors import CorruptFileError, LongwayError
-from ..storage import new_hash
+from longway.errors import CorruptFileError, LongwayError
+from longway.storage import new_hash
 
 if TYPE_CHECKING:
     import datasets

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import LongwayError
-from .dataset import GroupedDataset, name_groups
-from .inputs import choose_input
-from .lazy import ImageColumn
-from .sources import open_source
-from .splits import hashed_split, named_split, random_split
-from .table import ROW_ID, Source
+from longway.data.dataset import GroupedDataset, name_groups
+from longway.data.inputs import choose_input
+from longway.data.lazy import ImageColumn
+from longway.data.sources import open_source
+from longway.data.splits import hashed_split, named_split, random_split
+from longway.data.table import ROW_ID, Source
+from longway.errors import LongwayError
 
 
 def read(

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CorruptFileError, LongwayError, nearest
-from ..storage import is_full
-from .arrays import open_npz
-from .cache import is_cache, open_cache
-from .splits import part_name
-from .table import Source, Table
+from longway.data.arrays import open_npz
+from longway.data.cache import is_cache, open_cache
+from longway.data.splits import part_name
+from longway.data.table import Source, Table
+from longway.errors import CorruptFileError, LongwayError, nearest
+from longway.storage import is_full
 
 if TYPE_CHECKING:
     import datasets

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import LongwayError
+from longway.errors import LongwayError
 
 PARTS = ("train", "val", "test")
 

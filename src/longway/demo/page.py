@@ -37,9 +37,13 @@ COLUMNS = (
         "What the method was told. Balanced validation: validation images in which the colour says nothing; their "
         "groups are not named. No method was given a group label.",
     ),
-    Column("Colour agrees", "Accuracy in distribution: the colour agrees with the label on 95 % of test images.", ".1%"),
+    Column(
+        "Colour agrees", "Accuracy in distribution: the colour agrees with the label on 95 % of test images.", ".1%"
+    ),
     Column("Colour reversed", "Accuracy out of distribution: the colour agrees on 5 %.", ".1%"),
-    Column("Worst group", "Accuracy of the worst combination of label and colour, both tests together.", ".1%", bar=True),
+    Column(
+        "Worst group", "Accuracy of the worst combination of label and colour, both tests together.", ".1%", bar=True
+    ),
     Column("Seconds", "Wall-clock time of one fit on one core.", ".1f"),
 )
 
@@ -140,7 +144,8 @@ def _groups(record: dict[str, Any]) -> Section:
 
 def _group_table(metrics: GroupMetrics) -> Table:
     rows = [
-        [group.name, group.n, group.accuracy, "{:.1%} to {:.1%}".format(*group.interval)] for group in metrics.groups or ()
+        [group.name, group.n, group.accuracy, "{:.1%} to {:.1%}".format(*group.interval)]
+        for group in metrics.groups or ()
     ]
     columns = ["Group", "Test images", Column("Accuracy", format=".1%", bar=True), "95 % interval"]
     return Table(columns, rows, "The first seed, with Wilson intervals.")

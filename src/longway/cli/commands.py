@@ -1,0 +1,229 @@
+"""The commands, one function each; torch and the rest are imported only where they are used."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from longway.cli.options import (
+    AsJson,
+    Backbone,
+    DataOptions,
+    Device,
+    Mean,
+    Quiet,
+    Size,
+    Std,
+    numbers,
+    takes_data,
+)
+
+NAMES = ("demo", "embed", "fit", "evaluate", "predict", "methods")
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="What `longway fit` saved.", show_default=False)]
+Part = Annotated[
+    str | None,
+    typer.Option("--part", help="train, val, test or all.", show_default="test where there is a split, else all"),
+]
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report and the figures.")] = Path(
+        "longway-demo"
+    ),
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=100)] = 3,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; -1 is one per core.")] = -1,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """See an ordinary classifier fall for a shortcut, and methods that do not: no download, about a minute."""
+    from longway.cli import printing
+    from longway.demo import report, run
+    from longway.storage import write_json
+
+    if not (quiet or as_json):
+        printing.say("Coloured digits: in training a colour gives the label away; in the test it lies.")
+    result = run(seeds, n_jobs=jobs, verbose=0 if quiet else 1)
+    write_json(out / "results.json", result.record)
+    page = report(result).save(out / "report.html")
+    if as_json:
+        printing.data(result.record)
+    else:
+        printing.demo_table(result.record)
+        printing.say(f"Report with pictures: {page}")
+
+
+@takes_data
+def embed(
+    data: DataOptions,
+    backbone: Annotated[str, typer.Option("--backbone", metavar="FILE.py:FUNCTION", help="The encoder.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the features.", show_default="in the cache")
+    ] = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="float16 or float32.")] = "float16",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 64,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other features in that folder.")] = False,
+    size: Size = None,
+    mean: Mean = None,
+    std: Std = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Run images or texts through a backbone, once, into a folder of features that `fit` and the rest read."""
+    from longway.backbones import load_backbone
+    from longway.cli import printing
+    from longway.features import embed as embed_data
+
+    encoder = load_backbone(backbone, size=size, mean=numbers(mean, "--mean"), std=numbers(std, "--std"), device=device)
+    features = embed_data(
+        data.read(fractions=None),
+        encoder,
+        out=out,
+        dtype=dtype,  # type: ignore[arg-type]
+        batch_size=batch_size,
+        overwrite=overwrite,
+        verbose=0 if quiet else 1,
+    )
+    printing.say(f"{len(features):,} rows of {features.X.shape[1]:,} features in {features.source}")
+
+
+@takes_data
+def fit(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="erm, rwg, sitar or hsfm.", show_default=False)],
+    data: DataOptions,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to save the model.")] = Path("model.safetensors"),
+    paper: Annotated[
+        str | None, typer.Option("--paper", help="Use the paper's setting of this name (see `longway methods`).")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", metavar="NAME=VALUE", help="Set a parameter of the method; may be repeated."),
+    ] = None,
+    use_groups: Annotated[
+        str,
+        typer.Option("--use-groups", help="Whose groups the method may see: none, val, or train (then val too)."),
+    ] = "none",
+    backbone: Backbone = None,
+    size: Size = None,
+    mean: Mean = None,
+    std: Std = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train METHOD on the train part of DATA, select on its val part, and save the model to one file."""
+    from longway.artifacts import save
+    from longway.cli import fitting, printing
+    from longway.inputs import first_form
+
+    model = fitting.make(method, paper, set_ or [], device, 0 if quiet else 1)
+    fitting.check_use(use_groups)
+    dataset, form = first_form(
+        fitting.labelled(data.read()),
+        backbone=backbone,
+        size=size,
+        mean=numbers(mean, "--mean"),
+        std=numbers(std, "--std"),
+        device=device,
+        verbose=0 if quiet else 1,
+    )
+    fitting.fit(model, dataset, use_groups)
+    about = {"data": data.to_dict(), "form": form.to_dict(), "train_counts": fitting.train_counts(dataset)}
+    save(model, out, about=about)
+    part = "val" if "val" in dataset.parts else "train" if dataset.parts else "all"
+    metrics = fitting.evaluate(model, dataset, part, about["train_counts"])
+    record = {"model": str(out), "method": method, "supervision": model.supervision_, "selection": model.selection_}
+    if as_json:
+        printing.data({**record, "part": part, **fitting.figures(metrics)})
+    else:
+        printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
+        printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
+        for doubt in getattr(model, "inferred_", {}).get("doubts", []):
+            printing.say(f"Doubt about the inferred groups: {doubt}")
+
+
+@takes_data
+def evaluate(
+    model: Model,
+    data: DataOptions,
+    part: Part = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML report too.")] = None,
+    backbone: Backbone = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print the accuracy of each group, with intervals; columns and split are those of the fit unless named anew."""
+    from longway.cli import fitting, printing
+
+    loaded, about, dataset, part = fitting.loaded(model, data, part, backbone, device, quiet)
+    metrics = fitting.evaluate(loaded, fitting.labelled(dataset), part, about.get("train_counts"))
+    title = f"{type(loaded).__name__} on the {part} part of {data.source}"
+    if report is not None:
+        from longway.report.evaluation import evaluation_page
+
+        evaluation_page(metrics, title, {"Model": str(model), "Group labels used": loaded.supervision_}).save(report)
+    if as_json:
+        printing.data({"model": str(model), "part": part, **fitting.figures(metrics)})
+    else:
+        printing.group_table(metrics, title)
+        if report is not None:
+            printing.say(f"Report: {report}")
+
+
+@takes_data
+def predict(
+    model: Model,
+    data: DataOptions,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV file.", show_default="standard output")] = None,
+    part: Part = None,
+    backbone: Backbone = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Write a CSV of predictions and class probabilities, one line for each row of DATA; needs no labels."""
+    from longway.cli import fitting
+    from longway.storage import atomic_file
+
+    loaded, _, dataset, _ = fitting.loaded(model, data, part or "all", backbone, device, quiet, with_labels=False)
+    probabilities = loaded.predict_proba(dataset.X)
+    header = ["id", "prediction", *(f"p({name})" for name in loaded.classes_)]
+    labels = loaded.classes_[probabilities.argmax(1)]
+
+    def write(file: Any) -> None:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(header)
+        for row, label, p in zip(dataset.ids, labels, probabilities, strict=True):
+            lines.writerow([row, label, *(f"{value:.6g}" for value in p)])
+
+    if out is None:
+        write(sys.stdout)
+    else:
+        with atomic_file(out, "w") as file:
+            write(file)
+
+
+def methods(as_json: AsJson = False) -> None:
+    """List the methods: what each does, the group labels it may use, its published settings and parameters."""
+    from longway.cli import printing
+    from longway.methods import METHODS
+
+    records = [
+        {
+            "method": name,
+            "summary": (cls.__doc__ or "").strip().splitlines()[0],
+            "supervision": cls.supervision,
+            "published": list(cls.published),
+            "parameters": {key: json.loads(json.dumps(value)) for key, value in cls().get_params().items()},
+        }
+        for name, cls in METHODS.items()
+    ]
+    if as_json:
+        printing.data(records)
+    else:
+        printing.methods_table(records)

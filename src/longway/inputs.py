@@ -1,0 +1,134 @@
+"""Bringing a data set to the form a model is fitted on, and later to the same form again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longway.backbones import load_backbone
+from longway.data import GroupedDataset
+from longway.data.cache import is_cache, read_meta
+from longway.errors import LongwayError
+from longway.features import embed
+from longway.pixels import pixels
+
+
+@dataclass(frozen=True)
+class Form:
+    """How inputs become what a model takes.
+
+    Parameters
+    ----------
+    backbone : dict, optional
+        Name, fingerprint, size, mean and std of the backbone whose features they are.
+    size : int, optional
+        Side in pixels of images that are taken as they are.
+    columns : tuple of str
+        Columns that the features are, where they are read from a table.
+    """
+
+    backbone: dict[str, Any] | None = None
+    size: int | None = None
+    columns: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a saved model keeps of it."""
+        return {"backbone": self.backbone, "size": self.size, "columns": list(self.columns)}
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Form:
+        """Return the form that ``to_dict`` described."""
+        return cls(record.get("backbone"), record.get("size"), tuple(record.get("columns", ())))
+
+
+def first_form(
+    data: GroupedDataset,
+    *,
+    backbone: str | None = None,
+    size: int | None = None,
+    mean: Any = None,
+    std: Any = None,
+    device: str = "auto",
+    verbose: int = 1,
+) -> tuple[GroupedDataset, Form]:
+    """Bring data that a model is to be fitted on to arrays.
+
+    Parameters
+    ----------
+    data : GroupedDataset
+        Features, images or texts.
+    backbone : str, optional
+        Embeds images and texts, as ``path/to/file.py:function``; its features are cached.
+    size, mean, std
+        Of the backbone's transform; ``size`` also of images that are taken without one.
+    device : str, default "auto"
+    verbose : int, default 1
+
+    Returns
+    -------
+    data : GroupedDataset
+        X is an array or memmap.
+    form : Form
+        How to do the same again.
+
+    Raises
+    ------
+    LongwayError
+        If texts come without a backbone, or features with one.
+    """
+    if data.kind == "features":
+        if backbone is not None:
+            raise LongwayError(f"{data.source} holds features already: leave out --backbone")
+        if is_cache(Path(data.source)):
+            return data, Form(backbone=read_meta(Path(data.source))["backbone"])
+        return data, Form(columns=data.inputs)
+    if backbone is not None:
+        loaded = load_backbone(backbone, size=size, mean=mean, std=std, device=device)
+        embedded = embed(data, loaded, verbose=verbose)
+        return embedded, Form(backbone=read_meta(Path(embedded.source))["backbone"])
+    if data.kind == "texts":
+        raise LongwayError(f"{data.source} holds texts: give --backbone path/to/file.py:function to embed them")
+    images = pixels(data, size)
+    return images, Form(size=size)
+
+
+def same_form(
+    data: GroupedDataset, form: Form, *, backbone: str | None = None, device: str = "auto", verbose: int = 1
+) -> GroupedDataset:
+    """Bring data to the form that a model was fitted on.
+
+    Parameters
+    ----------
+    data : GroupedDataset
+    form : Form
+        As the model keeps it.
+    backbone : str, optional
+        The backbone that the model's features came from. It is never taken from the model's file, because it is code
+        that will be run.
+
+    Raises
+    ------
+    LongwayError
+        If the data cannot take that form, or features come from another backbone.
+    """
+    if form.backbone is None:
+        if backbone is not None:
+            raise LongwayError("this model was fitted without a backbone: leave out --backbone")
+        return pixels(data, form.size) if data.kind == "images" else data
+    name = form.backbone["name"]
+    if data.kind == "features":
+        folder = Path(data.source)
+        found = read_meta(folder)["backbone"]["fingerprint"] if is_cache(folder) else None
+        if found is not None and found != form.backbone["fingerprint"]:
+            raise LongwayError(f"{folder} holds features of another backbone than this model's {name}: embed again")
+        return data
+    if backbone is None:
+        raise LongwayError(f"this model was fitted on features of {name}: give it with --backbone")
+    own = {key: form.backbone[key] for key in ("size", "mean", "std")}
+    loaded = load_backbone(backbone, **own, device=device)
+    if loaded.fingerprint != form.backbone["fingerprint"]:
+        raise LongwayError(
+            f"--backbone {backbone} is not the {name} that this model was fitted on: weights or code differ"
+        )
+    return embed(data, loaded, verbose=verbose)
