@@ -1,14 +1,18 @@
 """Longway trains and audits classifiers that do not take shortcuts."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
 
-from longway.artifacts import describe, load, save
-from longway.base import Method
-from longway.data import GroupedDataset, read
-from longway.errors import CorruptFileError, LongwayError, MissingExtraError
-from longway.groups import InferredGroups, infer_groups
-from longway.methods import ERM, HSFM, METHODS, RWG, SITAR
-from longway.metrics import GroupMetrics, evaluate_groups
+if TYPE_CHECKING:
+    from longway.artifacts import describe, load, save
+    from longway.base import Method
+    from longway.data import GroupedDataset, read
+    from longway.errors import CorruptFileError, LongwayError
+    from longway.groups import InferredGroups, infer_groups
+    from longway.methods import ERM, HSFM, METHODS, RWG, SITAR
+    from longway.metrics import GroupMetrics, evaluate_groups
 
 __all__ = [
     "ERM",
@@ -22,7 +26,6 @@ __all__ = [
     "InferredGroups",
     "LongwayError",
     "Method",
-    "MissingExtraError",
     "describe",
     "evaluate_groups",
     "infer_groups",
@@ -30,3 +33,25 @@ __all__ = [
     "read",
     "save",
 ]
+
+_HOMES = {
+    "longway.artifacts": ("describe", "load", "save"),
+    "longway.base": ("Method",),
+    "longway.data": ("GroupedDataset", "read"),
+    "longway.errors": ("CorruptFileError", "LongwayError"),
+    "longway.groups": ("InferredGroups", "infer_groups"),
+    "longway.methods": ("ERM", "HSFM", "METHODS", "RWG", "SITAR"),
+    "longway.metrics": ("GroupMetrics", "evaluate_groups"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name where it is first used: torch takes seconds, and `longway --help` should not."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'longway' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -18,7 +18,7 @@ import longway
 from longway.base import Method
 from longway.errors import CorruptFileError, LongwayError
 from longway.methods import METHODS
-from longway.storage import atomic_file
+from longway.storage import atomic_file, hash_array, hash_json
 
 FORMAT = 1
 """Version of the file's layout."""
@@ -46,7 +46,7 @@ def save(method: Method, path: str | Path, *, about: Mapping[str, Any] | None = 
     check_is_fitted(method, "module_")
     tensors = {f"module/{name}": value.contiguous() for name, value in method.module_.state_dict().items()}
     learnt: dict[str, Any] = {}
-    for name, value in vars(method).items():
+    for name, value in sorted(vars(method).items()):
         if not name.endswith("_") or name.startswith("_") or name == "module_":
             continue
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
@@ -61,7 +61,9 @@ def save(method: Method, path: str | Path, *, about: Mapping[str, Any] | None = 
         "learnt": learnt,
         "about": dict(about or {}),
     }
-    content = to_bytes(tensors, metadata={"longway": json.dumps(header)})
+    plain = json.loads(json.dumps(header))
+    # One entry only: safetensors writes several in an order of chance
+    content = to_bytes(tensors, metadata={"longway": json.dumps({**plain, "hash": _hash(plain, tensors)})})
     with atomic_file(path) as file:
         file.write(content)
 
@@ -82,7 +84,13 @@ def load(path: str | Path) -> Method:
     header, tensors = _read(Path(path))
     if header["method"] not in METHODS:
         raise LongwayError(f"{path} holds the method {header['method']!r}, which this version does not know: update")
-    method = METHODS[header["method"]](**{name: _decode(value) for name, value in header["parameters"].items()})
+    try:
+        method = METHODS[header["method"]](**{name: _decode(value) for name, value in header["parameters"].items()})
+    except TypeError as error:
+        raise LongwayError(
+            f"{path} was saved by Longway {header['longway']}, whose {header['method']} has other "
+            f"parameters ({error}): fit again"
+        ) from error
     for name, value in header["learnt"].items():
         setattr(method, name, _decode(value))
     for name, tensor in tensors.items():
@@ -106,6 +114,8 @@ def describe(path: str | Path) -> dict[str, Any]:
 
 
 def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if path.is_dir():
+        raise LongwayError(f"{path} is a folder, not a model: give the file that `longway fit` saved")
     if not path.is_file():
         raise LongwayError(f"{path}: no such file; give the path of a model that `longway fit` saved")
     try:
@@ -116,11 +126,23 @@ def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str
         raise CorruptFileError(f"{path} is damaged or no safetensors file ({error}): fit again") from error
     try:
         header = json.loads(metadata["longway"])
-    except (KeyError, json.JSONDecodeError) as error:
+        newer, saved_hash = header["format"] > FORMAT, header.pop("hash")
+    except (ValueError, KeyError, TypeError) as error:
         raise CorruptFileError(f"{path} was not saved by Longway: give a model that `longway fit` saved") from error
-    if header["format"] > FORMAT:
+    if newer:
         raise LongwayError(f"{path} was saved by Longway {header['longway']}, which is newer than this one: update")
+    if tensors and saved_hash != _hash(header, content):
+        raise CorruptFileError(f"{path} is damaged (its content is not what was saved): fit again")
     return header, content
+
+
+def _hash(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Hash all that a file holds, so that not one bit of it changes unseen."""
+    return hash_json([dict(header), {name: hash_array(_raw(value)) for name, value in tensors.items()}])
+
+
+def _raw(tensor: Tensor) -> np.ndarray:
+    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
 
 
 def _encode(value: Any, name: str) -> Any:

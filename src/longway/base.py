@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -109,13 +109,21 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         Raises
         ------
         LongwayError
-            If the paper has no such setting.
+            If the paper has no such setting, or the method no such parameter.
         """
         if setting not in cls.published:
-            raise LongwayError(
-                f"{cls.__name__} has no published setting {setting!r}; {nearest(setting, cls.published)}"
-            )
+            hint = nearest(setting, cls.published) if cls.published else "it has none"
+            raise LongwayError(f"{cls.__name__} has no published setting {setting!r}; {hint}")
+        cls.check_names(changes)
         return cls(**{**cls.published[setting], **changes})
+
+    @classmethod
+    def check_names(cls, names: Iterable[str]) -> None:
+        """Raise LongwayError for the first name that no parameter of this method has."""
+        known = cls._get_param_names()
+        for name in names:
+            if name not in known:
+                raise LongwayError(f"{cls.__name__} has no parameter {name!r}; {nearest(name, known)}")
 
     def fit(
         self,
@@ -150,6 +158,7 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         LongwayError
             On input that cannot be used; the message names the argument.
         """
+        checks.parameters(self.get_params(deep=False))
         inputs = self._check_inputs(X, reset=True)
         labels = checks.labels(y, len(inputs))
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -219,11 +228,17 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
             if inputs.shape[1:] != shape:
                 raise LongwayError(f"{name} holds images of shape {inputs.shape[1:]}; this model was fitted on {shape}")
         else:
+            if getattr(X, "ndim", 2) == 4:
+                raise LongwayError(
+                    f"{name} holds images of shape {X.shape[1:]}; {type(self).__name__} takes features (n, d): embed "
+                    "them first, with longway.features.embed"
+                )
             if not reset and len(self.input_shape_) == 3:
                 raise LongwayError(f"{name} must hold images of shape {self.input_shape_}, got shape {np.shape(X)}")
-            inputs = validate_data(
-                self, X, reset=reset, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False
-            )
+            with checks.told_in_one_line(name):
+                inputs = validate_data(
+                    self, X, reset=reset, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False
+                )
         checks.finite(inputs, name)
         return inputs
 
@@ -242,5 +257,6 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             shown = ", ".join(map(repr, unknown[:3].tolist()))
-            raise LongwayError(f"{name} holds labels that y does not: {shown}; known are {self.classes_.tolist()}")
+            known = ", ".join(map(repr, self.classes_.tolist()))
+            raise LongwayError(f"{name} holds labels that the training data did not: {shown}; known are {known}")
         return np.searchsorted(self.classes_, labels)

@@ -2,15 +2,97 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from longway.errors import LongwayError
+from longway.errors import LongwayError, nearest
+from longway.selection import RULES
 
 CHUNK_BYTES = 64 * 2**20
+
+
+class WrongTypeError(LongwayError, TypeError):
+    """Input of a type that cannot be used, where scikit-learn's contract asks for a TypeError."""
+
+
+@contextmanager
+def told_in_one_line(name: str) -> Iterator[None]:
+    """Turn what scikit-learn says of bad input into one line that names the argument."""
+    try:
+        yield
+    except LongwayError:
+        raise
+    except (ValueError, TypeError) as error:
+        # The array itself, which scikit-learn prints in full, is left out
+        line = " ".join(re.sub(r":\s+array=.*\.\n|\n\[.*", ". ", str(error), flags=re.DOTALL).split())
+        kind = WrongTypeError if isinstance(error, TypeError) else LongwayError
+        raise kind(line if re.search(rf"\b{name}\b", line) else f"{name} cannot be used: {line}") from error
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_widths(value: Any) -> bool:
+    return isinstance(value, Sequence | np.ndarray) and all(_is_whole(width, 1) for width in value)
+
+
+Rule = tuple[Callable[[Any], bool], str]
+COUNT: Rule = (lambda value: _is_whole(value, 1), "a whole number, 1 or more")
+POSITIVE: Rule = (lambda value: _is_number(value) and value > 0, "a number above 0")
+NOT_NEGATIVE: Rule = (lambda value: _is_number(value) and value >= 0, "a number, 0 or more")
+SHARE: Rule = (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1")
+WIDTHS: Rule = (_are_widths, "a list of whole numbers, each 1 or more")
+SEED: Rule = (
+    lambda value: value is None or isinstance(value, np.random.RandomState) or (_is_whole(value, 0) and value < 2**32),
+    "a whole number from 0 to 2**32 - 1, a RandomState or None",
+)
+
+PARAMETERS: Mapping[str, Rule] = {
+    **dict.fromkeys(("epochs", "batch_size", "n_support", "n_hard", "inner_steps", "outer_steps", "latent_dim"), COUNT),
+    **dict.fromkeys(("learning_rate", "inner_rate", "outer_rate"), POSITIVE),
+    **dict.fromkeys(("ridge", "weight_decay", "noise", "beta", "consistency"), NOT_NEGATIVE),
+    **dict.fromkeys(("hidden", "channels"), WIDTHS),
+    "validation_fraction": SHARE,
+    "random_state": SEED,
+    "device": (lambda value: isinstance(value, str), "a string such as 'auto', 'cpu' or 'cuda'"),
+    "class_balanced": (lambda value: isinstance(value, bool | np.bool_), "True or False"),
+    "infer_options": (lambda value: value is None or isinstance(value, Mapping), "a mapping or None"),
+    "verbose": (lambda value: isinstance(value, bool) or _is_whole(value, 0), "a whole number, 0 or more"),
+    "share": (lambda value: _is_number(value) and 0 < value <= 1, "a number above 0, at most 1"),
+    "smallest": COUNT,
+}
+"""What a parameter of this name may be, in whatever method has it: a test, and the words for it."""
+
+CHOICES: Mapping[str, Sequence[str]] = {
+    "selection": ("auto", *RULES),
+    "variant": ("scale_free", "paper"),
+    "reconstruction": ("sum", "mean"),
+}
+"""Parameters that are one of a few words."""
+
+
+def parameters(values: Mapping[str, Any], within: str = "") -> None:
+    """Refuse parameters that are out of range or of the wrong type, also those ``within`` another parameter."""
+    for name, value in values.items():
+        if name in PARAMETERS and not PARAMETERS[name][0](value):
+            raise LongwayError(f"{within}{name}={value!r} must be {PARAMETERS[name][1]}")
+        if name in CHOICES and value not in CHOICES[name]:
+            raise LongwayError(f"{within}{name}={value!r} is unknown; {nearest(str(value), CHOICES[name])}")
+        if isinstance(value, Mapping):
+            parameters(value, f"{name}: ")
 
 
 def images(X: Any, name: str) -> np.ndarray:
@@ -50,18 +132,24 @@ def labels(y: Any, n: int, name: str = "y") -> np.ndarray:
     """Return labels (n,) as a numpy array of strings or numbers."""
     if y is None:
         raise LongwayError(f"{name} is None: this estimator requires y to be passed, but the target y is None")
-    array = column_or_1d(y, warn=True)
+    with told_in_one_line(name):
+        array = column_or_1d(y, warn=True)
     if array.dtype.kind == "O":
         missing = [i for i, value in enumerate(array) if value is None or value != value]
         if missing:
             raise LongwayError(f"{name} has no label at row {missing[0]} ({len(missing)} in all): drop these rows")
         if not all(isinstance(value, str) for value in array):
             array = np.array(array.tolist())
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        missing = np.flatnonzero(np.isnan(array)).tolist()
+        raise LongwayError(f"{name} has no label at row {missing[0]} ({len(missing)} in all): drop these rows")
     if array.dtype.kind == "f":
-        array = check_array(array, ensure_2d=False, input_name=name, dtype=None)
+        with told_in_one_line(name):
+            array = check_array(array, ensure_2d=False, input_name=name, dtype=None)
     if len(array) != n:
         raise LongwayError(f"{name} has {len(array)} labels for {n} rows of X: the lengths must be equal")
-    check_classification_targets(array)
+    with told_in_one_line(name):
+        check_classification_targets(array)
     return array.astype(str) if array.dtype.kind == "O" else array
 
 
@@ -83,11 +171,13 @@ def weights(values: Any, codes: np.ndarray) -> np.ndarray:
     """Return sample weights (n,), ones where none are given."""
     if values is None:
         return np.ones(len(codes))
-    array = check_array(values, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    with told_in_one_line("sample_weight"):
+        array = check_array(values, ensure_2d=False, dtype=np.float64, ensure_all_finite=False)
     if array.shape != codes.shape:
         raise LongwayError(f"sample_weight has shape {array.shape}; it must be ({len(codes)},), one for each row of X")
-    if (array < 0).any():
-        raise LongwayError("sample_weight has negative entries; weights must be 0 or more")
+    bad = np.flatnonzero(~np.isfinite(array) | (array < 0))
+    if len(bad):
+        raise LongwayError(f"sample_weight is {array[bad[0]]:g} at row {bad[0]}: weights must be finite, 0 or more")
     if len(np.unique(codes[array > 0])) < 2:
         raise LongwayError(
             "sample_weight is zero for all samples but those of one class; two classes or more must count"

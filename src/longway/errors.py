@@ -14,13 +14,6 @@ class CorruptFileError(LongwayError):
     """A file or cache is damaged, cut short or not what it claims to be."""
 
 
-class MissingExtraError(LongwayError, ImportError):
-    """An optional dependency is not installed."""
-
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed; install it with: pip install 'longway[{extra}]'")
-
-
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the known spelling nearest to ``name``.
 

@@ -25,7 +25,7 @@ class Form:
     size : int, optional
         Side in pixels of images that are taken as they are.
     columns : tuple of str
-        Columns that the features are, where they are read from a table.
+        Columns that the inputs are, where they are read from a table.
     """
 
     backbone: dict[str, Any] | None = None
@@ -86,7 +86,7 @@ def first_form(
     if backbone is not None:
         loaded = load_backbone(backbone, size=size, mean=mean, std=std, device=device)
         embedded = embed(data, loaded, verbose=verbose)
-        return embedded, Form(backbone=read_meta(Path(embedded.source))["backbone"])
+        return embedded, Form(backbone=read_meta(Path(embedded.source))["backbone"], columns=data.inputs)
     if data.kind == "texts":
         raise LongwayError(f"{data.source} holds texts: give --backbone path/to/file.py:function to embed them")
     images = pixels(data, size)
@@ -115,20 +115,27 @@ def same_form(
     if form.backbone is None:
         if backbone is not None:
             raise LongwayError("this model was fitted without a backbone: leave out --backbone")
+        if data.kind == "texts":
+            raise LongwayError(f"{data.source} holds texts, but this model was fitted without a backbone for them")
         return pixels(data, form.size) if data.kind == "images" else data
     name = form.backbone["name"]
     if data.kind == "features":
         folder = Path(data.source)
         found = read_meta(folder)["backbone"]["fingerprint"] if is_cache(folder) else None
         if found is not None and found != form.backbone["fingerprint"]:
-            raise LongwayError(f"{folder} holds features of another backbone than this model's {name}: embed again")
+            raise LongwayError(
+                f"{folder} holds features of another backbone than this model's {name}: embed the data again with that"
+            )
         return data
     if backbone is None:
-        raise LongwayError(f"this model was fitted on features of {name}: give it with --backbone")
+        raise LongwayError(
+            f"this model was fitted on features of {name}: give that with --backbone path/to/file.py:function"
+        )
     own = {key: form.backbone[key] for key in ("size", "mean", "std")}
     loaded = load_backbone(backbone, **own, device=device)
     if loaded.fingerprint != form.backbone["fingerprint"]:
         raise LongwayError(
-            f"--backbone {backbone} is not the {name} that this model was fitted on: weights or code differ"
+            f"--backbone {backbone} is not the {name} that this model was fitted on (weights or code differ): give "
+            "that one, or fit again"
         )
     return embed(data, loaded, verbose=verbose)

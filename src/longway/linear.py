@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
 from longway.functional.convex import logistic_regression
 from longway.nn.heads import FeatureHead
 from longway.rows import Rows
-
-CHUNK = 8192
-"""Rows read at a time where the data are too large to hold."""
 
 
 def fit_linear(rows: Rows, n_classes: int, ridge: Tensor | float, *, standardize: bool = True) -> FeatureHead:
@@ -40,14 +35,20 @@ def fit_linear(rows: Rows, n_classes: int, ridge: Tensor | float, *, standardize
     # Small problems are solved in double precision: there the optimum is exact to far more than what shows.
     dtype, tolerance = (torch.float64, 1e-9) if len(rows) * rows.shape[0] <= 2**22 else (torch.float32, 1e-5)
     labels, weights = torch.from_numpy(rows.y), torch.from_numpy(rows.weight / rows.weight.sum()).to(dtype)
-
-    def read(part: slice) -> tuple[Tensor, Tensor, Tensor]:
-        return network.standardize(rows.inputs(part, torch.float64)).to(dtype), labels[part], weights[part]
-
-    held = [read(slice(0, len(rows)))] if rows.is_small else None
-
-    def chunks() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        return iter(held) if held else map(read, rows.slices(CHUNK))
-
-    network.set_linear(logistic_regression(chunks, rows.shape[0], n_classes, ridge=ridge, tolerance=tolerance))
+    if rows.is_small:
+        held = network.standardize(rows.inputs(slice(None), torch.float64)).to(dtype)
+        head = logistic_regression(
+            lambda: iter([(held, labels, weights)]), rows.shape[0], n_classes, ridge=ridge, tolerance=tolerance
+        )
+    else:
+        head = logistic_regression(
+            lambda: ((rows.inputs(part, dtype), labels[part], weights[part]) for part in rows.slices()),
+            rows.shape[0],
+            n_classes,
+            ridge=ridge,
+            mean=network.standardize.mean,
+            spread=network.standardize.spread,
+            tolerance=tolerance,
+        )
+    network.set_linear(head)
     return network

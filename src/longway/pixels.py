@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
+from torch.nn.functional import interpolate
 
 from longway.backbones import Transform
+from longway.checks import images
 from longway.data import GroupedDataset, ImageColumn
 from longway.errors import LongwayError
 from longway.storage import scratch_array
@@ -20,26 +23,28 @@ def pixels(data: GroupedDataset, size: int | None = None) -> GroupedDataset:
     Parameters
     ----------
     data : GroupedDataset
-        Its X is a column of images.
+        Its X is a column of images, or an array of them.
     size : int, optional
         Side of the square that each is resized to; their own size where all are equal, if not given.
 
     Returns
     -------
     GroupedDataset
-        The same rows; X is uint8 of shape (n, 3, size, size).
+        The same rows; X is uint8 of shape (n, 3, size, size), or as it was if it was an array of that size.
 
     Raises
     ------
     LongwayError
         If the images differ in size and none is given.
     """
+    if isinstance(data.X, np.ndarray):
+        return data if size is None or data.X.shape[2:] == (size, size) else replace(data, X=_resized(data.X, size))
     if not isinstance(data.X, ImageColumn):
-        raise LongwayError(f"{data.source} holds {data.kind}, not images to decode")
+        raise LongwayError(f"{data.source} holds {data.kind}, not images")
     if size is None:
         shapes = set(data.X.sizes())
         if len(shapes) > 1:
-            raise LongwayError(f"{data.source} holds images of {len(shapes)} different sizes: give --size (size=)")
+            raise LongwayError(f"{data.source} holds images of {len(shapes)} different sizes: choose one with size=")
         width, height = shapes.pop()
     else:
         width = height = size
@@ -49,3 +54,12 @@ def pixels(data: GroupedDataset, size: int | None = None) -> GroupedDataset:
         where = np.arange(start, min(start + PIECE, len(data)))
         out[where] = transform.stack(data.X.read(where, least=size)).numpy()
     return replace(data, X=out)
+
+
+def _resized(X: np.ndarray, size: int) -> np.ndarray:
+    """Resize an array of images (n, c, h, w) to (n, c, size, size)."""
+    out = scratch_array((*X.shape[:2], size, size), np.dtype(np.float32))
+    for start in range(0, len(X), PIECE):
+        piece = torch.from_numpy(images(X[start : start + PIECE], "X"))
+        out[start : start + PIECE] = interpolate(piece.float(), (size, size), mode="bilinear", antialias=True)
+    return out

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 RESIDENT_BYTES = 512 * 2**20
 """Data that take less than this in float32 are held in memory; larger ones are read batch by batch."""
 
+PIECE_NUMBERS = 2**23
+"""Numbers read at a time where data are streamed: 32 MiB in float32."""
+
 NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
@@ -72,28 +75,40 @@ class Rows:
         """Whether the inputs can be held in memory."""
         return 4 * len(self) * int(np.prod(self.shape)) <= RESIDENT_BYTES
 
-    def slices(self, size: int) -> Iterator[slice]:
-        """Cut the rows into slices of at most ``size``."""
+    def slices(self, size: int | None = None) -> Iterator[slice]:
+        """Cut the rows into slices of at most ``size``, by default as many as ``PIECE_NUMBERS`` allows."""
+        size = size or max(1, PIECE_NUMBERS // int(np.prod(self.shape)))
         return (slice(i, min(i + size, len(self))) for i in range(0, len(self), size))
 
-    def moments(self, size: int = 8192) -> tuple[Tensor, Tensor]:
-        """Return the weighted mean and standard deviation of each feature, float64 of shape (d,).
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Return the weighted mean and standard deviation of each feature, float64 of shape (d,), in one pass.
 
-        A constant feature gets the deviation 1, so that dividing by it is harmless. Two passes, because the
-        difference of two large sums loses all digits where the mean is large beside the deviation.
+        Deviations are taken from each piece's own mean and the pieces then merged: the difference of two large sums
+        would lose all digits where the mean is large beside the deviation. A constant feature gets the deviation 1,
+        so that dividing by it is harmless.
         """
+        dtype = torch.float64 if self.X.dtype == np.float64 else torch.float32
         weight = torch.from_numpy(self.weight / self.weight.sum())
-        mean = torch.zeros(self.shape, dtype=torch.float64)
-        for part in self.slices(size):
-            mean += weight[part] @ self.inputs(part, torch.float64)
-        variance = torch.zeros_like(mean)
-        for part in self.slices(size):
-            variance += weight[part] @ (self.inputs(part, torch.float64) - mean).square_()
-        deviation = variance.sqrt()
+        total, mean, squares = 0.0, torch.zeros(self.shape, dtype=torch.float64), 0.0
+        for part in self.slices():
+            x, w = self.inputs(part, dtype), weight[part]
+            share = float(w.sum())
+            if share == 0:
+                continue
+            w = (w / share).to(dtype)
+            centre = w @ x
+            deviation = x - centre
+            rest = w @ deviation  # what rounding left in the mean
+            shift = centre.double() + rest.double() - mean
+            inner = (w @ deviation.square_()).double() - rest.double().square()
+            squares = squares + share * inner + shift.square() * (share * total / (share + total))
+            total += share
+            mean = mean + shift * (share / total)
+        deviation = torch.as_tensor(squares).clamp_min(0).sqrt()
         return mean, deviation.where(deviation > 1e-12 * mean.abs().clamp_min(1e-290), 1.0)
 
 
-def predict_logits(module: nn.Module, rows: Rows, batch_size: int = 1024) -> Tensor:
+def predict_logits(module: nn.Module, rows: Rows, batch_size: int = 2048) -> Tensor:
     """Run a network over rows in eval mode, without gradients.
 
     Returns

@@ -63,9 +63,10 @@ class BestEpoch:
         self.epoch, self.score = -1, -np.inf
         self.state: dict[str, Tensor] = {}
 
-    def observe(self, epoch: int) -> dict[str, float]:
-        """Score the network as it is now; return its validation metrics."""
-        predicted = predict_logits(self.network, self.rows).argmax(1).numpy()
+    def observe(self, epoch: int, logits: Tensor | None = None) -> dict[str, float]:
+        """Score the network as it is now, by its logits (n, C) where they are known; return its validation metrics."""
+        logits = predict_logits(self.network, self.rows) if logits is None else logits
+        predicted = logits.argmax(1).numpy()
         metrics = evaluate_groups(self.rows.y, predicted, self.rows.groups)
         record = {f"val_{name}": float(rule(metrics)) for name, rule in RULES.items() if name != "worst_group"}
         if self.rows.groups is not None:

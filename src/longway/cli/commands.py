@@ -28,16 +28,18 @@ NAMES = ("demo", "embed", "fit", "evaluate", "predict", "methods")
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="What `longway fit` saved.", show_default=False)]
 Part = Annotated[
     str | None,
-    typer.Option("--part", help="train, val, test or all.", show_default="test where there is a split, else all"),
+    typer.Option(
+        "--part", metavar="NAME", help="train, val, test or all.", show_default="test where there is a split, else all"
+    ),
 ]
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report and the figures.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="For the report and the figures.")] = Path(
         "longway-demo"
     ),
-    seeds: Annotated[int, typer.Option("--seeds", min=1, max=100)] = 3,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; -1 is one per core.")] = -1,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, metavar="NUMBER", help="Fits of each method.")] = 3,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="NUMBER", help="Processes; -1 is one per core.")] = -1,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -63,10 +65,11 @@ def embed(
     data: DataOptions,
     backbone: Annotated[str, typer.Option("--backbone", metavar="FILE.py:FUNCTION", help="The encoder.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the features.", show_default="in the cache")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FOLDER", help="For the features.", show_default="in the cache"),
     ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="float16 or float32.")] = "float16",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 64,
+    dtype: Annotated[str, typer.Option("--dtype", metavar="NAME", help="float16 or float32.")] = "float16",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="ROWS", help="Inputs a forward pass.")] = 64,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other features in that folder.")] = False,
     size: Size = None,
     mean: Mean = None,
@@ -76,12 +79,12 @@ def embed(
 ) -> None:
     """Run images or texts through a backbone, once, into a folder of features that `fit` and the rest read."""
     from longway.backbones import load_backbone
-    from longway.cli import printing
+    from longway.cli import fitting, printing
     from longway.features import embed as embed_data
 
     encoder = load_backbone(backbone, size=size, mean=numbers(mean, "--mean"), std=numbers(std, "--std"), device=device)
     features = embed_data(
-        data.read(fractions=None),
+        data.read(split_by=None, fractions=None),  # splits are made when the features are read
         encoder,
         out=out,
         dtype=dtype,  # type: ignore[arg-type]
@@ -89,16 +92,19 @@ def embed(
         overwrite=overwrite,
         verbose=0 if quiet else 1,
     )
-    printing.say(f"{len(features):,} rows of {features.X.shape[1]:,} features in {features.source}")
+    printing.say(f"{len(features):,} rows of {fitting.array(features).shape[1]:,} features in {features.source}")
 
 
 @takes_data
 def fit(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="erm, rwg, sitar or hsfm.", show_default=False)],
     data: DataOptions,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to save the model.")] = Path("model.safetensors"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to save the model.")] = Path(
+        "model.safetensors"
+    ),
     paper: Annotated[
-        str | None, typer.Option("--paper", help="Use the paper's setting of this name (see `longway methods`).")
+        str | None,
+        typer.Option("--paper", metavar="NAME", help="Use the paper's setting of this name (see `longway methods`)."),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -106,7 +112,11 @@ def fit(
     ] = None,
     use_groups: Annotated[
         str,
-        typer.Option("--use-groups", help="Whose groups the method may see: none, val, or train (then val too)."),
+        typer.Option(
+            "--use-groups",
+            metavar="WHOSE",
+            help="Groups that the method may see: none, val (of the val part, to select), or train (of both).",
+        ),
     ] = "none",
     backbone: Backbone = None,
     size: Size = None,
@@ -119,12 +129,17 @@ def fit(
     """Train METHOD on the train part of DATA, select on its val part, and save the model to one file."""
     from longway.artifacts import save
     from longway.cli import fitting, printing
+    from longway.errors import LongwayError
     from longway.inputs import first_form
 
     model = fitting.make(method, paper, set_ or [], device, 0 if quiet else 1)
-    fitting.check_use(use_groups)
+    fitting.check_use(use_groups, data)
+    fitting.check_out(out)
+    raw = fitting.labelled(data.read())
+    if raw.kind == "images" and backbone is None and not model.takes_images:
+        raise LongwayError(f"{method} takes features, not images: give --backbone path/to/file.py:function")
     dataset, form = first_form(
-        fitting.labelled(data.read()),
+        raw,
         backbone=backbone,
         size=size,
         mean=numbers(mean, "--mean"),
@@ -143,6 +158,8 @@ def fit(
     else:
         printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
         printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
+        if part == "val" and "test" in dataset.parts:
+            printing.say(f"The fit has seen the val part. What counts is: longway evaluate {out} {data.source}")
         for doubt in getattr(model, "inferred_", {}).get("doubts", []):
             printing.say(f"Doubt about the inferred groups: {doubt}")
 
@@ -152,7 +169,7 @@ def evaluate(
     model: Model,
     data: DataOptions,
     part: Part = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML report too.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report too.")] = None,
     backbone: Backbone = None,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -180,7 +197,9 @@ def evaluate(
 def predict(
     model: Model,
     data: DataOptions,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV file.", show_default="standard output")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="CSV file.", show_default="standard output")
+    ] = None,
     part: Part = None,
     backbone: Backbone = None,
     device: Device = "auto",
@@ -190,8 +209,10 @@ def predict(
     from longway.cli import fitting
     from longway.storage import atomic_file
 
+    if out is not None:
+        fitting.check_out(out)
     loaded, _, dataset, _ = fitting.loaded(model, data, part or "all", backbone, device, quiet, with_labels=False)
-    probabilities = loaded.predict_proba(dataset.X)
+    probabilities = loaded.predict_proba(fitting.array(dataset))
     header = ["id", "prediction", *(f"p({name})" for name in loaded.classes_)]
     labels = loaded.classes_[probabilities.argmax(1)]
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from longway import checks
 from longway.artifacts import describe, load
 from longway.base import Method
 from longway.cli.options import DataOptions
 from longway.data import GroupedDataset
+from longway.data.splits import PARTS, part_name
 from longway.errors import LongwayError, nearest
 from longway.inputs import Form, same_form
 from longway.methods import METHODS
 from longway.metrics import GroupMetrics, evaluate_groups
+from longway.training import resolve_device
 
 USES = ("none", "val", "train")
 
@@ -26,25 +29,37 @@ def make(name: str, paper: str | None, settings: list[str], device: str, verbose
     if name not in METHODS:
         raise LongwayError(f"METHOD {name!r} is unknown; {nearest(name, METHODS)}")
     cls = METHODS[name]
-    known = inspect.signature(cls).parameters
     values: dict[str, Any] = {"device": device, "verbose": verbose}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise LongwayError(f"--set {setting!r} must be NAME=VALUE")
-        if key not in known:
-            raise LongwayError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
+        cls.check_names([key])
         try:
             values[key] = json.loads(text)
         except json.JSONDecodeError:
             values[key] = text
-    return cls.from_paper(paper, **values) if paper else cls(**values)
+    model = cls.from_paper(paper, **values) if paper else cls(**values)
+    checks.parameters(model.get_params(deep=False))
+    resolve_device(device)
+    return model
 
 
-def check_use(use_groups: str) -> None:
-    """Refuse an unknown value of ``--use-groups``."""
+def check_use(use_groups: str, options: DataOptions) -> None:
+    """Refuse a value of ``--use-groups`` that is unknown, or that needs groups which are not named."""
     if use_groups not in USES:
         raise LongwayError(f"--use-groups {use_groups!r} is unknown; {nearest(use_groups, USES)}")
+    if use_groups != "none" and not (options.attribute or options.group):
+        raise LongwayError(f"--use-groups {use_groups} needs groups: name them with --attribute or --group")
+
+
+def check_out(path: Path) -> None:
+    """Refuse a place that cannot be written to, before the work whose result is to go there."""
+    if path.is_dir():
+        raise LongwayError(f"--out {path} is a folder: give the name of a file in it, such as {path / 'model'}")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise LongwayError(f"--out {path} cannot be written, as {folder} is no folder that may be: choose another path")
 
 
 def labelled(data: GroupedDataset) -> GroupedDataset:
@@ -54,23 +69,29 @@ def labelled(data: GroupedDataset) -> GroupedDataset:
     return data
 
 
+def array(data: GroupedDataset) -> np.ndarray:
+    """Return the inputs of data that have been brought to a model's form."""
+    assert isinstance(data.X, np.ndarray)
+    return data.X
+
+
 def fit(model: Method, data: GroupedDataset, use_groups: str) -> None:
     """Fit on the train part, with the val part to select on where there is one."""
-    if use_groups != "none" and data.groups is None:
-        raise LongwayError(f"--use-groups {use_groups} needs groups: name them with --attribute or --group")
     train = data.part("train") if data.parts else data
-    eval_set = None
+    assert train.y is not None
+    eval_set: tuple[Any, ...] | None = None
     if "val" in data.parts:
         val = data.part("val")
-        eval_set = (val.X, val.y) if use_groups == "none" else (val.X, val.y, val.groups)
-    model.fit(train.X, train.y, groups=train.groups if use_groups == "train" else None, eval_set=eval_set)
+        eval_set = (array(val), val.y) if use_groups == "none" else (array(val), val.y, val.groups)
+    model.fit(array(train), train.y, groups=train.groups if use_groups == "train" else None, eval_set=eval_set)
 
 
 def train_counts(data: GroupedDataset) -> dict[str, int] | None:
     """Return the number of training rows in each group, for the re-weighted average."""
-    if data.groups is None:
+    train = data.part("train") if data.parts else data
+    if train.groups is None:
         return None
-    names, counts = np.unique((data.part("train") if data.parts else data).groups, return_counts=True)
+    names, counts = np.unique(train.groups, return_counts=True)
     return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
@@ -79,9 +100,11 @@ def evaluate(model: Method, data: GroupedDataset, part: str, counts: dict[str, i
     chosen = data if part == "all" else data.part(part)
     assert chosen.y is not None
     model._code(chosen.y, f"the label column {data.label!r}")
-    known = counts if counts and chosen.groups is not None and set(chosen.groups) <= set(counts) else None
-    names = sorted(known) if known else None
-    return evaluate_groups(chosen.y, model.predict(chosen.X), chosen.groups, names=names, train_counts=known)
+    known, names = None, None
+    if counts and chosen.groups is not None and not set(counts).isdisjoint(chosen.groups):  # the fit's own grouping
+        known = {**dict.fromkeys(chosen.groups.tolist(), 0), **counts}
+        names = sorted(known)
+    return evaluate_groups(chosen.y, model.predict(array(chosen)), chosen.groups, names=names, train_counts=known)
 
 
 def figures(metrics: GroupMetrics) -> dict[str, Any]:
@@ -109,18 +132,29 @@ def loaded(
     with_labels: bool = True,
 ) -> tuple[Method, dict[str, Any], GroupedDataset, str]:
     """Return a saved model, what its file says of the fit, the data in the form it takes, and the part meant."""
+    if part is not None and part != "all" and part_name(part) is None:
+        raise LongwayError(f"--part {part!r} is unknown; {nearest(part, (*PARTS, 'all'))}")
     about = describe(path)["about"]
     model = load(path).set_params(device=device)
     form = Form.from_dict(about.get("form", {}))
+    changes: dict[str, Any] = {} if options.input or not form.columns else {"input": list(form.columns)}
     options = options.completed(about.get("data", {}))
-    changes: dict[str, Any] = {"input": list(form.columns)} if form.columns and options.input is None else {}
     if not with_labels:
-        changes |= {"label": None, "attributes": (), "group": None}
-        if part == "all":
-            changes |= {"split": None, "split_by": None, "fractions": None}
+        changes |= _unlabelled(options, part)
     data = options.read(**changes)
+    if with_labels:
+        labelled(data)
     part = part or ("test" if data.parts else "all")
     data = same_form(
         data if part == "all" else data.part(part), form, backbone=backbone, device=device, verbose=0 if quiet else 1
     )
     return model, about, data, part
+
+
+def _unlabelled(options: DataOptions, part: str | None) -> dict[str, Any]:
+    """Return what to read otherwise where labels are not needed: they, and all that rests on them, may be absent."""
+    without = {"label": None, "attributes": (), "group": None}
+    if part in (None, "all"):
+        return {**without, "split": None, "split_by": None, "fractions": None}
+    # A random split is drawn within each group, so it takes the labels to draw it again
+    return without if options.split or options.split_by else {}

@@ -27,16 +27,23 @@ Backbone = Annotated[
     ),
 ]
 Size = Annotated[
-    int | None, typer.Option("--size", min=4, help="Side in pixels that images are resized to.", show_default=False)
+    int | None,
+    typer.Option("--size", min=4, metavar="PIXELS", help="Side that images are resized to.", show_default=False),
 ]
 Mean = Annotated[
     str | None,
-    typer.Option("--mean", help="Subtracted from pixels in 0..1; one number or three.", show_default="ImageNet's"),
+    typer.Option(
+        "--mean",
+        metavar="NUMBERS",
+        help="Subtracted from pixels in 0..1; one number or three.",
+        show_default="ImageNet's",
+    ),
 ]
 Std = Annotated[
-    str | None, typer.Option("--std", help="Divides pixels; one number or three.", show_default="ImageNet's")
+    str | None,
+    typer.Option("--std", metavar="NUMBERS", help="Divides pixels; one number or three.", show_default="ImageNet's"),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, ...")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -53,53 +60,71 @@ class DataOptions:
             show_default=False,
         ),
     ]
-    label: Annotated[str | None, typer.Option("--label", "-y", help="Column to predict.", rich_help_panel=DATA)] = None
+    label: Annotated[
+        str | None, typer.Option("--label", "-y", metavar="COLUMN", help="Column to predict.", rich_help_panel=DATA)
+    ] = None
     attribute: Annotated[
         list[str] | None,
         typer.Option(
             "--attribute",
             "-a",
+            metavar="COLUMN",
             help="Column of a spurious attribute; with the label it makes the groups. May be repeated.",
             rich_help_panel=DATA,
         ),
     ] = None
     group: Annotated[
-        str | None, typer.Option("--group", help="Column that names the groups itself.", rich_help_panel=DATA)
+        str | None,
+        typer.Option("--group", metavar="COLUMN", help="Column that names the groups itself.", rich_help_panel=DATA),
     ] = None
     split: Annotated[
         str | None,
-        typer.Option("--split", help="Column that says train, val or test (or 0, 1, 2).", rich_help_panel=DATA),
+        typer.Option(
+            "--split", metavar="COLUMN", help="Column that says train, val or test (or 0, 1, 2).", rich_help_panel=DATA
+        ),
     ] = None
     split_by: Annotated[
         str | None,
         typer.Option(
             "--split-by",
+            metavar="COLUMN",
             help="Make the split by this column, so that no value of it (a person, say) is in two parts.",
             rich_help_panel=DATA,
         ),
     ] = None
     fractions: Annotated[
-        str, typer.Option("--fractions", help="Shares of train, val and test.", rich_help_panel=DATA)
+        str, typer.Option("--fractions", metavar="NUMBERS", help="Shares of train, val and test.", rich_help_panel=DATA)
     ] = "0.6,0.2,0.2"
-    split_seed: Annotated[int, typer.Option("--split-seed", help="Of a split that is made.", rich_help_panel=DATA)] = 0
+    split_seed: Annotated[
+        int,
+        typer.Option(
+            "--split-seed", metavar="NUMBER", help="Seed of a split that is made, and of --limit.", rich_help_panel=DATA
+        ),
+    ] = 0
     input: Annotated[
         list[str] | None,
         typer.Option(
             "--input",
             "-x",
+            metavar="COLUMN",
             help="Column of images, texts or features; globs and repeats welcome.",
             show_default="found",
             rich_help_panel=DATA,
         ),
     ] = None
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Keep that many rows, at random.", rich_help_panel=DATA)
+        int | None,
+        typer.Option("--limit", min=1, metavar="ROWS", help="Keep that many rows, at random.", rich_help_panel=DATA),
     ] = None
     hf_config: Annotated[
-        str | None, typer.Option("--hf-config", help="Configuration of a Hugging Face dataset.", rich_help_panel=DATA)
+        str | None,
+        typer.Option(
+            "--hf-config", metavar="NAME", help="Configuration of a Hugging Face dataset.", rich_help_panel=DATA
+        ),
     ] = None
     hf_split: Annotated[
-        str | None, typer.Option("--hf-split", help="Split of a Hugging Face dataset.", rich_help_panel=DATA)
+        str | None,
+        typer.Option("--hf-split", metavar="NAME", help="Split of a Hugging Face dataset.", rich_help_panel=DATA),
     ] = None
 
     def read(self, **changes: Any) -> GroupedDataset:
@@ -164,7 +189,7 @@ def takes_data(command: Callable[..., None]) -> Callable[..., None]:
 
     collected.__signature__ = inspect.Signature(merged)  # type: ignore[attr-defined]
     collected.__annotations__ = {p.name: p.annotation for p in merged}
-    del collected.__wrapped__  # type: ignore[attr-defined]
+    del collected.__wrapped__
     return collected
 
 

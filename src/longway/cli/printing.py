@@ -30,11 +30,12 @@ def data(record: Any) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], bold: int | None = None) -> None:
     """Print a table; all cells are taken as plain text, numbers to the right."""
-    shown = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(columns):
         shown.add_column(Text(name), justify="left" if number == 0 else "right", overflow="fold")
     for number, row in enumerate(rows):
         shown.add_row(*(Text(cell) for cell in row), style="bold" if number == bold else None)
+    _console().print(Text(title, style="bold"), soft_wrap=True)
     _console().print(shown)
 
 

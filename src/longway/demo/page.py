@@ -13,6 +13,7 @@ from longway.data.digits import GROUP_NAMES
 from longway.demo.experiment import RECOMMENDED, Demo
 from longway.metrics import GroupMetrics, summarise
 from longway.report import (
+    Block,
     Callout,
     Column,
     Figure,
@@ -71,7 +72,7 @@ def report(demo: Demo) -> Page:
     sections = [_findings(record), _data(demo), _groups(record), _axes(demo), _sitar(record), _training(record)]
     return Page(
         "An ordinary network reads the colour, not the digit",
-        "Four methods learn to tell the digits 0-4 from 5-9 where a colour gives the answer away. Then the colour lies.",
+        "Four methods learn to tell the digits 0-4 from 5-9. In training a colour gives the answer away; then it lies.",
         sections,
         facts,
         footer=f"Made by longway demo, version {longway.__version__}. This file loads nothing from the network.",
@@ -110,8 +111,8 @@ def _findings(record: dict[str, Any]) -> Section:
 
 def _data(demo: Demo) -> Section:
     text = (
-        "In training, 95 % of the small digits are green and 95 % of the large ones red. Colour is easier to learn than "
-        "shape, so a network learns colour. The two rare groups are where that shows."
+        "In training, 95 % of the small digits are green and 95 % of the large ones red. Colour is easier to learn "
+        "than shape, so a network learns colour. The two rare groups are where that shows."
     )
     sizes = _training_sizes(demo.record)
     rows = [
@@ -130,7 +131,7 @@ def _groups(record: dict[str, Any]) -> Section:
     for trial in record["trials"]:
         trials[trial["method"]].append(GroupMetrics.from_dict(trial["groups"]))
     bars = {
-        method: {name: tuple(summarise(m.accuracy_by_group[name] for m in metrics)) for name in GROUP_NAMES}
+        method: {name: summarise(m.accuracy_by_group[name] for m in metrics) for name in GROUP_NAMES}
         for method, metrics in trials.items()
     }
     figure = Figure(
@@ -147,19 +148,19 @@ def _group_table(metrics: GroupMetrics) -> Table:
         [group.name, group.n, group.accuracy, "{:.1%} to {:.1%}".format(*group.interval)]
         for group in metrics.groups or ()
     ]
-    columns = ["Group", "Test images", Column("Accuracy", format=".1%", bar=True), "95 % interval"]
+    columns: list[Column | str] = ["Group", "Test images", Column("Accuracy", format=".1%", bar=True), "95 % interval"]
     return Table(columns, rows, "The first seed, with Wilson intervals.")
 
 
 def _axes(demo: Demo) -> Section:
     top = int(np.argmax(demo.scores))
     text = (
-        "Pseudo-groups start with a beta-VAE, which learns to redraw the images without seeing a label. Afterwards each "
-        "of its axes is scored by its correlation with the label. The one that stands out is the shortcut: walking along "
-        "it changes the colour and leaves the digit. Cut in two by k-means, it says which images contradict the shortcut, and a "
-        "plain network trained on equally many of each kind has no use for the colour."
+        "Pseudo-groups start with a beta-VAE, which learns to redraw the images without seeing a label. Afterwards "
+        "each of its axes is scored by its correlation with the label. The one that stands out is the shortcut: "
+        "walking along it changes the colour and leaves the digit. Cut in two by k-means, it says which images "
+        "contradict the shortcut, and a plain network trained on equally many of each kind has no use for the colour."
     )
-    blocks = [
+    blocks: list[Block] = [
         Text(text),
         Figure(
             score_bars(demo.scores, highlight=top),
@@ -180,12 +181,12 @@ def _sitar(record: dict[str, Any]) -> Section:
     text = (
         f"SITAR, as its paper prints it, is right on {sitar['out_of_distribution']['mean']:.0%} of the images whose "
         f"colour is reversed, against {erm['out_of_distribution']['mean']:.0%} for the ordinary network: on data this "
-        "small and clean, training fills the few latent axes with the colour, since that lowers the classification loss "
-        "most, and no digit is left to fall back on. It is meant for larger data in which not one image contradicts the "
-        "shortcut; there no other method here has anything to work with.\n\n"
-        f"HSFM retrains only the last layer of the ordinary network and reaches {hsfm['worst_group']['mean']:.0%} on the "
-        "worst group in about a second. It needs validation images in which colour and label go separate ways, though "
-        "not their groups."
+        "small and clean, training fills the few latent axes with the colour, since that lowers the classification "
+        "loss most, and no digit is left to fall back on. It is meant for larger data in which not one image "
+        "contradicts the shortcut; there no other method here has anything to work with.\n\n"
+        f"HSFM retrains only the last layer of the ordinary network and reaches {hsfm['worst_group']['mean']:.0%} on "
+        "the worst group. It needs validation images in which colour and label go separate ways, though not their "
+        "groups."
     )
     return Section("SITAR and HSFM here", [Text(text)])
 

@@ -22,6 +22,8 @@ def logistic_regression(
     n_classes: int,
     *,
     ridge: Tensor | float,
+    mean: Tensor | None = None,
+    spread: Tensor | None = None,
     start: Head | None = None,
     tolerance: float = 1e-6,
     max_iter: int = 1000,
@@ -38,6 +40,8 @@ def logistic_regression(
     ridge : float or Tensor of shape (d,)
         The penalty is ``0.5 * sum_j ridge_j * sum_c weight_cj ** 2``; the bias is free. A vector makes the ridge
         anisotropic: with ``1 + lam * v ** 2`` it is Theorem 1 of SITAR for a linear head.
+    mean, spread : Tensor of shape (d,), optional
+        Fit to ``(features - mean) / spread`` instead, without ever computing it: the head takes up the scaling.
     start : Head, optional
         Where to start; zero if not given.
     tolerance : float, default 1e-6
@@ -48,9 +52,11 @@ def logistic_regression(
     Returns
     -------
     Head
-        In float64, on the CPU.
+        In float64, on the CPU; of the scaled features where a scaling is given.
     """
     ridge = torch.as_tensor(ridge, dtype=torch.float64).expand(n_features)
+    shift = torch.zeros(n_features, dtype=torch.float64) if mean is None else mean.double().cpu()
+    width = torch.ones(n_features, dtype=torch.float64) if spread is None else spread.double().cpu()
     # Steps are taken in weight * scale: for standardised features all curvatures are then of one order, however
     # anisotropic the ridge.
     scale = torch.cat([(ridge + 0.25).sqrt(), torch.full((1,), 0.5, dtype=torch.float64)])
@@ -62,17 +68,19 @@ def logistic_regression(
         parameters = torch.from_numpy(flat).reshape(begin.shape) / scale
         weight, bias = parameters[:, :-1], parameters[:, -1]
         loss = 0.5 * (ridge * weight.square()).sum()
-        gradient = torch.cat([ridge * weight, torch.zeros_like(bias).unsqueeze(1)], 1)
+        products, sums = torch.zeros_like(weight), torch.zeros_like(bias)
+        folded = Head(weight / width, bias - (weight / width) @ shift)
         for features, labels, weights in chunks():
-            head = Head(weight.to(features), bias.to(features))
-            logits = head.logits(features)
+            logits = Head(folded.weight.to(features), folded.bias.to(features)).logits(features)
             loss += (cross_entropy(logits, labels, reduction="none") @ weights).cpu()
             residual = logits.softmax(1)
             residual[torch.arange(len(labels)), labels] -= 1
             residual *= weights.unsqueeze(1)
-            gradient[:, :-1] += (residual.T @ features).cpu()
-            gradient[:, -1] += residual.sum(0).cpu()
-        return loss.item(), (gradient / scale).numpy().ravel()
+            products += (residual.T @ features).cpu()
+            sums += residual.sum(0).cpu()
+        by_weight = ridge * weight + (products - torch.outer(sums, shift)) / width
+        gradient = torch.cat([by_weight, sums.unsqueeze(1)], 1) / scale
+        return loss.item(), gradient.numpy().ravel()
 
     options = {"maxiter": max_iter, "maxcor": 20, "gtol": tolerance, "ftol": 0.0, "maxfun": 4 * max_iter}
     flat = minimize(objective, begin.numpy().ravel(), jac=True, method="L-BFGS-B", options=options).x

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -13,7 +13,7 @@ from longway.base import Method, Task
 from longway.linear import fit_linear
 from longway.nn.convnet import ConvNet
 from longway.nn.heads import FeatureHead
-from longway.rows import Rows
+from longway.rows import Rows, predict_logits
 from longway.selection import BestEpoch
 from longway.training import Schedule, train
 
@@ -26,7 +26,7 @@ class ERM(Method):
     hidden : sequence of int, default ()
         Widths of the hidden layers of a head on features. With none the head is linear, and the convex problem is
         solved to its optimum: nothing below except ``ridge`` matters then. On images the net is a ``ConvNet``.
-    ridge : float, default 1e-4
+    ridge : float, default 1e-2
         Penalty on the linear head's weights, beside the mean loss, on standardised features.
     epochs : int, default 20
     batch_size : int, default 128
@@ -57,7 +57,7 @@ class ERM(Method):
         self,
         *,
         hidden: Sequence[int] = (),
-        ridge: float = 1e-4,
+        ridge: float = 1e-2,
         epochs: int = 20,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
@@ -82,13 +82,8 @@ class ERM(Method):
 
     def features(self, X: np.ndarray) -> np.ndarray:
         """Return what the last linear layer sees, of shape (n, k): the fitted net as a frozen backbone."""
-        module, rows = self._fitted_module(), self._rows(X)
-        with torch.inference_mode():
-            parts = [
-                module.features(rows.inputs(part).to(module.linear.weight)).cpu()  # type: ignore[operator, union-attr]
-                for part in rows.slices(1024)
-            ]
-        return torch.cat(parts).numpy()
+        module = cast(ConvNet | FeatureHead, self._fitted_module())
+        return predict_logits(Features(module), self._rows(X)).numpy()
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
         if len(input_shape) == 3:
@@ -122,6 +117,18 @@ class ERM(Method):
     def _balance(self, rows: Rows) -> np.ndarray | None:
         """Return how often each row is to count, of shape (n,); None where all count the same."""
         return None
+
+
+class Features(nn.Module):
+    """The part of a network below its last linear layer."""
+
+    def __init__(self, network: ConvNet | FeatureHead) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map inputs (n, ...) to features (n, k)."""
+        return self.network.features(x)
 
 
 class CrossEntropy(nn.Module):

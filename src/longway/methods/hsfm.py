@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from longway.base import Method, Task
@@ -59,7 +59,7 @@ class HSFM(Method):
     outer_steps : int, default 5
         Edits per epoch, the paper's K_H.
     epochs : int, default 20
-    ridge : float, default 1e-4
+    ridge : float, default 1e-2
         Of the linear head that the method starts from.
     selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
         Which validation score chooses the epoch; ``auto`` is ``worst_group`` (the paper's) where validation groups are
@@ -83,7 +83,7 @@ class HSFM(Method):
     """
 
     supervision = "val_groups"
-    published: Mapping[str, Mapping[str, Any]] = {
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {
             "variant": "paper",
             "n_support": n,
@@ -113,7 +113,7 @@ class HSFM(Method):
         outer_rate: float = 0.1,
         outer_steps: int = 5,
         epochs: int = 20,
-        ridge: float = 1e-4,
+        ridge: float = 1e-2,
         selection: str = "auto",
         validation_fraction: float = 0.2,
         device: str = "auto",
@@ -149,14 +149,18 @@ class HSFM(Method):
         folds = self._folds(validation, task)
         heads, edited, kept = [], [], []
         with progress("HSFM", self.epochs * len(folds), show=self.verbose > 0) as advance:
-            for fold, (hard_source, judge) in enumerate(folds):
+            for fold, (source_rows, judge_rows) in enumerate(folds):
                 network.set_linear(start)
-                best = BestEpoch(network, judge, self.selection, source)
+                best = BestEpoch(network, validation.take(judge_rows), self.selection, source)
                 editor = _Editor(self, network, support)
+                logits = _logits(network, validation)
                 for epoch in range(1, self.epochs + 1):
-                    loss = editor.edit(hard_source.take(self._hard(network, hard_source, task.n_classes)))
+                    hard = source_rows[self._hardest(logits[source_rows], validation.y[source_rows], task.n_classes)]
+                    loss = editor.edit(validation.take(hard))
                     editor.move_head()
-                    self.history_.append({"epoch": epoch, "fold": fold, "outer_loss": loss, **best.observe(epoch)})
+                    logits = _logits(network, validation)
+                    record = best.observe(epoch, logits[judge_rows])
+                    self.history_.append({"epoch": epoch, "fold": fold, "outer_loss": loss, **record})
                     advance(f"hard-set loss {loss:.3g}")
                 kept.append(best.restore())
                 heads.append(_head_of(network))
@@ -168,25 +172,26 @@ class HSFM(Method):
         self.support_labels_ = support.y
         return network
 
-    def _folds(self, validation: Rows, task: Task) -> list[tuple[Rows, Rows]]:
-        """Return pairs (where hard samples come from, what selects); the paper uses all validation data for both."""
+    def _folds(self, validation: Rows, task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return pairs of validation rows (hard samples come from, select on); the paper uses all for both."""
+        everything = np.arange(len(validation))
         if self.variant == "paper":
-            return [(validation, validation)]
+            return [(everything, everything)]
         order = task.generator.permutation(len(validation))
         # Dealing out each class (and group, where known) in turn keeps the halves alike.
         strata = validation.y if validation.groups is None else validation.groups * task.n_classes + validation.y
         order = order[np.argsort(strata[order], kind="stable")]
-        halves = [validation.take(np.sort(order[start::2])) for start in (0, 1)]
-        if any(len(np.unique(half.y)) < len(np.unique(validation.y)) for half in halves):
-            return [(validation, validation)]
-        return [(halves[0], halves[1]), (halves[1], halves[0])]
+        first, second = (np.sort(order[start::2]) for start in (0, 1))
+        classes = np.unique(validation.y)
+        if any(len(np.unique(validation.y[half])) < len(classes) for half in (first, second)):
+            return [(everything, everything)]
+        return [(first, second), (second, first)]
 
-    def _hard(self, network: FeatureHead, rows: Rows, n_classes: int) -> np.ndarray:
+    def _hardest(self, logits: Tensor, y: np.ndarray, n_classes: int) -> np.ndarray:
         """Return the positions of the samples with the highest loss, ``n_hard`` per class."""
-        labels = torch.from_numpy(rows.y)
-        losses = cross_entropy(predict_logits(network, rows), labels, reduction="none").numpy()
+        losses = cross_entropy(logits, torch.from_numpy(y), reduction="none").numpy()
         ranked = np.argsort(-losses, kind="stable")
-        return np.concatenate([ranked[rows.y[ranked] == code][: self.n_hard] for code in range(n_classes)])
+        return np.concatenate([ranked[y[ranked] == code][: self.n_hard] for code in range(n_classes)])
 
 
 class _Editor:
@@ -241,6 +246,11 @@ class _Editor:
         if self.paper:
             return self.method.inner_rate
         return self.method.inner_rate / inner_curvature(self.support)
+
+
+def _logits(network: FeatureHead, rows: Rows) -> Tensor:
+    """Return logits (n, C) in the precision of the features."""
+    return predict_logits(network.folded(torch.float64 if rows.X.dtype == np.float64 else torch.float32), rows)
 
 
 def _head_of(network: FeatureHead) -> Head:

@@ -48,7 +48,7 @@ class RWG(ERM):
         infer: str = "axes",
         infer_options: dict[str, Any] | None = None,
         hidden: Sequence[int] = (),
-        ridge: float = 1e-4,
+        ridge: float = 1e-2,
         epochs: int = 20,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
@@ -90,6 +90,7 @@ class RWG(ERM):
         return replace(task, rows=rows, validation=validation)
 
     def _balance(self, rows: Rows) -> np.ndarray:
+        assert rows.groups is not None  # given or inferred, see _with_groups
         counts = np.bincount(rows.groups)
         return 1 / counts[rows.groups]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class SITAR(Method):
     """
 
     takes_images = True
-    published: Mapping[str, Mapping[str, Any]] = {
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cmnist": {"latent_dim": 10, "noise": 1.0, "beta": 2.0, "consistency": 10.0, "channels": (32, 64)},
         "celeba": {"latent_dim": 10, "noise": 0.1, "beta": 2.0, "consistency": 10.0},
         "waterbirds": {"latent_dim": 32, "noise": 0.01, "beta": 2.0, "consistency": 10.0},
@@ -113,7 +113,7 @@ class SITAR(Method):
 
     def latents(self, X: np.ndarray) -> np.ndarray:
         """Return the posterior means mu, of shape (n, latent_dim)."""
-        return predict_logits(MeanEncoder(self._fitted_module().vae), self._rows(X)).numpy()
+        return predict_logits(cast(SitarNet, self._fitted_module()).encoder, self._rows(X)).numpy()
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> SitarNet:
         return SitarNet(input_shape, n_classes, self.latent_dim, self.channels)

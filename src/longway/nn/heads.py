@@ -71,6 +71,15 @@ class FeatureHead(nn.Module):
         """Map (n, d) to logits (n, C)."""
         return self.linear(self.features(x))
 
+    def folded(self, dtype: torch.dtype = torch.float32) -> nn.Linear:
+        """Return a linear head and its standardisation as one layer on features as they are."""
+        weight = self.linear.weight / self.standardize.spread
+        layer = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
+        with torch.no_grad():
+            layer.weight.copy_(weight)
+            layer.bias.copy_(self.linear.bias - weight @ self.standardize.mean)
+        return layer.to(dtype)
+
     def set_linear(self, head: Head) -> None:
         """Store the last layer's weight and bias."""
         with torch.no_grad():

@@ -114,7 +114,7 @@ def _convolutional(
         inner, outer = widths[level : level + 2]
         down += [nn.Conv2d(inner, outer, 4, 2, 1), nn.ReLU()]
         # An odd size loses its last row when it is halved; the decoder pads it back.
-        padding = tuple(n % 2 for n in sizes[level])
+        padding = (sizes[level][0] % 2, sizes[level][1] % 2)
         up = [nn.ReLU(), nn.ConvTranspose2d(outer, inner, 4, 2, 1, output_padding=padding), *up]
     smallest = (widths[-1], *sizes[-1])
     width = math.prod(smallest)

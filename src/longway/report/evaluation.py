@@ -42,7 +42,13 @@ def _table(results: tuple[GroupResult, ...], name: str) -> Table:
     rows = [
         [r.name, r.n, r.train_n, r.accuracy if r.n else None, "{:.1%} to {:.1%}".format(*r.interval)] for r in results
     ]
-    columns = [name, "Samples", "Training samples", Column("Accuracy", format=".1%", bar=True), "95 % interval"]
+    columns: list[Column | str] = [
+        name,
+        "Samples",
+        "Training samples",
+        Column("Accuracy", format=".1%", bar=True),
+        "95 % interval",
+    ]
     if all(r.train_n is None for r in results):
         columns.pop(2)
         rows = [row[:2] + row[3:] for row in rows]

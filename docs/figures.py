@@ -1,0 +1,262 @@
+"""Fills figures from ``results/*.json`` into README.md and docs/*.md.
+
+A figure stands between two markers, on a line or on lines of its own::
+
+    on the worst group: <!-- figures: demo.erm.worst_group -->44 %<!-- end -->.
+
+What is between them is never written by hand. Run ``python docs/figures.py`` after new results, and
+``python docs/figures.py --check`` to learn whether a file is out of date (exit status 1, one line for each).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+MARK = re.compile(r"(?P<begin><!-- figures: (?P<name>\S+) -->).*?(?P<end><!-- end -->)", re.DOTALL)
+METHODS = {"erm": "ERM", "sitar": "SITAR", "hsfm": "HSFM", "pseudo-groups": "Pseudo-groups"}
+
+
+class Results(NamedTuple):
+    """The records under ``results/``; those that have not been made are None."""
+
+    demo: dict[str, Any]
+    celeba: dict[str, Any] | None
+    benchmarks: dict[str, Any] | None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the figures, or say which files are out of date."""
+    results = read_results(ROOT / "results")
+    stale = []
+    for path in documents():
+        text = path.read_text(encoding="utf-8")
+        filled = fill(text, results)
+        if filled == text:
+            continue
+        if "--check" in arguments:
+            stale.append(path)
+        else:
+            path.write_text(filled, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+    for path in stale:
+        print(f"{path.relative_to(ROOT)} is out of date: run `python docs/figures.py`")
+    return 1 if stale else 0
+
+
+def documents() -> list[Path]:
+    """Return the files that may hold figures."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def read_results(folder: Path) -> Results:
+    """Read the records; only the demonstration's must be there."""
+
+    def read(name: str) -> Any:
+        path = folder / f"{name}.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    demo = read("demo")
+    if demo is None:
+        sys.exit(f"{folder / 'demo.json'} is not there: run `longway demo --quiet --json > results/demo.json`")
+    return Results(demo, read("celeba"), read("benchmarks"))
+
+
+def fill(text: str, results: Results) -> str:
+    """Put every figure between its markers."""
+
+    def filled(match: re.Match[str]) -> str:
+        content = figure(match["name"], results)
+        if match["name"] in BLOCKS:
+            content = f"\n\n{content}\n\n"
+        return match["begin"] + content + match["end"]
+
+    return MARK.sub(filled, text)
+
+
+def figure(name: str, results: Results) -> str:
+    """Return the text of one figure: a block, or a number of the demonstration such as ``demo.erm.worst_group``."""
+    if name in BLOCKS:
+        return BLOCKS[name](results)
+    _, *path = name.split(".")
+    if path == ["gain"]:
+        return f"{_gain(results.demo):.0f} points"
+    if len(path) == 2:
+        return percent(_demo_line(results.demo, path[0])[path[1]]["mean"])
+    sys.exit(f"there is no figure {name!r}; blocks are {', '.join(BLOCKS)}, numbers are like demo.erm.worst_group")
+
+
+def percent(share: float) -> str:
+    """Write a share as it stands in a sentence."""
+    return f"{100 * share:.0f} %"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a Markdown table: words to the left, numbers to the right."""
+    numeric = [all(re.match(r"[\d*–-]", row[k]) for row in rows) for k in range(len(columns))]
+    rule = ["--:" if right else ":--" for right in numeric]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (columns, rule, *rows))
+
+
+def demo_table(results: Results) -> str:
+    """Return every method's line in the demonstration."""
+    record = results.demo
+    names = ("in_distribution", "out_of_distribution", "worst_group")
+    rows = []
+    for line in record["table"]:
+        method = f"**{line['method']}**" if line["method"] == record["recommended"] else line["method"]
+        cells = ["{:.1f} ± {:.1f}".format(100 * line[name]["mean"], 100 * line[name]["spread"]) for name in names]
+        rows.append([method, line["given"], *cells, f"{line['seconds']['mean']:.0f}"])
+    columns = ["Method", "Given", "Colour agrees", "Colour reversed", "Worst group", "Seconds a fit"]
+    words = f"Accuracy in %, mean ± standard deviation over {record['seeds']} seeds. No method was given a group label."
+    return f"{table(columns, rows)}\n\n{words}"
+
+
+def demo_groups(results: Results) -> str:
+    """Return what ``longway evaluate`` prints, for the demonstration's ordinary network, first seed."""
+    from longway.cli.printing import group_table
+    from longway.metrics import GroupMetrics
+
+    trial = next(trial for trial in results.demo["trials"] if trial["method"] == "ERM")
+    with redirect_stdout(io.StringIO()) as out:
+        group_table(GroupMetrics.from_dict(trial["groups"]), "ERM on the test part of digits")
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    return "```text\n" + "\n".join(lines) + "\n```"
+
+
+def celeba(results: Results) -> str:
+    """Return the table on real faces."""
+    record = results.celeba
+    if record is None:
+        return "Not measured yet: `python benchmarks/celeba.py` makes the table that belongs here."
+    task = record["task"]
+    groups = list(record["runs"][0]["groups"])
+    rows = [
+        [
+            run["method"],
+            run["setting"],
+            f"`{run['supervision']}`",
+            *(f"{100 * run['groups'][group]:.1f}" for group in groups),
+            f"{100 * run['average_accuracy']:.1f}",
+            f"{100 * run['worst_group_accuracy']:.1f}",
+            f"{run['seconds']:.0f}",
+        ]
+        for run in record["runs"]
+    ]
+    columns = ["Method", "Setting", "Group labels used", *groups, "Average", "Worst group", "Seconds"]
+    sizes = ", ".join(f"{name} {_size(task[name])}" for name in ("train", "val", "test"))
+    words = (
+        f"CelebA faces, label {task['label']}, spurious attribute {task['attribute']}, features of "
+        f"{record['backbone']}; images: {sizes}. Accuracy in % on the test part."
+    )
+    return f"{words}\n\n{table(columns, rows)}"
+
+
+def _size(part: Any) -> str:
+    """Return the number of rows of a part, which a record may also give group by group."""
+    if isinstance(part, Mapping):
+        part = sum(part.values())
+    elif isinstance(part, Sequence) and not isinstance(part, str):
+        part = sum(part)
+    return f"{part:,}" if isinstance(part, int) else str(part)
+
+
+def speed(results: Results) -> str:
+    """Return speed and memory beside what they are measured against."""
+    record = results.benchmarks
+    if record is None:
+        return "Not measured yet: `make bench` makes the table that belongs here."
+    rows = []
+    embed, metrics, memory = (record.get(name) or {} for name in ("embed", "metrics", "memory"))
+    if "ratio" in embed:
+        setting = f"{embed['images']:,} images at {embed['size']} pixels, batches of {embed['batch_size']}"
+        ratios = f"{embed['ratio']:.2f} (its default layout), {embed['ratio_channels_last']:.2f} (channels last)"
+        rows.append([f"`longway embed`: {setting}", ratios, "share of the bare forward pass's speed"])
+    if metrics:
+        what = f"Group metrics: {metrics['samples']:,} samples, {metrics['groups']} groups"
+        times = f"{metrics['integers_ms']:.1f} ms"
+        rows.append([what, times, f"{metrics['integers_speedup']:.0f} times as fast as a loop over groups"])
+    for method, peak in memory.get("peak_gb", {}).items():
+        size = " x ".join(f"{n:,}" for n in memory["shape"])
+        limit = f"limit {memory['limit_gb']} GB"
+        rows.append([f"Peak memory of `{METHODS[method]}` on {size} features, {memory['dtype']}, memory-mapped",
+                     f"{peak:.2f} GB", limit])  # fmt: skip
+    return table(["What", "Measured", "Beside"], rows)
+
+
+SITAR_SYMBOLS = {
+    "latent_dim": "d",
+    "noise": "α",
+    "beta": "β",
+    "consistency": "λ",
+    "reconstruction": "",
+    "channels": "",
+    "epochs": "",
+    "batch_size": "",
+    "learning_rate": "",
+    "selection": "",
+}
+HSFM_SYMBOLS = {
+    "variant": "",
+    "n_support": "n",
+    "n_hard": "K",
+    "inner_steps": "T",
+    "inner_rate": "α",
+    "outer_rate": "η",
+    "outer_steps": "K_H",
+    "epochs": "",
+    "ridge": "",
+    "selection": "",
+}
+
+
+def settings(method: str, symbols: Mapping[str, str]) -> str:
+    """Return a method's parameters: the paper's symbol, the default, and each published setting."""
+    import longway
+
+    cls = getattr(longway, method)
+    defaults = cls().get_params()
+    columns = ["Parameter", "Symbol", "Default", *(f"`{name}`" for name in cls.published)]
+    rows = [
+        [f"`{name}`", symbol, _value(defaults[name])]
+        + [_value(published[name]) if name in published else "" for published in cls.published.values()]
+        for name, symbol in symbols.items()
+    ]
+    return table(columns, rows)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _demo_line(record: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return next(line for line in record["table"] if line["method"] == METHODS[key])
+
+
+def _gain(record: Mapping[str, Any]) -> float:
+    best = next(line for line in record["table"] if line["method"] == record["recommended"])
+    return 100 * (best["worst_group"]["mean"] - _demo_line(record, "erm")["worst_group"]["mean"])
+
+
+BLOCKS: dict[str, Callable[[Results], str]] = {
+    "demo-table": demo_table,
+    "demo-groups": demo_groups,
+    "celeba": celeba,
+    "speed": speed,
+    "sitar-settings": lambda _: settings("SITAR", SITAR_SYMBOLS),
+    "hsfm-settings": lambda _: settings("HSFM", HSFM_SYMBOLS),
+}
+"""The blocks by name; each gets lines of its own."""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,83 @@
+"""Draws shortcut.png: what an ordinary network says once the colour that it learnt from lies.
+
+Run as ``python docs/images/make.py``; it trains the demonstration's ordinary network, seed 0.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import SubFigure
+from PIL import Image
+
+from longway import ERM
+from longway.data.digits import ColouredDigits, coloured_digits
+
+FILE = Path(__file__).with_name("shortcut.png")
+NAMES = ("0-4", "5-9")
+INK, GREY, RIGHT, WRONG = "#1a2230", "#5b6472", "#1f6f43", "#b3261e"
+TOP, CLASS_STEP, LINE_STEP, SIDE = 0.61, 0.37, 0.155, 0.082
+"""In shares of a panel: the first line of digits, from class to class, from line to line, the side of a digit."""
+
+
+def main() -> None:
+    """Train the network and draw the picture."""
+    data = coloured_digits(seed=0)
+    network = ERM(epochs=40, batch_size=64, random_state=0)
+    network.fit(data["train"].X, data["train"].y, eval_set=(data["val"].X, data["val"].y))
+    draw(data["train"], data["ood"], network.predict(data["ood"].X))
+
+
+def draw(train: ColouredDigits, test: ColouredDigits, said: np.ndarray) -> None:
+    """Draw images of both parts, with what was said of those in the test."""
+    figure = plt.figure(figsize=(11, 3.7), dpi=150, facecolor="white")
+    left, right = figure.subfigures(1, 2)
+    _panel(left, "Training: is it 0-4 or 5-9?", "Colour gives the answer away, 19 times in 20.")
+    _panel(right, "Test: the colours are swapped", "Beside each digit, what an ordinary network says.")
+    for label in (0, 1):
+        _training(left, train, label)
+        _test(right, test, label, said)
+    figure.savefig(FILE)
+    with Image.open(FILE) as image:
+        few = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    few.save(FILE, optimize=True)
+
+
+def _panel(panel: SubFigure, title: str, words: str) -> None:
+    panel.text(0.03, 0.925, title, size=15, weight="bold", color=INK, va="center")
+    panel.text(0.03, 0.835, words, size=12, color=GREY, va="center")
+    for label, name in enumerate(NAMES):
+        middle = TOP - CLASS_STEP * label - LINE_STEP / 2 + SIDE
+        panel.text(0.03, middle, name, size=14, weight="bold", color=INK, va="center")
+
+
+def _training(panel: SubFigure, train: ColouredDigits, label: int) -> None:
+    """Draw 20 training images of a class: the first 19 whose colour agrees, the first that contradicts among them."""
+    agrees, contradicts = (np.flatnonzero((train.y == label) & (train.colour == c)) for c in (label, 1 - label))
+    for place, row in enumerate([*agrees[:13], contradicts[0], *agrees[13:19]]):
+        line, column = divmod(place, 10)
+        _digit(panel, train.X[row], 0.13 + 0.0855 * column, TOP - CLASS_STEP * label - LINE_STEP * line)
+
+
+def _test(panel: SubFigure, test: ColouredDigits, label: int, said: np.ndarray) -> None:
+    """Draw the first 10 test images of a class whose colour contradicts it."""
+    for place, row in enumerate(np.flatnonzero((test.y == label) & (test.colour != label))[:10]):
+        line, column = divmod(place, 5)
+        x, y = 0.13 + 0.172 * column, TOP - CLASS_STEP * label - LINE_STEP * line
+        _digit(panel, test.X[row], x, y)
+        verdict, colour = ("right", RIGHT) if said[row] == label else ("wrong", WRONG)
+        weight = "bold" if verdict == "wrong" else "normal"
+        panel.text(x + 0.088, y + 0.09, NAMES[said[row]], size=11.5, color=colour, va="center")
+        panel.text(x + 0.088, y + 0.028, verdict, size=8.5, color=colour, va="center", weight=weight)
+
+
+def _digit(panel: SubFigure, image: np.ndarray, x: float, y: float) -> None:
+    axes = panel.add_axes((x, y, SIDE, SIDE * 5.5 / 3.7))
+    axes.imshow(image.transpose(1, 2, 0), interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The published algorithm, written out plainly with autograd, gives the same head."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.preprocessing import StandardScaler
+from torch.nn.functional import cross_entropy
+
+from longway import HSFM, LongwayError, evaluate_groups
+from longway.data.planted import planted_shortcut
+from longway.linear import fit_linear
+from longway.rows import Rows
+
+SETTINGS = {
+    "waterbirds": (16, 15, 5e-5, 1.0, 15, 64, 40),
+    "celeba": (1024, 10, 5e-5, 1.0, 5, 256, 20),
+    "metashift": (32, 15, 5e-5, 1e-2, 10, 64, 10),
+    "dominoes": (16, 10, 1e-4, 1.0, 15, 256, 40),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_published_settings(name):
+    p = HSFM.from_paper(name).get_params()
+    assert p["variant"] == "paper"
+    names = ("n_support", "inner_steps", "inner_rate", "outer_rate", "outer_steps", "n_hard", "epochs")
+    assert tuple(p[key] for key in names) == SETTINGS[name]
+
+
+def published_algorithm(head, support, labels, X_val, y_val, judge, p):
+    """Steps (1) to (4) of an epoch, with a graph through the inner descent."""
+    support = support.clone().requires_grad_()
+    head = [part.clone().requires_grad_() for part in head]
+    edit, step = torch.optim.Adam([support], lr=p["outer_rate"]), torch.optim.Adam(head, lr=p["inner_rate"])
+    best, kept = -1.0, None
+    for _ in range(p["epochs"]):
+        losses = cross_entropy(X_val @ head[0].T + head[1], y_val, reduction="none")
+        hard = torch.cat(
+            [
+                torch.nonzero(y_val == c)[:, 0][losses[y_val == c].argsort(descending=True)[: p["n_hard"]]]
+                for c in y_val.unique()
+            ]
+        )
+        for _ in range(p["outer_steps"]):
+            W, b = (part.detach().clone().requires_grad_() for part in head)
+            for _ in range(p["inner_steps"]):
+                gW, gb = torch.autograd.grad(cross_entropy(support @ W.T + b, labels), (W, b), create_graph=True)
+                W, b = W - p["inner_rate"] * gW, b - p["inner_rate"] * gb
+            edit.zero_grad()
+            cross_entropy(X_val[hard] @ W.T + b, y_val[hard]).backward()
+            torch.nn.utils.clip_grad_norm_([support], 10)
+            edit.step()
+        for _ in range(p["inner_steps"]):
+            step.zero_grad()
+            cross_entropy(support.detach() @ head[0].T + head[1], labels).backward()
+            step.step()
+        score = judge((X_val @ head[0].T + head[1]).argmax(1).numpy())
+        if score >= best:
+            best, kept = score, copy.deepcopy([part.detach() for part in head])
+    return kept, best
+
+
+@pytest.mark.parametrize("loader", [load_breast_cancer, load_wine])
+def test_paper_variant_is_the_published_algorithm(loader):
+    X, y = loader(return_X_y=True)
+    X = StandardScaler().fit_transform(X).astype(np.float32)
+    order = np.random.default_rng(0).permutation(len(y))
+    X, y, groups = X[order], y[order], np.random.default_rng(1).integers(0, 2, len(y))
+    half = len(y) // 2
+    changes = {"inner_rate": 1e-2, "outer_rate": 0.1, "epochs": 6, "n_hard": 20, "inner_steps": 5}
+    method = HSFM.from_paper("waterbirds", **changes)
+    method.fit(X[:half], y[:half], eval_set=(X[half:], y[half:], groups[half:]))
+
+    network = fit_linear(Rows(X[:half], y[:half], np.ones(half)), y.max() + 1, method.ridge, standardize=False)
+    head = [network.linear.weight.detach().float(), network.linear.bias.detach().float()]
+
+    def judge(predicted):
+        return evaluate_groups(y[half:], predicted, groups[half:]).worst_group_accuracy
+
+    support, labels = torch.from_numpy(method.support_before_).float(), torch.from_numpy(method.support_labels_)
+    kept, best = published_algorithm(
+        head, support, labels, torch.from_numpy(X[half:]), torch.from_numpy(y[half:]), judge, method.get_params()
+    )
+    assert method.selection_["rule"] == "worst_group"
+    assert method.selection_["score"] == [pytest.approx(best)]
+    torch.testing.assert_close(method.module_.linear.weight.float(), kept[0], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(method.module_.linear.bias.float(), kept[1], atol=1e-4, rtol=1e-3)
+
+
+def test_support_is_balanced_drawn_from_training_data_and_edited():
+    data = planted_shortcut(400, correlation=0.9)
+    method = HSFM(n_support=20, epochs=2).fit(data.X, data.y)
+    assert np.bincount(method.support_labels_).tolist() == [20, 20]
+    rows = {tuple(row) for row in data.X}
+    assert all(tuple(row) in rows for row in method.support_before_)
+    assert not np.allclose(method.support_before_, method.support_after_)
+
+
+def test_fewer_samples_than_the_support_wants():
+    data = planted_shortcut(40, correlation=0.9)
+    assert len(HSFM(n_support=500, epochs=2).fit(data.X, data.y).support_labels_) < 40
+
+
+def test_rates_that_explode_say_so():
+    data = planted_shortcut(100, correlation=0.9)
+    wild = HSFM(variant="paper", inner_rate=1e30, epochs=2)
+    with pytest.raises(LongwayError, match="no longer finite: lower inner_rate or outer_rate"):
+        wild.fit(data.X, data.y)
+
+
+def test_matches_group_labels_where_validation_is_balanced():
+    train, val, test = (
+        planted_shortcut(n, correlation=c, seed=s) for n, c, s in [(2000, 0.95, 0), (1000, 0.5, 1), (4000, 0.5, 2)]
+    )
+    method = HSFM().fit(train.X, train.y, eval_set=(val.X, val.y))
+    assert method.supervision_ == "none"
+    assert evaluate_groups(test.y, method.predict(test.X), test.groups).worst_group_accuracy > 0.88
