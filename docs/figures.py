@@ -88,6 +88,8 @@ def figure(name: str, results: Results) -> str:
     _, *path = name.split(".")
     if path == ["gain"]:
         return f"{_gain(results.demo):.0f} points"
+    if path == ["seconds"]:
+        return f"{results.demo['seconds']:.0f} s"
     if len(path) == 2:
         return percent(_demo_line(results.demo, path[0])[path[1]]["mean"])
     sys.exit(f"there is no figure {name!r}; blocks are {', '.join(BLOCKS)}, numbers are like demo.erm.worst_group")
@@ -134,29 +136,41 @@ def demo_groups(results: Results) -> str:
 def celeba(results: Results) -> str:
     """Return the table on real faces."""
     record = results.celeba
-    if record is None:
+    if record is None or "skipped" in record:
         return "Not measured yet: `python benchmarks/celeba.py` makes the table that belongs here."
     task = record["task"]
     groups = list(record["runs"][0]["groups"])
     rows = [
         [
-            run["method"],
-            run["setting"],
+            _setting(run),
             f"`{run['supervision']}`",
             *(f"{100 * run['groups'][group]:.1f}" for group in groups),
-            f"{100 * run['average_accuracy']:.1f}",
-            f"{100 * run['worst_group_accuracy']:.1f}",
-            f"{run['seconds']:.0f}",
+            _with_spread(run, "average_accuracy"),
+            _with_spread(run, "worst_group_accuracy"),
+            f"{run['seconds']:.1f}",
         ]
         for run in record["runs"]
     ]
-    columns = ["Method", "Setting", "Group labels used", *groups, "Average", "Worst group", "Seconds"]
+    columns = ["Method", "Group labels used", *groups, "Average", "Worst group", "Seconds a fit"]
     sizes = ", ".join(f"{name} {_size(task[name])}" for name in ("train", "val", "test"))
+    several = "splits" in task
+    spread = f", mean ± standard deviation over {task['splits']} splits by identity" if several else ""
     words = (
         f"CelebA faces, label {task['label']}, spurious attribute {task['attribute']}, features of "
-        f"{record['backbone']}; images: {sizes}. Accuracy in % on the test part."
+        f"{record['backbone']}. Images{' of the last split' if several else ''}: {sizes}. Accuracy in % on the test "
+        f"part{spread}; the group columns are means."
     )
     return f"{words}\n\n{table(columns, rows)}"
+
+
+def _setting(run: Mapping[str, Any]) -> str:
+    setting = run["setting"]
+    return setting if setting.startswith(run["method"]) else f"{run['method']}, {setting}"
+
+
+def _with_spread(run: Mapping[str, Any], name: str) -> str:
+    mean, spread = run[name], run.get(f"{name}_spread")
+    return f"{100 * mean:.1f}" if spread is None or spread != spread else f"{100 * mean:.1f} ± {100 * spread:.1f}"
 
 
 def _size(part: Any) -> str:
@@ -188,7 +202,9 @@ def speed(results: Results) -> str:
         limit = f"limit {memory['limit_gb']} GB"
         rows.append([f"Peak memory of `{METHODS[method]}` on {size} features, {memory['dtype']}, memory-mapped",
                      f"{peak:.2f} GB", limit])  # fmt: skip
-    return table(["What", "Measured", "Beside"], rows)
+    machine = record.get("machine")
+    words = f"\n\nOn {machine['cores']} {machine['processor']} cores, torch {machine['torch']}." if machine else ""
+    return table(["What", "Measured", "Beside"], rows) + words
 
 
 SITAR_SYMBOLS = {

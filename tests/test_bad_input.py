@@ -73,6 +73,10 @@ FIT: dict[str, tuple[dict[str, Any], str]] = {
     "one class": ({"y": np.full(80, "cow")}, r"y holds one class only \('cow'\): a classifier needs samples of two"),
     "labels in two columns": ({"y": np.stack([y, y], 1)}, r"y should be a 1d array, got an array of shape \(80, 2\)"),
     "real numbers as labels": ({"y": X[:, 0]}, "y cannot be used: Unknown label type: continuous"),
+    "dates as labels": (
+        {"y": np.full(80, "2020-01-01", "M8[D]")},
+        r"y holds labels of type datetime64\[D\]: give strings",
+    ),
     "NaN among labels": ({"y": np.where(y == "cow", 1.0, np.nan)}, r"y has no label at row \d+ \(\d+ in all\): drop"),
     "None among labels": ({"y": [None, *y[1:]]}, r"y has no label at row 0 \(1 in all\): drop these rows"),
     "weights too few": (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.figure import SubFigure
 from PIL import Image
 
@@ -24,6 +25,7 @@ TOP, CLASS_STEP, LINE_STEP, SIDE = 0.61, 0.37, 0.155, 0.082
 
 def main() -> None:
     """Train the network and draw the picture."""
+    torch.set_num_threads(1)  # as in the demonstration
     data = coloured_digits(seed=0)
     network = ERM(epochs=40, batch_size=64, random_state=0)
     network.fit(data["train"].X, data["train"].y, eval_set=(data["val"].X, data["val"].y))

@@ -164,7 +164,7 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise LongwayError(
-                f"y holds one class only ({self.classes_[0]!r}): a classifier needs samples of two or more"
+                f"y holds one class only ({self.classes_.tolist()[0]!r}): a classifier needs samples of two or more"
             )
         self.input_shape_ = inputs.shape[1:]
         rows = Rows(inputs, codes, checks.weights(sample_weight, codes), checks.groups(groups, len(inputs), "groups"))

@@ -143,6 +143,8 @@ def labels(y: Any, n: int, name: str = "y") -> np.ndarray:
     if array.dtype.kind == "f" and np.isnan(array).any():
         missing = np.flatnonzero(np.isnan(array)).tolist()
         raise LongwayError(f"{name} has no label at row {missing[0]} ({len(missing)} in all): drop these rows")
+    if array.dtype.kind not in "OUbiuf":
+        raise LongwayError(f"{name} holds labels of type {array.dtype}: give strings or whole numbers")
     if array.dtype.kind == "f":
         with told_in_one_line(name):
             array = check_array(array, ensure_2d=False, input_name=name, dtype=None)

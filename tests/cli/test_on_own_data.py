@@ -209,6 +209,8 @@ def test_a_random_split_is_drawn_again_for_every_command(tmp_path, good, csv):
     )
     data = read(csv, label="bird", attributes="place", input=["f0", "f1"], seed=3)
     assert json.loads(good("evaluate", tmp_path / "m", csv, "--json"))["n"] == data.parts["test"]
+    assert "drawn at random, as in the fit" in good("evaluate", tmp_path / "m", csv)
+    assert "drawn at random" not in good("evaluate", tmp_path / "m", csv, "--part", "all")
     ids = [int(line.split(",")[0]) for line in good("predict", tmp_path / "m", csv, "--part", "test").splitlines()[1:]]
     assert ids == data.part("test").ids.tolist()
 

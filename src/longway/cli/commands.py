@@ -158,8 +158,8 @@ def fit(
     else:
         printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
         printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
-        if part == "val" and "test" in dataset.parts:
-            printing.say(f"The fit has seen the val part. What counts is: longway evaluate {out} {data.source}")
+        if model.selection_ and part == "val" and "test" in dataset.parts:
+            printing.say(f"The fit has used the val part. What counts is: longway evaluate {out} {data.source}")
         for doubt in getattr(model, "inferred_", {}).get("doubts", []):
             printing.say(f"Doubt about the inferred groups: {doubt}")
 
@@ -178,17 +178,19 @@ def evaluate(
     """Print the accuracy of each group, with intervals; columns and split are those of the fit unless named anew."""
     from longway.cli import fitting, printing
 
-    loaded, about, dataset, part = fitting.loaded(model, data, part, backbone, device, quiet)
-    metrics = fitting.evaluate(loaded, fitting.labelled(dataset), part, about.get("train_counts"))
-    title = f"{type(loaded).__name__} on the {part} part of {data.source}"
+    use = fitting.loaded(model, data, part, backbone, device, quiet)
+    metrics = fitting.evaluate(use.model, use.data, use.part, use.about.get("train_counts"))
+    title = f"{type(use.model).__name__} on the {use.part} part of {data.source}"
     if report is not None:
         from longway.report.evaluation import evaluation_page
 
-        evaluation_page(metrics, title, {"Model": str(model), "Group labels used": loaded.supervision_}).save(report)
+        evaluation_page(metrics, title, {"Model": str(model), "Group labels used": use.model.supervision_}).save(report)
     if as_json:
-        printing.data({"model": str(model), "part": part, **fitting.figures(metrics)})
+        printing.data({"model": str(model), "part": use.part, **fitting.figures(metrics)})
     else:
         printing.group_table(metrics, title)
+        if use.drawn:
+            printing.say("This part was drawn at random, as in the fit. If the fit saw none of these data: --part all")
         if report is not None:
             printing.say(f"Report: {report}")
 
@@ -211,15 +213,15 @@ def predict(
 
     if out is not None:
         fitting.check_out(out)
-    loaded, _, dataset, _ = fitting.loaded(model, data, part or "all", backbone, device, quiet, with_labels=False)
-    probabilities = loaded.predict_proba(fitting.array(dataset))
-    header = ["id", "prediction", *(f"p({name})" for name in loaded.classes_)]
-    labels = loaded.classes_[probabilities.argmax(1)]
+    use = fitting.loaded(model, data, part or "all", backbone, device, quiet, with_labels=False)
+    probabilities = use.model.predict_proba(fitting.array(use.data))
+    header = ["id", "prediction", *(f"p({name})" for name in use.model.classes_)]
+    labels = use.model.classes_[probabilities.argmax(1)]
 
     def write(file: Any) -> None:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(header)
-        for row, label, p in zip(dataset.ids, labels, probabilities, strict=True):
+        for row, label, p in zip(use.data.ids, labels, probabilities, strict=True):
             lines.writerow([row, label, *(f"{value:.6g}" for value in p)])
 
     if out is None:

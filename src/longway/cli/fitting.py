@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -121,6 +121,19 @@ def figures(metrics: GroupMetrics) -> dict[str, Any]:
     return {**record, "counts": metrics.to_dict()}
 
 
+class Loaded(NamedTuple):
+    """A saved model with data to use it on."""
+
+    model: Method
+    about: dict[str, Any]
+    """What the model's file says of its fit."""
+    data: GroupedDataset
+    """The part meant, in the form that the model takes."""
+    part: str
+    drawn: bool
+    """Whether that part was drawn at random, rather than by a column."""
+
+
 def loaded(
     path: Path,
     options: DataOptions,
@@ -130,8 +143,8 @@ def loaded(
     quiet: bool,
     *,
     with_labels: bool = True,
-) -> tuple[Method, dict[str, Any], GroupedDataset, str]:
-    """Return a saved model, what its file says of the fit, the data in the form it takes, and the part meant."""
+) -> Loaded:
+    """Read a saved model and data for it, with the columns and the split of its fit where no others are named."""
     if part is not None and part != "all" and part_name(part) is None:
         raise LongwayError(f"--part {part!r} is unknown; {nearest(part, (*PARTS, 'all'))}")
     about = describe(path)["about"]
@@ -145,10 +158,10 @@ def loaded(
     if with_labels:
         labelled(data)
     part = part or ("test" if data.parts else "all")
-    data = same_form(
-        data if part == "all" else data.part(part), form, backbone=backbone, device=device, verbose=0 if quiet else 1
-    )
-    return model, about, data, part
+    named = options.split or options.split_by or (data.table is not None and data.table.split)
+    chosen = data if part == "all" else data.part(part)
+    ready = same_form(chosen, form, backbone=backbone, device=device, verbose=0 if quiet else 1)
+    return Loaded(model, about, ready, part, drawn=part != "all" and not named)
 
 
 def _unlabelled(options: DataOptions, part: str | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ for name in commands.NAMES:
     app.command(name)(getattr(commands, name))
 
 _NAMES = "input|label|attributes|group|split|split_by|fractions|hf_config|hf_split|out|overwrite|dtype|size|device"
-_ARGUMENT = re.compile(rf"\b({_NAMES})=(?:(?P<bare>True\b|(?=[\s,:;)]|$))|(?=['(]))")
+_ARGUMENT = re.compile(rf"(?<![-\w])({_NAMES})=(?:(?P<bare>True\b|(?=[\s,:;)]|$))|(?=['(]))")
 """Where the library's messages name an argument of Python's that is an option here: ``label=``, ``dtype='float32'``."""
 
 

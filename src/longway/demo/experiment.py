@@ -30,11 +30,17 @@ CONTRACT = {
 }
 """What each method was given, in words."""
 
+FIRST_SEED = 10
+"""The task and the network were designed on seeds below this one; the demonstration shows none of those."""
+
 TESTS = ("test", "ood")
 """The test in distribution, and the one in which the colour is reversed."""
 
-AXES: dict[str, Any] = {"epochs": 60, "beta": 0.3, "batch_size": 64}
-"""The beta-VAE for 8x8 images; 192 numbers an image need a smaller beta than 12,288."""
+AXES: dict[str, Any] = {"epochs": 12, "beta": 0.3, "batch_size": 64}
+"""The beta-VAE for 10x10 images; 300 numbers an image need a smaller beta than 12,288."""
+
+NETWORK: dict[str, Any] = {"epochs": 8, "batch_size": 64}
+"""The convolutional net, for every method that trains one."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def run(seeds: int = 3, *, n_jobs: int = -1, verbose: int = 1) -> Demo:
     Demo
     """
     began = time.perf_counter()
-    jobs = [delayed(job)(seed) for job in (_sitar, _pseudo_groups, _erm_and_hsfm) for seed in range(seeds)]
+    jobs = [delayed(job)(seed) for job in (_sitar, _pseudo_groups, _erm_and_hsfm) for seed in range(FIRST_SEED, FIRST_SEED + seeds)]
     trials: list[dict[str, Any]] = []
     n_jobs = n_jobs if n_jobs > 0 else os.cpu_count() or 1
     with progress("Training", len(jobs), show=verbose > 0) as advance:
@@ -92,7 +98,7 @@ def run(seeds: int = 3, *, n_jobs: int = -1, verbose: int = 1) -> Demo:
         "seeds": seeds,
         "seconds": round(time.perf_counter() - began, 1),
         "recommended": RECOMMENDED,
-        "training_group_sizes": np.bincount(coloured_digits(seed=0)["train"].groups).tolist(),
+        "training_group_sizes": np.bincount(coloured_digits(seed=FIRST_SEED)["train"].groups).tolist(),
         "table": [_summary(method, [t for t in trials if t["method"] == method]) for method in order],
         "trials": trials,
     }
@@ -102,19 +108,19 @@ def run(seeds: int = 3, *, n_jobs: int = -1, verbose: int = 1) -> Demo:
 
 def _sitar(seed: int) -> list[dict[str, Any]]:
     data = _data(seed)
-    method = SITAR.from_paper("cmnist", batch_size=64, random_state=seed)
+    method = SITAR.from_paper("cmnist", batch_size=64, epochs=20, random_state=seed)
     return [_trial("SITAR", seed, method, data, data["val"])]
 
 
 def _pseudo_groups(seed: int) -> list[dict[str, Any]]:
     data = _data(seed)
-    method = RWG(infer_options=AXES, epochs=40, batch_size=64, random_state=seed)
+    method = RWG(infer_options=AXES, **NETWORK, random_state=seed)
     return [_trial("Pseudo-groups", seed, method, data, data["val"])]
 
 
 def _erm_and_hsfm(seed: int) -> list[dict[str, Any]]:
     data = _data(seed)
-    erm = ERM(epochs=40, batch_size=64, random_state=seed)
+    erm = ERM(**NETWORK, random_state=seed)
     first = _trial("ERM", seed, erm, data, data["val"])
     # HSFM retrains the head of a frozen backbone: here the ordinary classifier itself.
     features = {name: part._replace(X=erm.features(part.X)) for name, part in data.items()}
@@ -168,7 +174,7 @@ def _summary(name: str, trials: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _pictures(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """Return training images of each group of the first trial, its axes' scores and walks along them."""
-    train = coloured_digits(seed=0)["train"]
+    train = coloured_digits(seed=FIRST_SEED)["train"]
     samples = {name: train.X[train.groups == code][:8] for code, name in enumerate(GROUP_NAMES)}
     found = infer_groups(train.X, train.y, seed=seed, **AXES)
     return samples, found.scores, found.traverse()

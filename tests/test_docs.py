@@ -1,0 +1,174 @@
+"""README and docs: figures up to date, links that lead somewhere, Python that runs, commands that exist."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import re
+import shlex
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import typer
+
+from longway.cli import main
+from longway.cli.main import app
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def load_figures() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_figures", ROOT / "docs" / "figures.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that a page's headings get on GitHub."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def commands(info: str, text: str) -> list[list[str]]:
+    """Return the command lines of a page's fenced blocks of this kind, cut into words."""
+    bodies = [match["body"].replace("\\\n", " ") for match in FENCE.finditer(text) if match["info"].startswith(info)]
+    lines = [shlex.split(line, comments=True) for body in bodies for line in body.splitlines()]
+    return [words for words in lines if words]
+
+
+def test_figures_are_up_to_date(capsys):
+    assert load_figures().main(["--check"]) == 0, capsys.readouterr().out
+
+
+def test_a_stale_figure_is_found_and_mended(tmp_path, monkeypatch, capsys):
+    figures = load_figures()
+    page = tmp_path / "README.md"
+    page.write_text("right on <!-- figures: demo.erm.worst_group -->101 %<!-- end --> of them", encoding="utf-8")
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    monkeypatch.setattr(figures, "ROOT", tmp_path)
+    assert figures.main(["--check"]) == 1
+    assert capsys.readouterr().out == "README.md is out of date: run `python docs/figures.py`\n"
+    assert figures.main([]) == 0
+    assert figures.main(["--check"]) == 0
+    assert "101" not in page.read_text(encoding="utf-8")
+
+
+def test_blocks_tolerate_records_that_have_not_been_made():
+    figures = load_figures()
+    results = figures.read_results(ROOT / "results")._replace(celeba=None, benchmarks=None)
+    for name in ("celeba", "speed"):
+        assert figures.figure(name, results).startswith("Not measured yet")
+
+
+def test_every_record_gets_its_table():
+    figures = load_figures()
+    run = {"method": "ERM", "setting": "default", "supervision": "none", "groups": {"a": 0.25, "b": 0.75}}
+    run |= {"average_accuracy": 0.5, "worst_group_accuracy": 0.25, "worst_group_accuracy_spread": 0.02, "seconds": 3.0}
+    task = {"label": "Smiling", "attribute": "Male", "train": 6000, "val": 2000, "test": 2000}
+    benchmarks = {
+        "embed": {"ratio": 0.95, "ratio_channels_last": 0.91, "images": 1500, "size": 96, "batch_size": 64},
+        "metrics": {"samples": 200_000, "groups": 100, "integers_ms": 2.0, "integers_speedup": 40.0},
+        "memory": {"limit_gb": 1.5, "shape": [200_000, 2048], "dtype": "float16", "peak_gb": {"erm": 1.1, "hsfm": 1.2}},
+    }
+    results = figures.read_results(ROOT / "results")
+    results = results._replace(celeba={"task": task, "backbone": "MobileNetV2", "runs": [run]}, benchmarks=benchmarks)
+    assert "| ERM, default | `none` | 25.0 | 75.0 | 50.0 | 25.0 ± 2.0 | 3.0 |" in figures.figure("celeba", results)
+    assert "1.20 GB" in figures.figure("speed", results)
+    assert "0.95" in figures.figure("speed", results.__class__(results.demo, None, {"embed": benchmarks["embed"]}))
+
+
+@each_file
+def test_inline_figures_do_not_begin_a_line(path):
+    """Where a comment begins a line, Markdown takes the whole line for HTML, and the paragraph ends."""
+    blocks = load_figures().BLOCKS
+    for name, rest in re.findall(r"^<!-- figures: (\S+) -->(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
+        assert name in blocks, f"{name} begins a line of {path.name}"
+        assert rest == ""
+
+
+def test_readme_has_no_percentage_of_its_own():
+    """Percentages that are no settings of the demonstration come from results."""
+    text = load_figures().MARK.sub("", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert set(re.findall(r"\d[\d.]* ?%", FENCE.sub("", text))) <= {"95 %"}
+
+
+@each_file
+def test_links_lead_somewhere(path):
+    text = path.read_text(encoding="utf-8")
+    for target in LINK.findall(FENCE.sub("", COMMENT.sub("", text))):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = target.partition("#")
+        found = (path.parent / name).resolve() if name else path
+        assert found.exists(), f"{path.name} links to {target}"
+        assert found.is_relative_to(ROOT)
+        if anchor:
+            assert anchor in anchors(found.read_text(encoding="utf-8")), f"{path.name} links to {target}"
+
+
+@each_file
+def test_every_page_is_linked(path):
+    pages = [other for other in FILES if other != path]
+    names = {path.name} if path.name != "index.md" else {"index.md", "docs/index.md"}
+    assert path.name == "README.md" or any(
+        name in target for page in pages for target in LINK.findall(page.read_text(encoding="utf-8")) for name in names
+    )
+
+
+@each_file
+def test_snippets_run(path, tmp_path, monkeypatch):
+    """Python blocks of a page run one after the other; so do shell blocks that are marked ``run``."""
+    monkeypatch.chdir(tmp_path)
+    # As the page's own file would have it, beside which it looks for files
+    namespace = {"__name__": "snippet", "__file__": str(tmp_path / "snippet.py")}
+    for match in FENCE.finditer(path.read_text(encoding="utf-8")):
+        if match["info"] == "python":
+            exec(compile(match["body"], str(path), "exec"), namespace)
+        elif match["info"] == "bash run":
+            for words in commands("bash run", match[0]):
+                with pytest.raises(SystemExit) as stopped:
+                    main(words[1:])
+                assert stopped.value.code == 0, shlex.join(words)
+
+
+@each_file
+def test_commands_exist(path):
+    known = typer.main.get_command(app)
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for program, *words in commands("bash", path.read_text(encoding="utf-8")):
+        if program == "make":
+            assert words[0] in targets
+        elif program == "python":
+            assert (ROOT / words[0]).is_file()
+        elif program == "longway" and words[0].startswith("-"):
+            assert words[0] in {option for parameter in known.params for option in parameter.opts}
+        elif program == "longway":
+            words = words[: words.index(">")] if ">" in words else words
+            # Parses and checks every option and argument, and runs nothing
+            with contextlib.redirect_stderr(sys.stdout):
+                known.commands[words[0]].make_context(words[0], words[1:])
+        else:
+            assert program == "pip", f"{path.name} has an unknown command {program}"
+
+
+@each_file
+def test_inline_code_names_commands_and_options_that_exist(path):
+    known = typer.main.get_command(app)
+    options = {
+        option for command in known.commands.values() for parameter in command.params for option in parameter.opts
+    }
+    options |= {option for parameter in known.params for option in parameter.opts} | {"--check", "--help"}
+    text = FENCE.sub("", COMMENT.sub("", path.read_text(encoding="utf-8")))
+    for code in re.findall(r"`([^`\n]+)`", text):
+        assert set(re.findall(r"(?<!\S)--[\w-]+", code)) <= options, code
+        if code.startswith("longway ") and not code.startswith("longway -"):
+            assert code.split()[1] in known.commands, code
