@@ -15,6 +15,7 @@ lint: $(VENV)/.installed ## style, types, and generated text that is out of date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python docs/figures.py --check
 
 bench: $(VENV)/.installed ## measure speed and memory against named references
 	$(BIN)/python -m benchmarks

@@ -34,7 +34,7 @@ def test_new_images_get_the_same_groups(digits, found):
 
 def test_walks_along_the_axes_start_and_end_apart(found):
     walks = found.traverse(5)
-    assert walks.shape == (10, 5, 3, 8, 8)
+    assert walks.shape == (10, 5, 3, 10, 10)
     moved = np.abs(walks[:, 0] - walks[:, -1]).mean((1, 2, 3))
     assert moved[found.axes[0]] == moved.max()
 

@@ -129,7 +129,7 @@ class Backbone:
         if isinstance(given, str):
             content = given
         elif (owner := self._owner) is not None:
-            content = hash_module(owner)
+            content = hash_json([hash_module(owner), repr(owner)])  # its repr shows what has no weights
         elif self.code:
             content = ""
         else:
@@ -139,7 +139,8 @@ class Backbone:
             )
         t = self.transform
         kind = getattr(self.module, "__qualname__", type(self.module).__qualname__)
-        return hash_json([content, self.code, kind, t.size, list(t.mean), list(t.std)])
+        function = self.name.rpartition(":")[2] if self.code else ""  # one file may have several
+        return hash_json([content, self.code, function, kind, t.size, list(t.mean), list(t.std)])
 
     def sized(self, size: int | None) -> Backbone:
         """Return the same backbone for images of another size."""

@@ -93,6 +93,7 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
 
     device: str
     random_state: int | np.random.RandomState | None
+    selection: str
     validation_fraction: float
 
     @classmethod
@@ -169,13 +170,13 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         self.input_shape_ = inputs.shape[1:]
         rows = Rows(inputs, codes, checks.weights(sample_weight, codes), checks.groups(groups, len(inputs), "groups"))
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        task = Task(rows, len(self.classes_), self._check_eval_set(eval_set), np.random.default_rng(seed))
+        rows, validation = self._allowed(rows, self._check_eval_set(eval_set))
+        task = Task(rows, len(self.classes_), validation, np.random.default_rng(seed))
         self.history_: list[dict[str, float]] = []
         self.selection_: dict[str, Any] = {}
         resolve_device(self.device)
         with seeded(seed):
-            task = self._with_groups(task)
-            self.module_ = self._fit(task).cpu().eval()
+            self.module_ = self._fit(self._with_groups(task)).cpu().eval()
         self.supervision_ = self._supervision_used(task)
         return self
 
@@ -192,8 +193,19 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         return task
 
     def _supervision_used(self, task: Task) -> str:
-        """Return the group labels that this fit used."""
-        return "val_groups" if self.selection_.get("rule") == "worst_group" else "none"
+        """Return the group labels that this fit used, given the task as it was before groups were inferred."""
+        if task.rows.groups is not None:
+            return "train_groups"
+        judged = task.validation is not None and task.validation.groups is not None
+        return "val_groups" if judged and self.selection_.get("rule") == "worst_group" else "none"
+
+    def _allowed(self, rows: Rows, validation: Rows | None) -> tuple[Rows, Rows | None]:
+        """Take away the groups that this method has no business to see, so that what it used is what it was given."""
+        if self.supervision != "train_groups":
+            rows = rows.grouped(None)
+        if validation is not None and self.selection not in ("auto", "worst_group"):
+            validation = validation.grouped(None)
+        return rows, validation
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Return logits of shape (n, C); with two classes their difference, of shape (n,)."""

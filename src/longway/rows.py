@@ -89,7 +89,8 @@ class Rows:
         """
         dtype = torch.float64 if self.X.dtype == np.float64 else torch.float32
         weight = torch.from_numpy(self.weight / self.weight.sum())
-        total, mean, squares = 0.0, torch.zeros(self.shape, dtype=torch.float64), 0.0
+        total, mean = 0.0, torch.zeros(self.shape, dtype=torch.float64)
+        squares = torch.zeros_like(mean)
         for part in self.slices():
             x, w = self.inputs(part, dtype), weight[part]
             share = float(w.sum())
@@ -104,7 +105,7 @@ class Rows:
             squares = squares + share * inner + shift.square() * (share * total / (share + total))
             total += share
             mean = mean + shift * (share / total)
-        deviation = torch.as_tensor(squares).clamp_min(0).sqrt()
+        deviation = squares.clamp_min(0).sqrt()
         return mean, deviation.where(deviation > 1e-12 * mean.abs().clamp_min(1e-290), 1.0)
 
 

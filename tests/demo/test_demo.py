@@ -17,7 +17,7 @@ def test_story_holds(result):
 
 def test_record_keeps_counts_and_supervision(result):
     for trial in result.record["trials"]:
-        assert sum(group["n"] for group in trial["groups"]["groups"]) == 1080
+        assert sum(group["n"] for group in trial["groups"]["groups"]) == 2160
         assert trial["supervision"] == "none"
 
 

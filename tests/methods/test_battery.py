@@ -49,6 +49,21 @@ def test_declares_its_supervision(row):
 
 
 @every
+def test_supervision_is_what_the_fit_was_given(row):
+    groups = np.arange(150) % 2
+    trains_on_groups = row.method.supervision == "train_groups"
+    method = clone(row.method).fit(IRIS, NAMES, groups=groups)
+    assert method.supervision_ == ("train_groups" if trains_on_groups else "none")
+    method = clone(row.method).set_params(selection="worst_group").fit(IRIS, NAMES, eval_set=(IRIS, NAMES, groups))
+    assert method.supervision_ == ("val_groups" if method.selection_ else "none")
+    other = clone(row.method).set_params(selection="average")
+    with_groups = clone(other).fit(IRIS, NAMES, eval_set=(IRIS, NAMES, groups))
+    assert with_groups.supervision_ == "none"
+    without = other.fit(IRIS, NAMES, eval_set=(IRIS, NAMES))
+    np.testing.assert_array_equal(with_groups.predict_proba(IRIS), without.predict_proba(IRIS))
+
+
+@every
 def test_same_seed_same_result_and_global_state_untouched(row):
     torch.manual_seed(5)
     np.random.seed(5)  # noqa: NPY002
@@ -133,7 +148,7 @@ def test_images(row, tmp_path):
     np.testing.assert_allclose(method.predict_proba(bytes_in), method.predict_proba(bytes_in / 255.0), atol=1e-5)
     save(method, tmp_path / "m.safetensors")
     np.testing.assert_array_equal(load(tmp_path / "m.safetensors").predict_proba(X), method.predict_proba(X))
-    with pytest.raises(LongwayError, match=r"images of shape \(3, 6, 8\); this model was fitted on \(3, 8, 8\)"):
+    with pytest.raises(LongwayError, match=r"images of shape \(3, 6, 10\); this model was fitted on \(3, 10, 10\)"):
         method.predict(X[:, :, 1:7])
     with pytest.raises(LongwayError, match="must hold images"):
         method.predict(IRIS)

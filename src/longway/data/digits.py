@@ -25,7 +25,7 @@ class ColouredDigits(NamedTuple):
 
 
 def coloured_digits(
-    *, train_correlation: float = 0.95, ood_correlation: float = 0.05, copies: int = 6, seed: int = 0
+    *, train_correlation: float = 0.9, ood_correlation: float = 0.1, copies: int = 4, seed: int = 0
 ) -> dict[str, ColouredDigits]:
     """Build the splits: a colour that predicts the label in training and reverses out of distribution.
 
@@ -34,12 +34,12 @@ def coloured_digits(
 
     Parameters
     ----------
-    train_correlation : float, default 0.95
+    train_correlation : float, default 0.9
         How often the colour agrees with the label in ``train``, ``val`` and ``test`` (in distribution).
-    ood_correlation : float, default 0.05
+    ood_correlation : float, default 0.1
         How often it does in ``ood``, which holds the same digits as ``test``, placed and coloured anew.
-    copies : int, default 6
-        Images of each digit in ``train`` and ``val``; a third of it in ``test`` and ``ood``, one at least.
+    copies : int, default 4
+        Images of each digit in ``train`` and ``val``; half of it in ``test`` and ``ood``, one at least.
     seed : int, default 0
         Draws the split, the places and the colours.
 
@@ -64,9 +64,11 @@ def coloured_digits(
             members = generator.permutation(np.flatnonzero(y[rows] == label))
             agrees[members[: round(correlation * len(members))]] = True
         colour = np.where(agrees, y[rows], 1 - y[rows])
-        return ColouredDigits(images[:, None] * COLOURS[colour][:, :, None, None], y[rows], colour, 2 * y[rows] + colour)
+        return ColouredDigits(
+            images[:, None] * COLOURS[colour][:, :, None, None], y[rows], colour, 2 * y[rows] + colour
+        )
 
-    few = max(1, copies // 3)
+    few = max(1, copies // 2)
     return {
         "train": paint(train, copies, train_correlation),
         "val": paint(val, copies, train_correlation),

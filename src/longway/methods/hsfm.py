@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from longway.base import Method, Task
 from longway.errors import LongwayError, nearest
 from longway.functional.hypergradient import Head, adapt, hypergradient, inner_curvature
+from longway.functional.whitening import Whitening, shrunk_whitening
 from longway.linear import fit_linear
 from longway.nn.heads import FeatureHead
 from longway.progress import progress
@@ -22,6 +23,8 @@ from longway.selection import BestEpoch
 from longway.training import resolve_device
 
 VARIANTS = ("scale_free", "paper")
+WHITENING_ROWS = 2**14
+"""Training rows, drawn at random, that features' correlations are taken from."""
 CLIP = 10.0
 """The paper's bound on the norm of the support's gradient."""
 
@@ -35,13 +38,13 @@ class HSFM(Method):
     Two variants share this outline. ``paper`` is the published algorithm: features as they are, the inner descent
     starts at the head, which itself takes Adam steps on the edited support. It stalls where the first head fits its
     support already, because the inner gradient vanishes there, and its rates suit one scale of features only.
-    ``scale_free`` standardises features, starts the inner descent at zero with the step that the support's curvature
-    allows, and takes the adapted head as the head; each half of the validation data provides hard samples while the
-    other selects, and the two heads are averaged.
+    ``scale_free`` standardises and whitens features (shrunk, see ``functional.whitening``), starts the inner descent
+    at zero with the step that the support's curvature allows, and takes the adapted head as the head; each half of
+    the validation data provides hard samples while the other selects, and the two heads are averaged.
 
-    Give it validation data in which the shortcut does not hold, such as a group-balanced set, as the paper does; the
-    groups themselves need not be known. Where validation data are distributed like the training data, the hardest
-    samples are as much those with a weak core feature as those that contradict the shortcut, and little is gained.
+    Give it validation data in which the shortcut does not hold, such as a group-balanced set; the groups themselves
+    need not be known. Where validation data are distributed like the training data, the hardest samples are as much
+    those with a weak core feature as those that contradict the shortcut, and little is gained.
 
     Parameters
     ----------
@@ -145,6 +148,7 @@ class HSFM(Method):
         network = fit_linear(rows, task.n_classes, self.ridge, standardize=self.variant == "scale_free")
         network.to(resolve_device(self.device))
         start = _head_of(network)
+        whitening = _whitening(network, rows, task.generator) if self.variant == "scale_free" else None
         support = rows.take(_per_class(rows.y, task.n_classes, self.n_support, task.generator))
         folds = self._folds(validation, task)
         heads, edited, kept = [], [], []
@@ -152,7 +156,7 @@ class HSFM(Method):
             for fold, (source_rows, judge_rows) in enumerate(folds):
                 network.set_linear(start)
                 best = BestEpoch(network, validation.take(judge_rows), self.selection, source)
-                editor = _Editor(self, network, support)
+                editor = _Editor(self, network, support, whitening)
                 logits = _logits(network, validation)
                 for epoch in range(1, self.epochs + 1):
                     hard = source_rows[self._hardest(logits[source_rows], validation.y[source_rows], task.n_classes)]
@@ -164,7 +168,7 @@ class HSFM(Method):
                     advance(f"hard-set loss {loss:.3g}")
                 kept.append(best.restore())
                 heads.append(_head_of(network))
-                edited.append(editor.support.double())
+                edited.append(editor.edited())
         network.set_linear(Head(*(torch.stack(parts).mean(0) for parts in zip(*heads, strict=True))))
         self.selection_ = {**kept[0], "epoch": [k["epoch"] for k in kept], "score": [k["score"] for k in kept]}
         self.support_before_ = support.inputs(slice(None), torch.float64).numpy()
@@ -197,10 +201,10 @@ class HSFM(Method):
 class _Editor:
     """Edits the support by exact hypergradients, and moves the head after it."""
 
-    def __init__(self, method: HSFM, network: FeatureHead, support: Rows) -> None:
-        self.method, self.network = method, network
+    def __init__(self, method: HSFM, network: FeatureHead, support: Rows, whitening: Whitening | None) -> None:
+        self.method, self.network, self.whitening = method, network, whitening
         device = network.linear.weight.device
-        self.support = network.standardize(support.inputs(slice(None), torch.float64).to(device)).float()
+        self.support = self._inner(support)
         self.labels = torch.from_numpy(support.y).to(device)
         self.optimizer = torch.optim.Adam([self.support], lr=method.outer_rate)
         head = _head_of(network)
@@ -212,8 +216,7 @@ class _Editor:
     def edit(self, hard: Rows) -> float:
         """Take the epoch's edits against these hard samples; return the last outer loss."""
         labels = torch.from_numpy(hard.y).to(self.labels.device)
-        inputs = hard.inputs(slice(None), torch.float64).to(self.labels.device)
-        features = self.network.standardize(inputs).float()
+        features = self._inner(hard)
         start = Head(*(part.detach() for part in self.head)) if self.paper else self.start
         for _ in range(self.method.outer_steps):
             result = hypergradient(
@@ -239,13 +242,36 @@ class _Editor:
             self.network.set_linear(self.head)
         else:
             steps = self.method.inner_steps
-            self.network.set_linear(adapt(self.support, self.labels, self.start, steps=steps, rate=self._rate()))
+            head = adapt(self.support, self.labels, self.start, steps=steps, rate=self._rate())
+            self.network.set_linear(
+                head if self.whitening is None else Head(head.weight @ self.whitening.to, head.bias)
+            )
+
+    def edited(self) -> Tensor:
+        """Return the support as it is now, standardised but not whitened."""
+        return (self.support if self.whitening is None else self.support @ self.whitening.back).double()
+
+    def _inner(self, rows: Rows) -> Tensor:
+        """Return features in the coordinates of the inner problem."""
+        inputs = rows.inputs(slice(None), torch.float64).to(self.network.linear.weight.device)
+        standardized = self.network.standardize(inputs).float()
+        return standardized if self.whitening is None else standardized @ self.whitening.to
 
     def _rate(self) -> float:
         """Return the inner step size; free of scale, it is relative to the inverse of the loss's curvature."""
         if self.paper:
             return self.method.inner_rate
         return self.method.inner_rate / inner_curvature(self.support)
+
+
+def _whitening(network: FeatureHead, rows: Rows, generator: np.random.Generator) -> Whitening:
+    """Return the whitening of training features, from as many of them as tell their correlations."""
+    some = rows.take(np.sort(generator.permutation(len(rows))[:WHITENING_ROWS]))
+    correlation = torch.zeros(rows.shape[0], rows.shape[0], device=network.linear.weight.device)
+    for part in some.slices():
+        z = network.standardize(some.inputs(part, torch.float64).to(correlation.device)).float()
+        correlation += z.T @ z / len(some)
+    return shrunk_whitening(correlation)
 
 
 def _logits(network: FeatureHead, rows: Rows) -> Tensor:

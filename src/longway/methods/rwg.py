@@ -93,6 +93,3 @@ class RWG(ERM):
         assert rows.groups is not None  # given or inferred, see _with_groups
         counts = np.bincount(rows.groups)
         return 1 / counts[rows.groups]
-
-    def _supervision_used(self, task: Task) -> str:
-        return "none" if self.inferred_ else "train_groups"

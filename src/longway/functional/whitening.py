@@ -1,0 +1,45 @@
+"""A change of coordinates in which correlated features learn at one pace."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Whitening(NamedTuple):
+    """Symmetric maps (d, d) into the new coordinates (``to``) and out of them (``back``), each the other's inverse."""
+
+    to: Tensor
+    back: Tensor
+
+
+def shrunk_whitening(correlation: Tensor, shrinkage: float = 1.0) -> Whitening:
+    """Whiten standardised features, shrunk towards leaving them as they are.
+
+    Gradient descent on a head of correlated features, as after a ReLU, fits the few directions of large variance first
+    and needs thousands of steps for the rest. In these coordinates, ``z @ to``, it does not.
+
+    Parameters
+    ----------
+    correlation : Tensor of shape (d, d)
+        Second moments C of standardised features.
+    shrinkage : float, default 1.0
+        Added to every variance, in units of one feature's: directions of less variance are left alone, so that
+        noise is not blown up where there are few samples for many features.
+
+    Returns
+    -------
+    Whitening
+        ``(C + shrinkage I) ** -0.5`` and its inverse.
+
+    Examples
+    --------
+    >>> whitening = shrunk_whitening(torch.tensor([[1.0, 0.9], [0.9, 1.0]]))
+    >>> torch.dist(whitening.to @ whitening.back, torch.eye(2)).item() < 1e-6
+    True
+    """
+    values, vectors = torch.linalg.eigh(correlation)
+    roots = (values.clamp_min(0) + shrinkage).sqrt()
+    return Whitening((vectors / roots) @ vectors.T, (vectors * roots) @ vectors.T)
