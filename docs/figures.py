@@ -30,6 +30,7 @@ class Results(NamedTuple):
     demo: dict[str, Any]
     celeba: dict[str, Any] | None
     benchmarks: dict[str, Any] | None
+    hsfm_inner: dict[str, Any] | None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,7 +67,17 @@ def read_results(folder: Path) -> Results:
     demo = read("demo")
     if demo is None:
         sys.exit(f"{folder / 'demo.json'} is not there: run `longway demo --quiet --json > results/demo.json`")
-    return Results(demo, read("celeba"), read("benchmarks"))
+    return Results(demo, read("celeba"), read("benchmarks"), read("hsfm_inner"))
+
+
+def hsfm_inner(results: Results) -> str:
+    """Return the worst group of each way to retrain a head, in the record on HSFM's inner problem."""
+    if results.hsfm_inner is None:
+        return "Not measured yet: `python benchmarks/hsfm_inner.py` makes the table that belongs here."
+    rows = [
+        [name, f"{100 * line['mean']:.1f} ± {100 * line['spread']:.1f}"] for name, line in results.hsfm_inner.items()
+    ]
+    return table(["Head", "Worst group, %"], rows)
 
 
 def fill(text: str, results: Results) -> str:
@@ -267,6 +278,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "demo-table": demo_table,
     "demo-groups": demo_groups,
     "celeba": celeba,
+    "hsfm-inner": hsfm_inner,
     "speed": speed,
     "sitar-settings": lambda _: settings("SITAR", SITAR_SYMBOLS),
     "hsfm-settings": lambda _: settings("HSFM", HSFM_SYMBOLS),

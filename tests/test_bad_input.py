@@ -125,6 +125,7 @@ PARAMETERS: dict[str, tuple[list[Any], str]] = {
     "learning_rate": ([0, -1e-3, np.nan, np.inf, "fast"], "a number above 0"),
     "inner_rate": ([0, -1], "a number above 0"),
     "outer_rate": ([0, -1], "a number above 0"),
+    "head": ([3, (1, 2, 3)], "a pair (weight, bias) or None"),
     "ridge": ([-1e-9, None], "a number, 0 or more"),
     "weight_decay": ([-1], "a number, 0 or more"),
     "noise": ([-1], "a number, 0 or more"),

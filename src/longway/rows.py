@@ -12,8 +12,8 @@ from torch import Tensor, nn
 RESIDENT_BYTES = 512 * 2**20
 """Data that take less than this in float32 are held in memory; larger ones are read batch by batch."""
 
-PIECE_NUMBERS = 2**23
-"""Numbers read at a time where data are streamed: 32 MiB in float32."""
+PIECE_NUMBERS = 2**22
+"""Numbers read at a time where data are streamed: 16 MiB in float32."""
 
 NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 

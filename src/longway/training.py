@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from longway.errors import LongwayError
@@ -107,6 +106,8 @@ def train(
     LongwayError
         As soon as the loss is not a finite number.
     """
+    from lightning_fabric import Fabric  # costs a second and 80 MB, which linear heads need not pay
+
     target = resolve_device(device)
     fabric = Fabric(accelerator=target.type, devices=1 if target.index is None else [target.index])
     optimizer = torch.optim.AdamW(objective.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)

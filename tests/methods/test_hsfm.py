@@ -99,6 +99,22 @@ def test_support_is_balanced_drawn_from_training_data_and_edited():
     assert not np.allclose(method.support_before_, method.support_after_)
 
 
+def test_starts_from_the_head_that_is_given():
+    data = planted_shortcut(600, correlation=0.9)
+    fitted = fit_linear(Rows(data.X, data.y, np.ones(600)), 2, 1e-2, standardize=False)
+    head = (fitted.linear.weight.detach().numpy(), fitted.linear.bias.detach().numpy())
+    for variant in ("paper", "scale_free"):
+        options = {"variant": variant, "inner_rate": 1e-12 if variant == "paper" else 1.0, "epochs": 1}
+        eval_set = (data.X, data.y)
+        given = HSFM(**options, head=head).fit(data.X, data.y, eval_set=eval_set)
+        own = HSFM(**options).fit(data.X, data.y, eval_set=eval_set)
+        np.testing.assert_allclose(given.predict_proba(data.X), own.predict_proba(data.X), atol=0.1)
+        if variant == "paper":  # no step to speak of: the head is the one it started from
+            np.testing.assert_allclose(given.module_.linear.weight.detach().numpy(), head[0], atol=1e-6)
+    with pytest.raises(LongwayError, match=r"head holds a weight of shape \(3, 20\)"):
+        HSFM(head=(np.zeros((3, 20)), np.zeros(3))).fit(data.X, data.y)
+
+
 def test_fewer_samples_than_the_support_wants():
     data = planted_shortcut(40, correlation=0.9)
     assert len(HSFM(n_support=500, epochs=2).fit(data.X, data.y).support_labels_) < 40

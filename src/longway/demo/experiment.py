@@ -30,16 +30,16 @@ CONTRACT = {
 }
 """What each method was given, in words."""
 
-FIRST_SEED = 20
+FIRST_SEED = 30
 """The task and the network were designed on seeds below this one; the demonstration shows none of those."""
 
 TESTS = ("test", "ood")
 """The test in distribution, and the one in which the colour is reversed."""
 
-AXES: dict[str, Any] = {"epochs": 15, "beta": 0.3, "batch_size": 64}
+AXES: dict[str, Any] = {"epochs": 12, "beta": 0.3, "batch_size": 64}
 """The beta-VAE for 10x10 images; 300 numbers an image need a smaller beta than 12,288."""
 
-NETWORK: dict[str, Any] = {"epochs": 12, "batch_size": 64}
+NETWORK: dict[str, Any] = {"epochs": 10, "batch_size": 64}
 """The convolutional net, for every method that trains one."""
 
 
@@ -112,7 +112,7 @@ def run(seeds: int = 3, *, n_jobs: int = -1, verbose: int = 1) -> Demo:
 
 def _sitar(seed: int) -> list[dict[str, Any]]:
     data = _data(seed)
-    method = SITAR.from_paper("cmnist", batch_size=64, epochs=25, random_state=seed)
+    method = SITAR.from_paper("cmnist", batch_size=64, epochs=15, random_state=seed)
     return [_trial("SITAR", seed, method, data, data["val"])]
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -62,8 +63,11 @@ class HSFM(Method):
     outer_steps : int, default 5
         Edits per epoch, the paper's K_H.
     epochs : int, default 20
+    head : (array-like of shape (C, d), array-like of shape (C,)), optional
+        Weight and bias to start from, such as the backbone's own last layer, which is the paper's; rows in sorted order
+        of the labels. Without it, a linear head is fitted to the training features.
     ridge : float, default 1e-2
-        Of the linear head that the method starts from.
+        Of that fitted head.
     selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
         Which validation score chooses the epoch; ``auto`` is ``worst_group`` (the paper's) where validation groups are
         given, else ``worst_class``.
@@ -116,6 +120,7 @@ class HSFM(Method):
         outer_rate: float = 0.1,
         outer_steps: int = 5,
         epochs: int = 20,
+        head: tuple[ArrayLike, ArrayLike] | None = None,
         ridge: float = 1e-2,
         selection: str = "auto",
         validation_fraction: float = 0.2,
@@ -131,6 +136,7 @@ class HSFM(Method):
         self.outer_rate = outer_rate
         self.outer_steps = outer_steps
         self.epochs = epochs
+        self.head = head
         self.ridge = ridge
         self.selection = selection
         self.validation_fraction = validation_fraction
@@ -145,8 +151,7 @@ class HSFM(Method):
         if self.variant not in VARIANTS:
             raise LongwayError(f"variant={self.variant!r} is unknown; {nearest(self.variant, VARIANTS)}")
         rows, validation, source = task.split(self.validation_fraction)
-        network = fit_linear(rows, task.n_classes, self.ridge, standardize=self.variant == "scale_free")
-        network.to(resolve_device(self.device))
+        network = self._first_head(rows, task.n_classes).to(resolve_device(self.device))
         start = _head_of(network)
         whitening = _whitening(network, rows, task.generator) if self.variant == "scale_free" else None
         support = rows.take(_per_class(rows.y, task.n_classes, self.n_support, task.generator))
@@ -174,6 +179,24 @@ class HSFM(Method):
         self.support_before_ = support.inputs(slice(None), torch.float64).numpy()
         self.support_after_ = network.standardize.undo(torch.stack(edited).mean(0)).cpu().numpy()
         self.support_labels_ = support.y
+        return network
+
+    def _first_head(self, rows: Rows, n_classes: int) -> FeatureHead:
+        """Return the head to start from: the one given, or one fitted to the training features."""
+        standardize = self.variant == "scale_free"
+        if self.head is None:
+            return fit_linear(rows, n_classes, self.ridge, standardize=standardize)
+        weight, bias = (torch.as_tensor(np.asarray(part), dtype=torch.float64) for part in self.head)
+        if weight.shape != (n_classes, *rows.shape) or bias.shape != (n_classes,):
+            raise LongwayError(
+                f"head holds a weight of shape {tuple(weight.shape)} and a bias of {tuple(bias.shape)}; they must be "
+                f"{(n_classes, *rows.shape)} and {(n_classes,)}, one row for each class"
+            )
+        network = self._build(rows.shape, n_classes)
+        if standardize:
+            network.standardize.set(*rows.moments())
+        scaled = weight * network.standardize.spread
+        network.set_linear(Head(scaled, bias + weight @ network.standardize.mean))
         return network
 
     def _folds(self, validation: Rows, task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -268,7 +291,7 @@ def _whitening(network: FeatureHead, rows: Rows, generator: np.random.Generator)
     """Return the whitening of training features, from as many of them as tell their correlations."""
     some = rows.take(np.sort(generator.permutation(len(rows))[:WHITENING_ROWS]))
     correlation = torch.zeros(rows.shape[0], rows.shape[0], device=network.linear.weight.device)
-    for part in some.slices():
+    for part in some.slices(512):
         z = network.standardize(some.inputs(part, torch.float64).to(correlation.device)).float()
         correlation += z.T @ z / len(some)
     return shrunk_whitening(correlation)
