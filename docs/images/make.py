@@ -1,6 +1,7 @@
 """Draws shortcut.png: what an ordinary network says once the colour that it learnt from lies.
 
-Run as ``python docs/images/make.py``; it trains the demonstration's ordinary network, seed 0.
+Run as ``python docs/images/make.py``; it trains the demonstration's ordinary network on its third seed, the middle one
+of three by worst group.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from PIL import Image
 
 from longway import ERM
 from longway.data.digits import ColouredDigits, coloured_digits
+from longway.demo.experiment import FIRST_SEED, NETWORK
 
+COPIES = 4
+"""Images of one digit, at most, in any part."""
 FILE = Path(__file__).with_name("shortcut.png")
 NAMES = ("0-4", "5-9")
 INK, GREY, RIGHT, WRONG = "#1a2230", "#5b6472", "#1f6f43", "#b3261e"
@@ -26,8 +30,8 @@ TOP, CLASS_STEP, LINE_STEP, SIDE = 0.61, 0.37, 0.155, 0.082
 def main() -> None:
     """Train the network and draw the picture."""
     torch.set_num_threads(1)  # as in the demonstration
-    data = coloured_digits(seed=0)
-    network = ERM(epochs=40, batch_size=64, random_state=0)
+    data = coloured_digits(seed=FIRST_SEED + 2)
+    network = ERM(**NETWORK, random_state=FIRST_SEED + 2)
     network.fit(data["train"].X, data["train"].y, eval_set=(data["val"].X, data["val"].y))
     draw(data["train"], data["ood"], network.predict(data["ood"].X))
 
@@ -36,7 +40,7 @@ def draw(train: ColouredDigits, test: ColouredDigits, said: np.ndarray) -> None:
     """Draw images of both parts, with what was said of those in the test."""
     figure = plt.figure(figsize=(11, 3.7), dpi=150, facecolor="white")
     left, right = figure.subfigures(1, 2)
-    _panel(left, "Training: is it 0-4 or 5-9?", "Colour gives the answer away, 19 times in 20.")
+    _panel(left, "Training: is it 0-4 or 5-9?", "Colour gives the answer away, 9 times in 10.")
     _panel(right, "Test: the colours are swapped", "Beside each digit, what an ordinary network says.")
     for label in (0, 1):
         _training(left, train, label)
@@ -56,16 +60,16 @@ def _panel(panel: SubFigure, title: str, words: str) -> None:
 
 
 def _training(panel: SubFigure, train: ColouredDigits, label: int) -> None:
-    """Draw 20 training images of a class: the first 19 whose colour agrees, the first that contradicts among them."""
-    agrees, contradicts = (np.flatnonzero((train.y == label) & (train.colour == c)) for c in (label, 1 - label))
-    for place, row in enumerate([*agrees[:13], contradicts[0], *agrees[13:19]]):
+    """Draw 20 training images of a class: 18 whose colour agrees and two that contradict, each the first of a digit."""
+    agrees, contradicts = (_apart(train, label, c) for c in (label, 1 - label))
+    for place, row in enumerate([*agrees[:5], contradicts[0], *agrees[5:13], contradicts[1], *agrees[13:18]]):
         line, column = divmod(place, 10)
         _digit(panel, train.X[row], 0.13 + 0.0855 * column, TOP - CLASS_STEP * label - LINE_STEP * line)
 
 
 def _test(panel: SubFigure, test: ColouredDigits, label: int, said: np.ndarray) -> None:
-    """Draw the first 10 test images of a class whose colour contradicts it."""
-    for place, row in enumerate(np.flatnonzero((test.y == label) & (test.colour != label))[:10]):
+    """Draw the first 10 test images of a class whose colour contradicts it, of a digit each."""
+    for place, row in enumerate(_apart(test, label, 1 - label)[:10]):
         line, column = divmod(place, 5)
         x, y = 0.13 + 0.172 * column, TOP - CLASS_STEP * label - LINE_STEP * line
         _digit(panel, test.X[row], x, y)
@@ -73,6 +77,12 @@ def _test(panel: SubFigure, test: ColouredDigits, label: int, said: np.ndarray) 
         weight = "bold" if verdict == "wrong" else "normal"
         panel.text(x + 0.088, y + 0.09, NAMES[said[row]], size=11.5, color=colour, va="center")
         panel.text(x + 0.088, y + 0.028, verdict, size=8.5, color=colour, va="center", weight=weight)
+
+
+def _apart(data: ColouredDigits, label: int, colour: int) -> np.ndarray:
+    """Return images of a class and colour, at most one of each digit: copies of one stand together."""
+    rows = np.flatnonzero((data.y == label) & (data.colour == colour))
+    return rows[np.diff(rows, prepend=-COPIES) >= COPIES]
 
 
 def _digit(panel: SubFigure, image: np.ndarray, x: float, y: float) -> None:

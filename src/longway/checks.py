@@ -73,7 +73,10 @@ PARAMETERS: Mapping[str, Rule] = {
     "verbose": (lambda value: isinstance(value, bool) or _is_whole(value, 0), "a whole number, 0 or more"),
     "share": (lambda value: _is_number(value) and 0 < value <= 1, "a number above 0, at most 1"),
     "smallest": COUNT,
-    "head": (lambda value: value is None or (isinstance(value, tuple | list) and len(value) == 2), "a pair (weight, bias) or None"),
+    "head": (
+        lambda value: value is None or (isinstance(value, tuple | list) and len(value) == 2),
+        "a pair (weight, bias) or None",
+    ),
 }
 """What a parameter of this name may be, in whatever method has it: a test, and the words for it."""
 

@@ -149,7 +149,7 @@ def score_bars(
     axes.barh(places, values[order], height=0.68, color=[ACCENT if index == chosen else FAINT for index in order])
     for place, index in enumerate(order):
         axes.annotate(
-            f"{values[index]:.3g}".replace("-", "−"),
+            f"{values[index]:.2f}".replace("-", "−"),
             (values[index], place),
             xytext=(5 if values[index] >= 0 else -5, 0),
             textcoords="offset points",
