@@ -22,7 +22,7 @@ from longway.data import GroupedDataset, read
 from longway.features import embed
 
 DATA = Path(os.environ.get("LONGWAY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-IMAGES, SIZE, BATCH, REPEATS = 1500, 96, 64, 3
+IMAGES, SIZE, BATCH, REPEATS = 3000, 96, 64, 3
 
 
 def bare_seconds(backbone: Backbone, batches: list[torch.Tensor]) -> float:

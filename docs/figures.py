@@ -30,7 +30,7 @@ class Results(NamedTuple):
     demo: dict[str, Any]
     celeba: dict[str, Any] | None
     benchmarks: dict[str, Any] | None
-    hsfm_inner: dict[str, Any] | None
+    hsfm_inner: dict[str, Any] | None = None
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -98,7 +98,7 @@ def test_inline_figures_do_not_begin_a_line(path):
 def test_readme_has_no_percentage_of_its_own():
     """Percentages that are no settings of the demonstration come from results."""
     text = load_figures().MARK.sub("", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert set(re.findall(r"\d[\d.]* ?%", FENCE.sub("", text))) <= {"95 %"}
+    assert set(re.findall(r"\d[\d.]* ?%", FENCE.sub("", text))) <= {"90 %"}
 
 
 @each_file
