@@ -13,6 +13,7 @@ from longway import checks
 from longway.artifacts import describe, load
 from longway.base import Method
 from longway.cli.options import DataOptions
+from longway.cli.printing import reweighted_average
 from longway.data import GroupedDataset
 from longway.data.splits import PARTS, part_name
 from longway.errors import LongwayError, nearest
@@ -117,6 +118,7 @@ def figures(metrics: GroupMetrics) -> dict[str, Any]:
         "worst_class_accuracy": metrics.worst_class_accuracy,
     }
     if metrics.groups:
+        record["reweighted_average_accuracy"] = reweighted_average(metrics)
         record |= {"worst_group": metrics.worst_group, "worst_group_accuracy": metrics.worst_group_accuracy}
     return {**record, "counts": metrics.to_dict()}
 

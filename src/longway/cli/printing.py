@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,10 +30,11 @@ def data(record: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], bold: int | None = None) -> None:
-    """Print a table; all cells are taken as plain text, numbers to the right."""
+    """Print a table; all cells are taken as plain text, columns of numbers to the right."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, name in enumerate(columns):
-        shown.add_column(Text(name), justify="left" if number == 0 else "right", overflow="fold")
+    for number, (name, cells) in enumerate(zip(columns, zip(*rows, strict=True), strict=True)):
+        numeric = number > 0 and all(re.fullmatch(r"[-\d.,%±\s]+", cell) for cell in cells)
+        shown.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for number, row in enumerate(rows):
         shown.add_row(*(Text(cell) for cell in row), style="bold" if number == bold else None)
     _console().print(Text(title, style="bold"), soft_wrap=True)
@@ -55,10 +57,19 @@ def group_table(metrics: GroupMetrics, title: str) -> None:
     table(title, ["Group" if metrics.groups else "Class", "n", "Accuracy", "95 % interval"], rows, min(filled)[1])
     sums = [f"average {metrics.average_accuracy:.1%}", f"balanced {metrics.balanced_accuracy:.1%}"]
     if metrics.groups:
+        if (reweighted := reweighted_average(metrics)) is not None:
+            sums.insert(1, f"weighted as in training {reweighted:.1%}")
         sums.append(f"worst group {metrics.worst_group_accuracy:.1%} ({metrics.worst_group})")
     else:
         sums.append(f"worst class {metrics.worst_class_accuracy:.1%} ({metrics.worst_class})")
     say(", ".join(sums))
+
+
+def reweighted_average(metrics: GroupMetrics) -> float | None:
+    """Return the average weighted by training proportions, None where they are not known."""
+    groups = metrics.groups or ()
+    known = all(group.train_n is not None for group in groups) and any(group.train_n for group in groups if group.n)
+    return metrics.reweighted_average_accuracy if known else None
 
 
 def demo_table(record: Mapping[str, Any]) -> None:

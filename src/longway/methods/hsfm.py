@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from longway.base import Method, Task
-from longway.errors import LongwayError, nearest
+from longway.errors import LongwayError
 from longway.functional.hypergradient import Head, adapt, hypergradient, inner_curvature
 from longway.functional.whitening import Whitening, shrunk_whitening
 from longway.linear import fit_linear
@@ -23,7 +23,6 @@ from longway.rows import Rows, predict_logits
 from longway.selection import BestEpoch
 from longway.training import resolve_device
 
-VARIANTS = ("scale_free", "paper")
 WHITENING_ROWS = 2**14
 """Training rows, drawn at random, that features' correlations are taken from."""
 CLIP = 10.0
@@ -148,8 +147,6 @@ class HSFM(Method):
         return FeatureHead(input_shape[0], n_classes).double()
 
     def _fit(self, task: Task) -> nn.Module:
-        if self.variant not in VARIANTS:
-            raise LongwayError(f"variant={self.variant!r} is unknown; {nearest(self.variant, VARIANTS)}")
         rows, validation, source = task.split(self.validation_fraction)
         network = self._first_head(rows, task.n_classes).to(resolve_device(self.device))
         start = _head_of(network)
