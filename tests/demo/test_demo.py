@@ -21,6 +21,13 @@ def test_record_keeps_counts_and_supervision(result):
         assert trial["supervision"] == "none"
 
 
+def test_the_report_says_of_sitars_axes_what_the_run_shows(result):
+    axes = next(trial["latent_axes"] for trial in result.record["trials"] if "latent_axes" in trial)
+    widest = axes["spread"].index(max(axes["spread"]))
+    assert sum(spread > 0.1 for spread in axes["spread"]) == 1
+    assert axes["colour"][widest] > 0.9
+
+
 def test_report_is_one_file_with_pictures(result, tmp_path):
     page = report(result).save(tmp_path / "report.html").read_text()
     assert page.count("<svg") >= 4

@@ -113,7 +113,13 @@ def run(seeds: int = 3, *, n_jobs: int = -1, verbose: int = 1) -> Demo:
 def _sitar(seed: int) -> list[dict[str, Any]]:
     data = _data(seed)
     method = SITAR.from_paper("cmnist", batch_size=64, epochs=15, random_state=seed)
-    return [_trial("SITAR", seed, method, data, data["val"])]
+    trial = _trial("SITAR", seed, method, data, data["val"])
+    train = data["train"]
+    latents = method.latents(train.X)
+    spread = latents.std(0)
+    colour = np.abs(np.corrcoef(latents.T, train.colour)[-1, :-1])
+    axes = {"spread": spread.tolist(), "score": method.shortcut_scores_.tolist(), "colour": colour.tolist()}
+    return [{**trial, "latent_axes": axes}]
 
 
 def _pseudo_groups(seed: int) -> list[dict[str, Any]]:
