@@ -31,6 +31,8 @@ class Results(NamedTuple):
     celeba: dict[str, Any] | None
     benchmarks: dict[str, Any] | None
     hsfm_inner: dict[str, Any] | None = None
+    compare: Mapping[str, dict[str, Any]] = {}
+    """The tables of ``longway bench run``, by the name of their plan."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,7 +69,8 @@ def read_results(folder: Path) -> Results:
     demo = read("demo")
     if demo is None:
         sys.exit(f"{folder / 'demo.json'} is not there: run `longway demo --quiet --json > results/demo.json`")
-    return Results(demo, read("celeba"), read("benchmarks"), read("hsfm_inner"))
+    compare = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("compare/*/table.json"))}
+    return Results(demo, read("celeba"), read("benchmarks"), read("hsfm_inner"), compare)
 
 
 def hsfm_inner(results: Results) -> str:
@@ -218,6 +221,52 @@ def speed(results: Results) -> str:
     return table(["What", "Measured", "Beside"], rows) + words
 
 
+def catalogue(_: Results) -> str:
+    """Return the benchmarks, what tells their classes apart, and what stands for them."""
+    from longway.data.catalogue import BENCHMARKS
+
+    rows = []
+    for name, cls in BENCHMARKS.items():
+        part, figure = cls.card.metric
+        rows.append([f"`{name}`", cls.card.core, cls.card.shortcut, f"{figure.replace('_', ' ')} on {part}"])
+    return table(["Name", "Core", "Shortcut", "Stands for it"], rows)
+
+
+def compared(results: Results) -> str:
+    """Return a table of methods x benchmarks for each comparison and protocol, best method first."""
+    if not results.compare:
+        return "Not measured yet: `make compare` makes the tables that belong here."
+    return "\n\n".join(
+        f"{_compared(record, protocol)}\n\nAll figures: [{name}](../results/compare/{name}/table.md)."
+        for name, record in results.compare.items()
+        for protocol in dict.fromkeys(block["protocol"] for block in record["blocks"])
+    )
+
+
+def _compared(record: Mapping[str, Any], protocol: str) -> str:
+    blocks = [block for block in record["blocks"] if block["protocol"] == protocol]
+    lines = {line["method"]: line for block in blocks for line in block["methods"]}
+    ranks = {rank["method"]: rank for rank in record["rankings"].get(protocol, [])}
+    rows = []
+    for method in sorted(lines, key=lambda m: ranks[m]["mean"] if m in ranks else 0):
+        rank = ranks.get(method)
+        row = [method, _used(blocks, method), "{mean:.1f} ({low:.1f}–{high:.1f})".format(**rank) if rank else "–"]
+        for block in blocks:
+            line = next((line for line in block["methods"] if line["method"] == method), None)
+            figure = line["figures"].get(block["metric"]) if line else None
+            row.append("–" if figure is None else f"{100 * figure['mean']:.1f} ± {100 * (figure['spread'] or 0):.1f}")
+        rows.append(row)
+    titles = [f"{b['benchmark']}, {b['metric'].replace('.', ' ').replace('_', ' ')}" for b in blocks]
+    seeds = max(len(line["seeds"]) for line in lines.values())
+    words = f"**{protocol.capitalize()}.** Percent, mean ± standard deviation over {seeds} seeds."
+    return f"{words}\n\n{table(['Method', 'Group labels used', 'Mean rank', *titles], rows)}"
+
+
+def _used(blocks: Sequence[Mapping[str, Any]], method: str) -> str:
+    used = {line["supervision"] for block in blocks for line in block["methods"] if line["method"] == method}
+    return ", ".join(sorted(used - {""})).replace("_", " ")
+
+
 SITAR_SYMBOLS = {
     "latent_dim": "d",
     "noise": "α",
@@ -239,6 +288,16 @@ HSFM_SYMBOLS = {
     "outer_rate": "η",
     "outer_steps": "K_H",
     "epochs": "",
+    "ridge": "",
+    "selection": "",
+}
+JTT_SYMBOLS = {
+    "first_epochs": "T",
+    "up_weight": "λ",
+    "learning_rate": "",
+    "weight_decay": "",
+    "epochs": "",
+    "first_ridge": "",
     "ridge": "",
     "selection": "",
 }
@@ -279,9 +338,12 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "demo-groups": demo_groups,
     "celeba": celeba,
     "hsfm-inner": hsfm_inner,
+    "compare.catalogue": catalogue,
+    "compare.results": compared,
     "speed": speed,
     "sitar-settings": lambda _: settings("SITAR", SITAR_SYMBOLS),
     "hsfm-settings": lambda _: settings("HSFM", HSFM_SYMBOLS),
+    "jtt-settings": lambda _: settings("JTT", JTT_SYMBOLS),
 }
 """The blocks by name; each gets lines of its own."""
 

@@ -5,7 +5,26 @@ from typing import Any
 
 import numpy as np
 
-from longway import ERM, HSFM, RWG, SITAR, Method, evaluate_groups
+from longway import (
+    AFR,
+    CCR,
+    DFR,
+    ERM,
+    HSFM,
+    JTT,
+    LLR,
+    LORT,
+    RWG,
+    RWY,
+    SITAR,
+    SUBG,
+    SUBY,
+    GroupDRO,
+    LfF,
+    Method,
+    Selective,
+    evaluate_groups,
+)
 from longway.data.digits import coloured_digits
 from longway.data.planted import planted_shortcut
 
@@ -27,15 +46,41 @@ STOCHASTIC = {
     "check_sample_weight_equivalence_on_dense_data": "batches are drawn at random: a sample of weight 2 is not drawn "
     "like two samples, only the expected loss is the same"
 }
+DRAWS = {
+    "check_sample_weight_equivalence_on_dense_data": "the samples of the larger classes or groups are drawn at random, "
+    "so a sample of weight 2 is not drawn like two samples"
+}
 SPLITS = {
     "check_sample_weight_equivalence_on_dense_data": "validation rows and the support are drawn at random, so a sample "
     "of weight 2 is not drawn like two samples"
 }
 
+RARE = {"correlation": 0.5, "minority": 0.05}
+"""No shortcut, and one class that is rare: what balancing classes is for."""
+
 ROWS = {
     "erm": Row(ERM()),
     "erm-mlp": Row(ERM(hidden=(16,), epochs=40), STOCHASTIC),
     "rwg": Row(RWG(), SPLITS, rivals=(RWG(), ERM()), margin=0.15),
+    "rwy": Row(RWY(), rivals=(RWY(), ERM()), problem=RARE, validation_correlation=0.5, margin=0.1),
+    "suby": Row(SUBY(), DRAWS, rivals=(SUBY(), ERM()), problem=RARE, validation_correlation=0.5, margin=0.1),
+    "subg": Row(SUBG(), DRAWS, rivals=(SUBG(), ERM()), margin=0.15),
+    "groupdro": Row(GroupDRO(), SPLITS, rivals=(GroupDRO(), ERM()), margin=0.15),
+    "groupdro-mlp": Row(
+        GroupDRO(hidden=(16,), epochs=40),
+        STOCHASTIC,
+        rivals=(GroupDRO(hidden=(16,), epochs=40), ERM(hidden=(16,), epochs=40)),
+        margin=0.15,
+    ),
+    "jtt": Row(JTT(), rivals=(JTT(), ERM()), margin=0.15),
+    "jtt-mlp": Row(
+        JTT(hidden=(16,), epochs=120, first_epochs=60, up_weight=3),
+        STOCHASTIC,
+        rivals=(JTT(hidden=(16,), epochs=40), ERM(hidden=(16,), epochs=40)),
+        margin=0.1,
+    ),
+    "lff": Row(LfF(epochs=40), STOCHASTIC, rivals=(LfF(epochs=40), ERM(hidden=(128,), epochs=40)), margin=0.1),
+    "ccr": Row(CCR(), SPLITS, rivals=(CCR(), ERM()), margin=0.15),
     "sitar": Row(
         SITAR(epochs=60),
         STOCHASTIC,
@@ -44,6 +89,43 @@ ROWS = {
         validation_correlation=1.0,
         margin=0.1,
     ),
+    "dfr": Row(DFR(infer_options={"epochs": 2}), SPLITS, rivals=(DFR(), ERM()), margin=0.15),
+    "dfr-train": Row(
+        DFR(on="train", n_refits=5, infer_options={"epochs": 2}), SPLITS, rivals=(DFR(on="train"), ERM()), margin=0.15
+    ),
+    "afr": Row(AFR(), SPLITS, rivals=(AFR(), ERM()), margin=0.1),
+    "afr-paper": Row(
+        AFR.from_paper("waterbirds", gammas=(4, 12), steps=200),
+        SPLITS,
+        rivals=(AFR.from_paper("waterbirds", gammas=(4, 8, 12)), ERM()),
+        margin=0.1,
+    ),
+    "llr": Row(LLR(), SPLITS, rivals=(LLR(), ERM()), margin=0.15),
+    "llr-class": Row(
+        LLR(balance="class"),
+        SPLITS,
+        rivals=(LLR(balance="class"), ERM()),
+        validation_correlation=0.5,
+        margin=0.15,
+    ),
+    "selective": Row(Selective(), SPLITS, rivals=(Selective(), ERM()), margin=0.1),
+    "selective-dropout": Row(
+        Selective(disagreement="dropout"),
+        SPLITS,
+        rivals=(Selective(disagreement="dropout"), ERM()),
+        validation_correlation=0.5,
+        margin=0.15,
+    ),
+    "selective-paper": Row(
+        Selective.from_paper("vision", steps=50),
+        SPLITS,
+        rivals=(Selective.from_paper("vision"), ERM()),
+        validation_correlation=0.5,
+        margin=0.1,
+    ),
+    "lort": Row(LORT(), SPLITS, rivals=(LORT(), ERM()), validation_correlation=0.5, margin=0.15),
+    # On the training data it has no way to tell the shortcut from the core, so there is nothing to beat ERM by.
+    "lort-paper": Row(LORT.from_paper("default"), SPLITS),
     "hsfm": Row(HSFM(epochs=4), SPLITS, rivals=(HSFM(), ERM()), validation_correlation=0.5, margin=0.15),
     # No planted problem for the published algorithm: its rates suit one scale of features, and where they do not it
     # stays at ERM. The default variant answers for the method.

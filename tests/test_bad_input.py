@@ -26,6 +26,10 @@ QUICK: dict[str, dict[str, Any]] = {
     "sitar": {"epochs": 1},
     "hsfm": {"epochs": 1},
     "rwg": {"infer_options": {"epochs": 1}},
+    "subg": {"infer_options": {"epochs": 1}},
+    "groupdro": {"infer_options": {"epochs": 1}},
+    "lff": {"epochs": 1},
+    "dfr": {"infer_options": {"epochs": 1}, "n_refits": 2},
 }
 
 every = pytest.mark.parametrize("name", METHODS)
@@ -126,6 +130,24 @@ PARAMETERS: dict[str, tuple[list[Any], str]] = {
     "inner_rate": ([0, -1], "a number above 0"),
     "outer_rate": ([0, -1], "a number above 0"),
     "head": ([3, (1, 2, 3)], "a pair (weight, bias) or None"),
+    "early_head": ([3, (1, 2, 3)], "a pair (weight, bias) or None"),
+    **dict.fromkeys(("gammas", "pulls"), ([3, [], [-1], ["high"]], "a list of numbers, each 0 or more")),
+    **dict.fromkeys(("strengths", "ridges", "rates"), ([1.0, [], [0], [1, -1]], "a list of numbers, each above 0")),
+    "smoothings": ([0.9, [], [1], [-0.1]], "a list of numbers, each from 0, below 1"),
+    "n_points": ([20, [], [0], [2.5]], "a list of whole numbers, each 1 or more"),
+    **dict.fromkeys(("n_refits", "steps"), ([0, 2.5], "a whole number, 1 or more")),
+    **dict.fromkeys(("dropout", "retrain_fraction"), ([0, 1, None], "a number between 0 and 1")),
+    "early_ridge": ([-1, None], "a number, 0 or more"),
+    "first_epochs": ([0, 1.5], "a whole number, 1 or more"),
+    "first_ridge": ([-1, None], "a number, 0 or more"),
+    "up_weight": ([0, -1, np.inf], "a number above 0"),
+    "eta": ([0, "fast"], "a number above 0"),
+    "adjustment": ([-1], "a number, 0 or more"),
+    "q": ([0, -1], "a number above 0"),
+    "smoothing": ([1, -0.1, None], "a number from 0, below 1"),
+    "necessity": ([0.1, [], [-1], ["much"]], "a list of numbers, each 0 or more"),
+    "gamma": ([-1], "a number, 0 or more"),
+    "folds": ([1, 2.5], "a whole number, 2 or more"),
     "ridge": ([-1e-9, None], "a number, 0 or more"),
     "weight_decay": ([-1], "a number, 0 or more"),
     "noise": ([-1], "a number, 0 or more"),
@@ -153,20 +175,26 @@ def test_parameters_out_of_range(name):
     assert checked > 10
 
 
+WORDS = {
+    "selection": ("wrst_group", "worst_group"),
+    "variant": ("papr", "paper"),
+    "reconstruction": ("sums", "sum"),
+    "on": ("vel", "val"),
+    "balance": ("clas", "class"),
+    "disagreement": ("earl", "early"),
+    "weighting": ("error", "errors"),
+    "infer": ("axs", "axes"),
+}
+
+
 @every
 def test_every_parameter_is_checked(name):
-    assert set(make(name).get_params()) <= {*PARAMETERS, "selection", "variant", "reconstruction", "infer"}
+    assert set(make(name).get_params()) <= {*PARAMETERS, *WORDS}
 
 
 @every
 def test_unknown_words(name):
-    words = {
-        "selection": ("wrst_group", "worst_group"),
-        "variant": ("papr", "paper"),
-        "reconstruction": ("sums", "sum"),
-    }
-    words |= {"infer": ("axs", "axes")}
-    for parameter, (value, near) in words.items():
+    for parameter, (value, near) in WORDS.items():
         if parameter in make(name).get_params():
             message = f"{parameter}='{value}' is unknown; did you mean '{near}'[?] Known: "
             refused(message, lambda given={parameter: value}: make(name, **given).fit(X, y))
@@ -196,8 +224,8 @@ def test_published_settings(name):
     hint = "Known: " if cls.published else "it has none"
     refused(f"{cls.__name__} has no published setting 'x'; {hint}", lambda: cls.from_paper("x"))
     for setting in cls.published:
-        hint = "did you mean 'epochs'[?]"
-        refused(f"no parameter 'epohs'; {hint}", lambda name=setting: cls.from_paper(name, epohs=1))
+        hint = "did you mean 'random_state'[?]"
+        refused(f"no parameter 'random_stat'; {hint}", lambda name=setting: cls.from_paper(name, random_stat=1))
 
 
 def test_the_nearest_published_setting():

@@ -18,6 +18,7 @@ from torch import nn
 from longway import checks
 from longway.errors import LongwayError, nearest
 from longway.rows import Rows, predict_logits
+from longway.space import Space
 from longway.training import resolve_device, seeded
 
 SUPERVISION = ("none", "val_groups", "train_groups")
@@ -90,6 +91,8 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
     supervision: ClassVar[str] = "none"
     takes_images: ClassVar[bool] = False
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    space: ClassVar[Space] = {}
+    """Where a search looks; the defaults are tried first and need not lie in it."""
 
     device: str
     random_state: int | np.random.RandomState | None

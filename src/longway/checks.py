@@ -45,12 +45,22 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _are_strengths(value: Any) -> bool:
+    some = isinstance(value, Sequence | np.ndarray) and len(value) > 0
+    return some and all(_is_number(strength) and strength >= 0 for strength in value)
+
+
+def _are_positive(value: Any) -> bool:
+    return _are_strengths(value) and all(strength > 0 for strength in value)
+
+
 def _are_widths(value: Any) -> bool:
     return isinstance(value, Sequence | np.ndarray) and all(_is_whole(width, 1) for width in value)
 
 
 Rule = tuple[Callable[[Any], bool], str]
 COUNT: Rule = (lambda value: _is_whole(value, 1), "a whole number, 1 or more")
+PLURAL: Rule = (lambda value: _is_whole(value, 2), "a whole number, 2 or more")
 POSITIVE: Rule = (lambda value: _is_number(value) and value > 0, "a number above 0")
 NOT_NEGATIVE: Rule = (lambda value: _is_number(value) and value >= 0, "a number, 0 or more")
 SHARE: Rule = (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1")
@@ -72,10 +82,28 @@ PARAMETERS: Mapping[str, Rule] = {
     "infer_options": (lambda value: value is None or isinstance(value, Mapping), "a mapping or None"),
     "verbose": (lambda value: isinstance(value, bool) or _is_whole(value, 0), "a whole number, 0 or more"),
     "share": (lambda value: _is_number(value) and 0 < value <= 1, "a number above 0, at most 1"),
-    "smallest": COUNT,
-    "head": (
-        lambda value: value is None or (isinstance(value, tuple | list) and len(value) == 2),
-        "a pair (weight, bias) or None",
+    **dict.fromkeys(("smallest", "components", "early_epochs", "first_epochs"), COUNT),
+    **dict.fromkeys(("folds", "most_clusters"), PLURAL),
+    "n_clusters": (lambda value: value is None or _is_whole(value, 2), "a whole number, 2 or more, or None"),
+    **dict.fromkeys(("strong_ridge", "first_ridge", "adjustment", "gamma"), NOT_NEGATIVE),
+    **dict.fromkeys(("up_weight", "eta", "q"), POSITIVE),
+    "smoothing": (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0, below 1"),
+    **dict.fromkeys(("necessity", "gammas", "pulls"), (_are_strengths, "a list of numbers, each 0 or more")),
+    **dict.fromkeys(("strengths", "ridges", "rates"), (_are_positive, "a list of numbers, each above 0")),
+    "smoothings": (
+        lambda value: _are_strengths(value) and all(delta < 1 for delta in value),
+        "a list of numbers, each from 0, below 1",
+    ),
+    "n_points": (lambda value: _are_widths(value) and len(value) > 0, "a list of whole numbers, each 1 or more"),
+    **dict.fromkeys(("n_refits", "steps"), COUNT),
+    **dict.fromkeys(("dropout", "retrain_fraction"), SHARE),
+    "early_ridge": NOT_NEGATIVE,
+    **dict.fromkeys(
+        ("head", "early_head"),
+        (
+            lambda value: value is None or (isinstance(value, tuple | list) and len(value) == 2),
+            "a pair (weight, bias) or None",
+        ),
     ),
 }
 """What a parameter of this name may be, in whatever method has it: a test, and the words for it."""
@@ -84,6 +112,10 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "selection": ("auto", *RULES),
     "variant": ("scale_free", "paper"),
     "reconstruction": ("sum", "mean"),
+    "on": ("val", "train"),
+    "balance": ("auto", "class", "group"),
+    "disagreement": ("early", "dropout"),
+    "weighting": ("errors", "exponential"),
 }
 """Parameters that are one of a few words."""
 

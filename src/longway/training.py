@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from longway.errors import LongwayError
@@ -55,6 +56,18 @@ def resolve_device(device: str) -> torch.device:
 
 
 @contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Run the body with this number of threads: sums are rounded otherwise with another, and workers must not fight."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Run the body with torch seeded, and leave the global state of its generators as it was."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
@@ -71,6 +84,7 @@ def train(
     generator: np.random.Generator,
     device: str = "auto",
     sampling: np.ndarray | None = None,
+    beside: Sequence[np.ndarray] = (),
     after_epoch: Callable[[int], dict[str, float]] | None = None,
     verbose: int = 0,
     description: str = "training",
@@ -80,7 +94,8 @@ def train(
     Parameters
     ----------
     objective : nn.Module
-        ``objective(x, y, weight)`` returns a dict of scalar tensors of which ``loss`` is minimised; all are recorded.
+        ``objective(x, y, weight, *beside)`` returns a dict of scalar tensors of which ``loss`` is minimised; all are
+        recorded.
     rows : Rows
         Training data.
     schedule : Schedule
@@ -89,6 +104,8 @@ def train(
     device : str, default "auto"
     sampling : ndarray of shape (n,), optional
         Draw n samples an epoch with replacement, in proportion to these; without it, each sample once.
+    beside : sequence of ndarray of shape (n, ...), optional
+        What else the objective is to be told of each sample, such as its group or its own number.
     after_epoch : callable, optional
         Called with the epoch's number; what it returns joins the record.
     verbose : int, default 0
@@ -112,7 +129,7 @@ def train(
     fabric = Fabric(accelerator=target.type, devices=1 if target.index is None else [target.index])
     optimizer = torch.optim.AdamW(objective.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     model, optimizer = fabric.setup(objective, optimizer)
-    batches = _Batches(rows, target)
+    batches = _Batches(rows, target, beside)
     history: list[dict[str, float]] = []
     with progress(description, schedule.epochs, show=verbose > 0) as advance:
         for epoch in range(1, schedule.epochs + 1):
@@ -120,8 +137,7 @@ def train(
             totals: dict[str, Tensor] = {}
             order = _order(len(rows), sampling, generator)
             for chosen in _cut(order, schedule.batch_size):
-                x, y, weight = batches.at(chosen)
-                terms = model(x, y, weight)
+                terms = model(*batches.at(chosen))
                 optimizer.zero_grad(set_to_none=True)
                 fabric.backward(terms["loss"])
                 optimizer.step()
@@ -157,14 +173,15 @@ def _cut(order: np.ndarray, size: int) -> list[np.ndarray]:
 class _Batches:
     """Gathers batches: from a copy on the device where the data are small, else from the file."""
 
-    def __init__(self, rows: Rows, device: torch.device) -> None:
+    def __init__(self, rows: Rows, device: torch.device, beside: Sequence[np.ndarray]) -> None:
         self.rows, self.device = rows, device
         self.resident = rows.inputs(slice(None)).to(device) if rows.is_small else None
-        self.y = torch.from_numpy(rows.y).to(device)
-        self.weight = torch.from_numpy(rows.weight / rows.weight.mean()).float().to(device)
+        weight = torch.from_numpy(rows.weight / rows.weight.mean()).float()
+        known = [torch.from_numpy(rows.y), weight, *map(torch.from_numpy, beside)]
+        self.known = [values.to(device) for values in known]
 
-    def at(self, chosen: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Return inputs, labels and weights (mean 1 over all rows) of the chosen rows."""
+    def at(self, chosen: np.ndarray) -> tuple[Tensor, ...]:
+        """Return inputs, labels, weights (mean 1 over all rows), and what is beside, of the chosen rows."""
         where = torch.from_numpy(chosen).to(self.device)
         x = self.rows.inputs(chosen).to(self.device) if self.resident is None else self.resident[where]
-        return x, self.y[where], self.weight[where]
+        return x, *(values[where] for values in self.known)

@@ -97,7 +97,14 @@ def embed(
 
 @takes_data
 def fit(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="erm, rwg, sitar or hsfm.", show_default=False)],
+    method: Annotated[
+        str,
+        typer.Argument(
+            metavar="METHOD",
+            help="erm, rwy, suby, rwg, subg, groupdro, jtt, lff, ccr, sitar, dfr, afr, llr, selective, lort or hsfm.",
+            show_default=False,
+        ),
+    ],
     data: DataOptions,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to save the model.")] = Path(
         "model.safetensors"

@@ -24,6 +24,7 @@ def planted_shortcut(
     core: float = 1.5,
     shortcut: float = 3.0,
     xor_core: bool = False,
+    minority: float = 0.5,
     seed: int = 0,
     rotation_seed: int = 0,
 ) -> Planted:
@@ -41,6 +42,8 @@ def planted_shortcut(
         Distance of the two class means from their midpoint, in deviations of the noise.
     xor_core : bool, default False
         Make the core the product of two signs: as telling as before, and invisible to a linear look.
+    minority : float, default 0.5
+        Share of class 1.
     seed : int, default 0
         Of the samples.
     rotation_seed : int, default 0
@@ -51,7 +54,7 @@ def planted_shortcut(
     Planted
     """
     generator = np.random.default_rng(seed)
-    y = generator.permutation(np.arange(n) % 2)
+    y = generator.permutation(np.diff(np.floor(minority * np.arange(n + 1))).astype(np.int64))
     agrees = generator.permutation(np.arange(n) < round(correlation * n))
     value = np.where(agrees, y, 1 - y)
     X = generator.normal(size=(n, n_features))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import nn
 
 from longway.base import Method, Task
 from longway.linear import fit_linear
+from longway.nn.classifier import CrossEntropy, Features, build_classifier
 from longway.nn.convnet import ConvNet
 from longway.nn.heads import FeatureHead
 from longway.rows import Rows, predict_logits
 from longway.selection import BestEpoch
+from longway.space import Between, Space
 from longway.training import Schedule, train
 
 
@@ -52,6 +53,11 @@ class ERM(Method):
     """
 
     takes_images = True
+    space: ClassVar[Space] = {
+        "ridge": Between(1e-4, 1.0, log=True),
+        "learning_rate": Between(1e-4, 1e-2, log=True),
+        "weight_decay": Between(1e-6, 1e-1, log=True),
+    }
 
     def __init__(
         self,
@@ -86,58 +92,67 @@ class ERM(Method):
         return predict_logits(Features(module), self._rows(X)).numpy()
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-        if len(input_shape) == 3:
-            return ConvNet(input_shape, n_classes)
-        return FeatureHead(input_shape[0], n_classes, self.hidden)
+        return build_classifier(input_shape, n_classes, self.hidden)
+
+    def _is_solved(self, rows: Rows) -> bool:
+        """Return whether the network is a linear head, which is solved rather than trained."""
+        return len(rows.shape) == 1 and not self.hidden
 
     def _fit(self, task: Task) -> nn.Module:
-        if len(task.rows.shape) == 1 and not self.hidden:
-            balance = self._balance(task.rows)
-            rows = task.rows if balance is None else task.rows.reweighted(task.rows.weight * balance)
-            return fit_linear(rows, task.n_classes, self.ridge)
+        if self._is_solved(task.rows):
+            return self._solve(self._chosen(task.rows, task), task)
         rows, validation, source = task.split(self.validation_fraction)
-        network = self._build(rows.shape, task.n_classes)
-        if isinstance(network, FeatureHead):
-            network.standardize.set(*rows.moments())
+        return self._train(self._chosen(rows, task), validation, source, task)
+
+    def _solve(self, rows: Rows, task: Task) -> nn.Module:
+        """Return a linear head that is fitted to the optimum."""
+        balance = self._balance(rows, task)
+        rows = rows if balance is None else rows.reweighted(rows.weight * balance)
+        return fit_linear(rows, task.n_classes, self.ridge)
+
+    def _train(self, rows: Rows, validation: Rows, source: str, task: Task) -> nn.Module:
+        """Return a trained network as it was after its best epoch; set ``history_`` and ``selection_``."""
+        sampling = self._balance(rows, task)
+        network = self._fresh(rows, task)
         best = BestEpoch(network, validation, self.selection, source)
+        objective, beside = self._objective(network, rows, task)
         self.history_ = train(
-            CrossEntropy(network),
+            objective,
             rows,
-            Schedule(self.epochs, self.batch_size, self.learning_rate, self.weight_decay),
+            self._schedule(self.epochs),
             generator=task.generator,
             device=self.device,
-            sampling=self._balance(rows),
+            sampling=sampling,
+            beside=beside,
             after_epoch=best.observe,
             verbose=self.verbose,
             description=type(self).__name__,
         )
         self.selection_ = best.restore()
+        self._keep(objective)
         return network
 
-    def _balance(self, rows: Rows) -> np.ndarray | None:
+    def _fresh(self, rows: Rows, task: Task) -> nn.Module:
+        """Return an untrained network that knows the scale of the features."""
+        network = self._build(rows.shape, task.n_classes)
+        if isinstance(network, FeatureHead):
+            network.standardize.set(*rows.moments())
+        return network
+
+    def _schedule(self, epochs: int) -> Schedule:
+        return Schedule(epochs, self.batch_size, self.learning_rate, self.weight_decay)
+
+    def _chosen(self, rows: Rows, task: Task) -> Rows:
+        """Return those of the training rows that are to be learnt from."""
+        return rows
+
+    def _balance(self, rows: Rows, task: Task) -> np.ndarray | None:
         """Return how often each row is to count, of shape (n,); None where all count the same."""
         return None
 
+    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+        """Return what trains a network, and the arrays of shape (n,) that it wants to see beside a batch."""
+        return CrossEntropy(network), ()
 
-class Features(nn.Module):
-    """The part of a network below its last linear layer."""
-
-    def __init__(self, network: ConvNet | FeatureHead) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map inputs (n, ...) to features (n, k)."""
-        return self.network.features(x)
-
-
-class CrossEntropy(nn.Module):
-    """The weighted mean cross-entropy of a network, as the training loop wants it."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """Return the loss of a batch with labels (n,) and sample weights (n,)."""
-        return {"loss": (cross_entropy(self.network(x), y, reduction="none") * weight).mean()}
+    def _keep(self, objective: nn.Module) -> None:
+        """Store what the objective learnt beside the network."""

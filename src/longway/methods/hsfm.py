@@ -16,11 +16,12 @@ from longway.base import Method, Task
 from longway.errors import LongwayError
 from longway.functional.hypergradient import Head, adapt, hypergradient, inner_curvature
 from longway.functional.whitening import Whitening, shrunk_whitening
-from longway.linear import fit_linear
+from longway.linear import first_head
 from longway.nn.heads import FeatureHead
 from longway.progress import progress
-from longway.rows import Rows, predict_logits
+from longway.rows import Rows, halves, predict_logits
 from longway.selection import BestEpoch
+from longway.space import Between, OneOf, Space
 from longway.training import resolve_device
 
 WHITENING_ROWS = 2**14
@@ -89,6 +90,15 @@ class HSFM(Method):
     """
 
     supervision = "val_groups"
+    space: ClassVar[Space] = {
+        "n_support": OneOf((16, 32, 64, 128)),
+        "n_hard": OneOf((32, 64, 128, 256)),
+        "inner_steps": Between(10, 100, log=True, whole=True),
+        "inner_rate": Between(0.3, 3.0, log=True),
+        "outer_rate": Between(0.01, 1.0, log=True),
+        "outer_steps": Between(2, 15, whole=True),
+        "ridge": Between(1e-4, 1.0, log=True),
+    }
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {
             "variant": "paper",
@@ -148,7 +158,9 @@ class HSFM(Method):
 
     def _fit(self, task: Task) -> nn.Module:
         rows, validation, source = task.split(self.validation_fraction)
-        network = self._first_head(rows, task.n_classes).to(resolve_device(self.device))
+        network = first_head(self.head, rows, task.n_classes, self.ridge, standardize=self.variant == "scale_free").to(
+            resolve_device(self.device)
+        )
         start = _head_of(network)
         whitening = _whitening(network, rows, task.generator) if self.variant == "scale_free" else None
         support = rows.take(_per_class(rows.y, task.n_classes, self.n_support, task.generator))
@@ -178,36 +190,13 @@ class HSFM(Method):
         self.support_labels_ = support.y
         return network
 
-    def _first_head(self, rows: Rows, n_classes: int) -> FeatureHead:
-        """Return the head to start from: the one given, or one fitted to the training features."""
-        standardize = self.variant == "scale_free"
-        if self.head is None:
-            return fit_linear(rows, n_classes, self.ridge, standardize=standardize)
-        weight, bias = (torch.as_tensor(np.asarray(part), dtype=torch.float64) for part in self.head)
-        if weight.shape != (n_classes, *rows.shape) or bias.shape != (n_classes,):
-            raise LongwayError(
-                f"head holds a weight of shape {tuple(weight.shape)} and a bias of {tuple(bias.shape)}; they must be "
-                f"{(n_classes, *rows.shape)} and {(n_classes,)}, one row for each class"
-            )
-        network = self._build(rows.shape, n_classes)
-        if standardize:
-            network.standardize.set(*rows.moments())
-        scaled = weight * network.standardize.spread
-        network.set_linear(Head(scaled, bias + weight @ network.standardize.mean))
-        return network
-
     def _folds(self, validation: Rows, task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return pairs of validation rows (hard samples come from, select on); the paper uses all for both."""
         everything = np.arange(len(validation))
         if self.variant == "paper":
             return [(everything, everything)]
-        order = task.generator.permutation(len(validation))
-        # Dealing out each class (and group, where known) in turn keeps the halves alike.
-        strata = validation.y if validation.groups is None else validation.groups * task.n_classes + validation.y
-        order = order[np.argsort(strata[order], kind="stable")]
-        first, second = (np.sort(order[start::2]) for start in (0, 1))
-        classes = np.unique(validation.y)
-        if any(len(np.unique(validation.y[half])) < len(classes) for half in (first, second)):
+        first, second = halves(validation, task.n_classes, task.generator)
+        if first is second:
             return [(everything, everything)]
         return [(first, second), (second, first)]
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from longway.base import Task
-from longway.groups import find_groups
+from longway.grouped import GroupAware
 from longway.methods.erm import ERM
-from longway.rows import Rows
+from longway.rows import Rows, inverse_frequency
 
 
-class RWG(ERM):
+class RWG(GroupAware, ERM):
     """Train on batches in which every group is as frequent (RWG); a linear head weighs its loss instead.
 
     Parameters
     ----------
-    infer : {"axes"}, default "axes"
+    infer : {"axes", "errors", "clusters", "disagreement"}, default "axes"
         How groups are found where ``fit`` is given none: ``axes`` reads them off the shortcut axes of a beta-VAE that
-        is trained without labels. See ``longway.groups``.
+        is trained without labels, the others off the errors of a weak classifier, clusters within classes, and the
+        disagreement of two classifiers. See ``longway.groups``.
     infer_options : dict, optional
         Options of that way.
     selection : str, default "worst_group"
@@ -39,8 +39,6 @@ class RWG(ERM):
     ----------
     Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (RWG).
     """
-
-    supervision = "train_groups"
 
     def __init__(
         self,
@@ -75,21 +73,6 @@ class RWG(ERM):
         self.infer = infer
         self.infer_options = infer_options
 
-    def _with_groups(self, task: Task) -> Task:
-        self.inferred_: dict[str, Any] = {}
-        rows, validation = task.rows, task.validation
-        if rows.groups is None:
-            seed = int(task.generator.integers(2**31))
-            found = find_groups(
-                rows, task.n_classes, self.infer, seed=seed, device=self.device, **(self.infer_options or {})
-            )
-            self.inferred_ = {"way": self.infer, "seed": seed, **found.summary()}
-            rows = rows.grouped(found.groups)
-            if validation is not None and validation.groups is None:
-                validation = validation.grouped(found.assign(validation))
-        return replace(task, rows=rows, validation=validation)
-
-    def _balance(self, rows: Rows) -> np.ndarray:
-        assert rows.groups is not None  # given or inferred, see _with_groups
-        counts = np.bincount(rows.groups)
-        return 1 / counts[rows.groups]
+    def _balance(self, rows: Rows, task: Task) -> np.ndarray | None:
+        assert rows.groups is not None  # given or inferred
+        return inverse_frequency(rows.groups, rows.weight)

@@ -17,6 +17,7 @@ from longway.functional.vae import kl_to_standard_normal, reconstruction_error
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder
 from longway.rows import Rows, predict_logits
 from longway.selection import BestEpoch
+from longway.space import Between, Space
 from longway.training import Schedule, train
 
 
@@ -69,6 +70,13 @@ class SITAR(Method):
     """
 
     takes_images = True
+    space: ClassVar[Space] = {
+        "latent_dim": Between(5, 32, log=True, whole=True),
+        "noise": Between(0.01, 1.0, log=True),
+        "beta": Between(0.1, 4.0, log=True),
+        "consistency": Between(1.0, 50.0, log=True),
+        "learning_rate": Between(3e-4, 3e-3, log=True),
+    }
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cmnist": {"latent_dim": 10, "noise": 1.0, "beta": 2.0, "consistency": 10.0, "channels": (32, 64)},
         "celeba": {"latent_dim": 10, "noise": 0.1, "beta": 2.0, "consistency": 10.0},

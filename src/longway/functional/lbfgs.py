@@ -1,0 +1,104 @@
+"""L-BFGS on many independent smooth problems at once, each with its own memory and step length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Maps parameters (P, D) to the values (P,) and gradients (P, D) of P problems."""
+
+HALVINGS = 12
+
+
+def minimize_batch(
+    objective: Objective, start: Tensor, *, tolerance: float = 1e-6, max_iter: int = 500, memory: int = 10
+) -> Tensor:
+    """Minimise P convex problems, which share each evaluation and nothing else.
+
+    Parameters
+    ----------
+    objective : callable
+        Maps parameters (P, D) to values (P,) and gradients (P, D); a row depends on its own problem only.
+    start : Tensor of shape (P, D)
+    tolerance : float, default 1e-6
+        A problem is done when no entry of its gradient exceeds it.
+    max_iter : int, default 500
+    memory : int, default 10
+        Pairs of steps that the curvature is estimated from.
+
+    Returns
+    -------
+    Tensor of shape (P, D)
+        The best parameters met. Also where rounding leaves no downhill step before the tolerance is reached.
+    """
+    theta = start.clone()
+    value, gradient = objective(theta)
+    pairs: list[tuple[Tensor, Tensor, Tensor]] = []
+    stuck = torch.zeros_like(value, dtype=torch.bool)
+    for _ in range(max_iter):
+        if bool(((gradient.abs().amax(1) <= tolerance) | stuck).all()):
+            break
+        direction = _direction(gradient, pairs)
+        slope = (direction * gradient).sum(1)
+        wrong = slope >= 0
+        direction = torch.where(wrong.unsqueeze(1), -gradient, direction)
+        slope = torch.where(wrong, -gradient.square().sum(1), slope)
+        length = torch.ones_like(value) if pairs else 1 / gradient.norm(dim=1).clamp_min(1)
+        done = (gradient.abs().amax(1) <= tolerance) | stuck
+        new, new_value, new_gradient, done = _search(objective, theta, value, gradient, direction, slope, length, done)
+        stuck = stuck | ~done
+        step, change = new - theta, new_gradient - gradient
+        curvature = (step * change).sum(1)
+        useful = curvature > 1e-12 * change.square().sum(1)
+        pairs = [*pairs[-memory + 1 :], (step, change, torch.where(useful, 1 / curvature.where(useful, 1.0), 0.0))]
+        theta, value, gradient = new, new_value, new_gradient
+    return theta
+
+
+def _direction(gradient: Tensor, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    """Return the quasi-Newton direction (P, D); a pair without curvature (inverse 0) counts as absent."""
+    direction = -gradient
+    kept = []
+    for step, change, inverse in reversed(pairs):
+        share = inverse * (step * direction).sum(1)
+        direction = direction - share.unsqueeze(1) * change
+        kept.append(share)
+    if pairs:
+        scale = torch.ones_like(gradient[:, 0])
+        for _, change, inverse in pairs:  # the latest pair that has a curvature
+            found = inverse > 0
+            length = change.square().sum(1) * inverse
+            scale = torch.where(found, 1 / length.where(found, 1.0), scale)
+        direction = direction * scale.unsqueeze(1)
+    for (step, change, inverse), share in zip(pairs, reversed(kept), strict=True):
+        direction = direction + (share - inverse * (change * direction).sum(1)).unsqueeze(1) * step
+    return direction
+
+
+def _search(
+    objective: Objective,
+    theta: Tensor,
+    value: Tensor,
+    gradient: Tensor,
+    direction: Tensor,
+    slope: Tensor,
+    length: Tensor,
+    done: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Halve each problem's step until it lowers the value enough; problems ``done`` stay, as do those that cannot."""
+    best, best_value, best_gradient = theta, value, gradient
+    for _ in range(HALVINGS):
+        trial = theta + length.unsqueeze(1) * direction
+        trial_value, trial_gradient = objective(trial)
+        good = (trial_value <= value + 1e-4 * length * slope) & ~done
+        best = torch.where(good.unsqueeze(1), trial, best)
+        best_value = torch.where(good, trial_value, best_value)
+        best_gradient = torch.where(good.unsqueeze(1), trial_gradient, best_gradient)
+        done = done | good
+        if bool(done.all()):
+            break
+        length = torch.where(done, length, length / 2)
+    return best, best_value, best_gradient, done

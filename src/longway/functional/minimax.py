@@ -1,0 +1,123 @@
+"""Linear heads whose worst group is as good as can be: the largest group loss, minimised as a convex problem."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from longway.functional.convex import Scaled
+from longway.functional.hypergradient import Head
+
+GroupedChunks = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]]
+"""Yields (features (m, d), labels (m,), weights (m,), groups (m,)) over all the data, the same each time."""
+
+TEMPERATURES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+"""Of the smooth maximum, one after the other, as shares of the largest loss."""
+
+
+class Minimax(NamedTuple):
+    """A head, the adversary's weights of the groups (G,), and how far at most its objective is above the minimum."""
+
+    head: Head
+    group_weights: Tensor
+    gap: float
+
+
+def mean_by_group(values: Tensor, weights: Tensor, groups: Tensor, n_groups: int) -> tuple[Tensor, Tensor]:
+    """Return the weighted mean of values (n,) in each group, 0 where it has none, and which groups have any.
+
+    Examples
+    --------
+    >>> mean_by_group(torch.tensor([1.0, 3.0, 5.0]), torch.ones(3), torch.tensor([0, 0, 2]), 3)[0]
+    tensor([2., 0., 5.])
+    """
+    totals, shares = (
+        torch.zeros(n_groups, dtype=values.dtype, device=values.device).index_add(0, groups, part)
+        for part in (values * weights, weights.to(values.dtype))
+    )
+    present = shares > 0
+    return totals / shares.where(present, 1), present
+
+
+def minimax_regression(
+    chunks: GroupedChunks,
+    n_features: int,
+    n_classes: int,
+    n_groups: int,
+    *,
+    ridge: Tensor | float,
+    offset: Tensor | None = None,
+    mean: Tensor | None = None,
+    spread: Tensor | None = None,
+    tolerance: float = 1e-6,
+    max_iter: int = 1000,
+) -> Minimax:
+    r"""Minimise the largest group loss of a linear head plus a ridge.
+
+    The largest loss is replaced by :math:`\tau \log \sum_g \exp(L_g / \tau)`, which lies at most
+    :math:`\tau \log G` above it and is smooth; it is minimised by L-BFGS for ever smaller :math:`\tau`, each from the
+    solution before. Its gradient weighs the groups by :math:`q = \mathrm{softmax}(L / \tau)`. At a minimum the head is
+    the best one for the fixed weights q, so that :math:`\sum_g q_g L_g` plus the ridge is below the minimum that is
+    sought: the gap is known.
+
+    Parameters
+    ----------
+    chunks : callable
+        Gives the data as an iterator of (features, labels, weights, groups), as ``logistic_regression`` has it. Weights
+        must sum to 1 over all chunks *within each group*; a group whose weights are all 0 has the loss 0.
+    n_features, n_classes, n_groups : int
+        d, C and G.
+    ridge : float or Tensor of shape (d,)
+        The penalty is ``0.5 * sum_j ridge_j * sum_c weight_cj ** 2``; the bias is free.
+    offset : Tensor of shape (G,), optional
+        Added to the group losses.
+    mean, spread : Tensor of shape (d,), optional
+        Fit to ``(features - mean) / spread`` instead.
+    tolerance : float, default 1e-6
+        Each round stops when no entry of the gradient exceeds it.
+    max_iter : int, default 1000
+        L-BFGS iterations of each round at most.
+
+    Returns
+    -------
+    Minimax
+        In float64, on the CPU; the gap leaves out what is left of the gradient where L-BFGS stops.
+
+    References
+    ----------
+    Sagawa et al., ICLR 2020, for the objective.
+    """
+    scaled = Scaled(n_features, n_classes, ridge, mean, spread)
+    added = torch.zeros(n_groups, dtype=torch.float64) if offset is None else offset.double().cpu()
+
+    def group_losses(flat: np.ndarray) -> Tensor:
+        head, total = scaled.folded(flat), added.clone()
+        for features, labels, weights, groups in chunks():
+            logits = Head(head.weight.to(features), head.bias.to(features)).logits(features)
+            losses = cross_entropy(logits, labels, reduction="none") * weights
+            total.index_add_(0, groups.cpu(), losses.double().cpu())
+        return total
+
+    def objective(flat: np.ndarray, temperature: float) -> tuple[float, np.ndarray]:
+        scores = group_losses(flat) / temperature
+        share = scores.softmax(0)
+        weighted = ((x, y, w * share.to(w)[g]) for x, y, w, g in chunks())
+        _, gradient = scaled.loss_and_gradient(flat, weighted)
+        return temperature * scores.logsumexp(0).item() + scaled.penalty(flat), gradient
+
+    flat = np.zeros(n_classes * (n_features + 1))
+    options = {"maxiter": max_iter, "maxcor": 20, "gtol": tolerance, "ftol": 0.0, "maxfun": 4 * max_iter}
+    for share in TEMPERATURES:
+        temperature = share * max(group_losses(flat).max().item(), 1e-12)
+        flat = minimize(objective, flat, (temperature,), jac=True, method="L-BFGS-B", options=options).x
+    losses = group_losses(flat)
+    group_weights = (losses / temperature).softmax(0)
+    gap = (losses.max() - group_weights @ losses).item()
+    return Minimax(scaled.head(flat), group_weights, max(gap, 0.0) if math.isfinite(gap) else math.inf)

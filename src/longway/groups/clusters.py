@@ -1,0 +1,203 @@
+"""Groups from clusters: the parts that each class falls into by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.metrics import silhouette_score
+from torch import Tensor, nn
+
+from longway.groups.contract import InferredGroups, size_doubts
+from longway.groups.crossfit import stopped_nets
+from longway.nn.classifier import Features
+from longway.nn.heads import Standardize
+from longway.rows import Rows, predict_logits
+
+SILHOUETTE_ROWS = 1000
+"""Rows of a class, drawn at random, by which the number of its clusters is chosen: the cost is quadratic in them."""
+
+PLAIN = 0.15
+"""A mean silhouette below this says that a class has no clusters to speak of."""
+
+PCA_ROWS = 2**14
+"""Rows, drawn at random, that principal components are taken from."""
+
+
+@dataclass(frozen=True)
+class ClusterGroups(InferredGroups):
+    """Groups whose pseudo-attribute is a cluster within the class.
+
+    The same value in two classes means nothing: the clusters of each class are numbered on their own, the largest
+    first.
+
+    Parameters
+    ----------
+    representation : Representation
+        In which the clusters are.
+    centres : tuple of ndarray of shape (n_clusters, k)
+        Of each class.
+    silhouettes : tuple of float
+        How well the clusters of each class are set apart, from -1 to 1.
+    **inferred
+        What all ``InferredGroups`` have.
+    """
+
+    representation: Representation
+    centres: tuple[np.ndarray, ...]
+    silhouettes: tuple[float, ...]
+
+    def attribute_of(self, rows: Rows) -> np.ndarray:
+        """Return the nearest cluster of each row's own class, of shape (m,); looks at labels."""
+        return _nearest(self.representation.read(rows), rows.y, self.centres)
+
+    def _particulars(self) -> dict[str, Any]:
+        return {"clusters": [len(centres) for centres in self.centres], "silhouettes": list(self.silhouettes)}
+
+
+def feature_clusters(
+    rows: Rows,
+    n_classes: int,
+    *,
+    seed: int,
+    n_clusters: int | None = None,
+    most_clusters: int = 5,
+    components: int = 10,
+    epochs: int = 2,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    smallest: int = 5,
+    device: str = "auto",
+    verbose: int = 0,
+) -> ClusterGroups:
+    """Cut each class into clusters by k-means.
+
+    It is done on the leading principal components of standardised features; of images, on those of the features of a
+    network that was trained to classify them.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training data.
+    n_classes : int
+        C.
+    seed : int
+        Of k-means and of training.
+    n_clusters : int, optional
+        Clusters of each class. Without it, each class gets the number, from 2 to ``most_clusters``, whose mean
+        silhouette is highest.
+    most_clusters : int, default 5
+    components : int, default 10
+        Principal components that are kept, at most.
+    epochs : int, default 2
+        Of the network on images; one that is trained for longer forgets what it does not need for the label.
+    batch_size, learning_rate
+        Of the network on images.
+    smallest : int, default 5
+        A group below this size is too small to lean on and raises a doubt.
+    device : str, default "auto"
+    verbose : int, default 0
+        Not used.
+
+    Returns
+    -------
+    ClusterGroups
+
+    Notes
+    -----
+    k-means would rather cut a large cluster in half than find a small one: a group of a few percent of its class is
+    missed unless it lies far off. Low silhouettes then raise a doubt.
+
+    References
+    ----------
+    Sohoni et al., "No subclass left behind", NeurIPS 2020 (GEORGE): clusters within classes, chosen by silhouettes.
+    """
+    network = None
+    if len(rows.shape) == 3:
+        fit = stopped_nets(
+            n_classes,
+            [epochs],
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            class_balanced=True,
+            device=device,
+        )
+        network = Features(fit(rows, np.random.default_rng(seed))[0])
+    representation = Representation.of(rows, network, components, seed)
+    points = representation.read(rows)
+    wanted = range(2, most_clusters + 1) if n_clusters is None else (n_clusters,)
+    found = [_cut(points[rows.y == code], wanted, seed) for code in range(n_classes)]
+    centres, silhouettes = tuple(part for part, _ in found), tuple(value for _, value in found)
+    attribute = _nearest(points, rows.y, centres)
+    n_values = max(map(len, centres))
+    groups = rows.y * n_values + attribute
+    present = np.unique(groups, return_inverse=True)[1]
+    doubts = size_doubts(present, sum(map(len, centres)), smallest)
+    if min(silhouettes) < PLAIN:
+        doubts += (f"a class has no plain clusters (mean silhouette {min(silhouettes):.2f})",)
+    return ClusterGroups(attribute, groups, n_values, doubts, representation, centres, silhouettes)
+
+
+@dataclass(frozen=True)
+class Representation:
+    """Leading principal components of standardised features; of images, those of the features of a network."""
+
+    network: nn.Module | None
+    scale: Standardize
+    basis: Tensor
+
+    @classmethod
+    def of(cls, rows: Rows, network: nn.Module | None, components: int, seed: int) -> Representation:
+        """Find at most so many components of rows; ``network`` reads images and is None for features."""
+        features = _features(rows, network)
+        scale = Standardize(features.shape[0]).double()
+        scale.set(*features.moments())
+        some = np.sort(np.random.default_rng(seed).permutation(len(rows))[:PCA_ROWS])
+        standardized = scale(features.inputs(some, torch.float64)).numpy()
+        pca = PCA(min(components, *standardized.shape), random_state=seed).fit(standardized)
+        return cls(network, scale, torch.from_numpy(pca.components_.T.copy()))
+
+    def read(self, rows: Rows) -> np.ndarray:
+        """Map rows to (n, k)."""
+        features = _features(rows, self.network)
+        parts = [self.scale(features.inputs(part, torch.float64)) @ self.basis for part in features.slices()]
+        return torch.cat(parts).numpy()
+
+
+def _features(rows: Rows, network: nn.Module | None) -> Rows:
+    return rows if network is None else replace(rows, X=predict_logits(network, rows).numpy(), index=None)
+
+
+def _cut(points: np.ndarray, wanted: Sequence[int], seed: int) -> tuple[np.ndarray, float]:
+    """Return the centres of a class's clusters, the largest first, and their mean silhouette.
+
+    The number is the one of ``wanted`` with the highest silhouette; it is 1 where points do not differ.
+    """
+    some = np.random.default_rng(seed).permutation(len(points))[:SILHOUETTE_ROWS]
+    distinct = len(np.unique(points[some], axis=0))
+    best, score = points.mean(0, keepdims=True), 0.0
+    for number in wanted:
+        if not 1 < number < distinct:
+            continue
+        cut = KMeans(number, n_init=10, random_state=seed).fit(points)
+        labels = cut.labels_[some]
+        value = float(silhouette_score(points[some], labels)) if 1 < len(np.unique(labels)) < len(some) else 0.0
+        if len(best) == 1 or value > score:
+            sizes = np.bincount(cut.labels_, minlength=number)
+            best, score = cut.cluster_centers_[np.argsort(-sizes, kind="stable")], value
+    return best, score
+
+
+def _nearest(points: np.ndarray, y: np.ndarray, centres: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the nearest centre of each row's own class, of shape (n,)."""
+    nearest = np.zeros(len(y), np.int64)
+    for code, own in enumerate(centres):
+        members = np.flatnonzero(y == code)
+        distances = [np.square(points[members] - centre).sum(1) for centre in own]
+        nearest[members] = np.argmin(distances, axis=0)
+    return nearest

@@ -1,0 +1,118 @@
+"""Classifiers that judge each row without having seen it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from longway.linear import fit_linear
+from longway.nn.classifier import CrossEntropy, build_classifier
+from longway.nn.convnet import ConvNet
+from longway.nn.heads import FeatureHead
+from longway.rows import Rows, inverse_frequency, predict_logits
+from longway.training import Schedule, train
+
+Fit = Callable[[Rows, np.random.Generator], Sequence[ConvNet | FeatureHead]]
+"""Trains one network or several on rows."""
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """One network a fold, and what each said of the rows that it did not see.
+
+    Parameters
+    ----------
+    probabilities : Tensor of shape (n, C)
+        Of each training row, by the network that did not see it.
+    networks : tuple of nn.Module
+        One a fold, inputs to logits.
+    """
+
+    probabilities: Tensor
+    networks: tuple[nn.Module, ...]
+
+    def predict(self, rows: Rows) -> Tensor:
+        """Return the networks' mean probabilities (m, C) of rows that none of them saw."""
+        return torch.stack([predict_logits(network, rows).softmax(1) for network in self.networks]).mean(0)
+
+
+def cross_fit(rows: Rows, fit: Fit, folds: int, seed: int) -> list[CrossFit]:
+    """Train on all folds but one, judge the rows of that one, and so for each fold.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training data of n rows.
+    fit : callable
+        ``fit(rows, generator)`` returns networks, inputs to logits.
+    folds : int
+        Parts that the rows are cut into; each has every class in its share, as far as that can be.
+    seed : int
+
+    Returns
+    -------
+    list of CrossFit
+        One for each network that ``fit`` returns.
+    """
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(rows))
+    # Rows without weight are dealt out on their own: no fold may have nothing else to learn from.
+    strata = 2 * rows.y + (rows.weight > 0)
+    order = order[np.argsort(strata[order], kind="stable")]
+    judged: list[tuple[np.ndarray, Sequence[ConvNet | FeatureHead]]] = []
+    for fold in range(folds):
+        held = np.sort(order[fold::folds])
+        judged.append((held, fit(rows.take(np.setdiff1d(order, held)), generator)))
+    found = []
+    for networks in zip(*(networks for _, networks in judged), strict=True):
+        parts = [
+            predict_logits(network, rows.take(held)).softmax(1)
+            for network, (held, _) in zip(networks, judged, strict=True)
+        ]
+        back = torch.from_numpy(np.argsort(np.concatenate([held for held, _ in judged])))
+        found.append(CrossFit(torch.cat(parts)[back], networks))
+    return found
+
+
+def linear_heads(n_classes: int, ridges: Sequence[float], *, class_balanced: bool) -> Fit:
+    """Return a ``Fit`` of linear heads on features, one for each ridge."""
+
+    def fit(rows: Rows, generator: np.random.Generator) -> Sequence[ConvNet | FeatureHead]:
+        if class_balanced:
+            rows = rows.reweighted(rows.weight * inverse_frequency(rows.y, rows.weight))
+        return [fit_linear(rows, n_classes, ridge) for ridge in ridges]
+
+    return fit
+
+
+def stopped_nets(
+    n_classes: int, epochs: Sequence[int], *, batch_size: int, learning_rate: float, class_balanced: bool, device: str
+) -> Fit:
+    """Return a ``Fit`` of one network on images, as it is after each of these numbers of epochs (in rising order)."""
+
+    def fit(rows: Rows, generator: np.random.Generator) -> Sequence[ConvNet | FeatureHead]:
+        network = build_classifier(rows.shape, n_classes)
+        kept: dict[int, ConvNet | FeatureHead] = {}
+
+        def keep(epoch: int) -> dict[str, float]:
+            if epoch in epochs:
+                kept[epoch] = copy.deepcopy(network).cpu().eval()
+            return {}
+
+        train(
+            CrossEntropy(network),
+            rows,
+            Schedule(max(epochs), batch_size, learning_rate),
+            generator=generator,
+            device=device,
+            sampling=inverse_frequency(rows.y, rows.weight) if class_balanced else None,
+            after_epoch=keep,
+        )
+        return [kept[epoch] for epoch in epochs]
+
+    return fit

@@ -1,0 +1,130 @@
+"""Groups from errors: the rows that a deliberately weak classifier gets wrong without having seen them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from longway.errors import LongwayError
+from longway.groups.contract import InferredGroups, size_doubts
+from longway.groups.crossfit import CrossFit, cross_fit, linear_heads, stopped_nets
+from longway.rows import Rows
+
+
+@dataclass(frozen=True)
+class ErrorGroups(InferredGroups):
+    """Groups whose pseudo-attribute is 1 where a weak classifier is wrong.
+
+    Parameters
+    ----------
+    judge : CrossFit
+        The weak classifiers, one a fold.
+    **inferred
+        What all ``InferredGroups`` have.
+    """
+
+    judge: CrossFit
+
+    def attribute_of(self, rows: Rows) -> np.ndarray:
+        """Return 1 where the weak classifiers together get a row wrong, of shape (m,); looks at labels."""
+        return (self.judge.predict(rows).argmax(1).numpy() != rows.y).astype(np.int64)
+
+    def _particulars(self) -> dict[str, Any]:
+        return {"errors": int(self.attribute.sum())}
+
+
+def weak_errors(
+    rows: Rows,
+    n_classes: int,
+    *,
+    seed: int,
+    folds: int = 3,
+    ridge: float = 10.0,
+    epochs: int = 2,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    class_balanced: bool = True,
+    smallest: int = 5,
+    device: str = "auto",
+    verbose: int = 0,
+) -> ErrorGroups:
+    """Take for the pseudo-attribute whether a weak classifier gets a row wrong.
+
+    A classifier that is held back takes what is easiest, the shortcut, and is wrong where it does not hold. On
+    features it is a linear head with a strong ridge, on images a small network that is stopped early. It is fitted
+    once a fold and judges only rows that it did not see: one that saw a row may have learnt it by heart.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training data.
+    n_classes : int
+        C.
+    seed : int
+        Of the folds and of training.
+    folds : int, default 3
+    ridge : float, default 10
+        Of the linear head on standardised features; the stronger, the weaker the head.
+    epochs : int, default 2
+        Of the network on images; the fewer, the weaker the network.
+    batch_size, learning_rate
+        Of the network on images.
+    class_balanced : bool, default True
+        Let every class count the same; the errors are else those of the rare classes.
+    smallest : int, default 5
+        A group below this size is too small to lean on and raises a doubt.
+    device : str, default "auto"
+    verbose : int, default 0
+        Not used.
+
+    Returns
+    -------
+    ErrorGroups
+
+    Raises
+    ------
+    LongwayError
+        If the classifier is right on all rows, or on none: errors name no group then.
+
+    References
+    ----------
+    Liu et al., "Just Train Twice", ICML 2021 (the error set); the cross-fitting is not in it.
+    """
+    if len(rows.shape) == 3:
+        fit = stopped_nets(
+            n_classes,
+            [epochs],
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            class_balanced=class_balanced,
+            device=device,
+        )
+    else:
+        fit = linear_heads(n_classes, [ridge], class_balanced=class_balanced)
+    judge = cross_fit(rows, fit, folds, seed)[0]
+    wrong = judge.probabilities.argmax(1) != torch.from_numpy(rows.y)
+    attribute = wrong.numpy().astype(np.int64)
+    if attribute.min() == attribute.max():
+        said, more = ("wrong", "stronger") if attribute[0] else ("right", "weaker")
+        raise LongwayError(
+            f"infer='errors' finds no groups: the weak classifier is {said} on every row, also without having seen it. "
+            f"Make it {more} with infer_options (ridge for features, epochs for images), or choose another way"
+        )
+    groups = 2 * rows.y + attribute
+    return ErrorGroups(attribute, groups, 2, _doubts(attribute, rows.y, n_classes, smallest), judge)
+
+
+def _doubts(wrong: np.ndarray, y: np.ndarray, n_classes: int, smallest: int) -> tuple[str, ...]:
+    """Return the reasons not to trust errors as groups."""
+    doubts = list(size_doubts(2 * y + wrong, 2 * n_classes, smallest))
+    share = (np.bincount(y, wrong, n_classes) / np.bincount(y, minlength=n_classes)).mean()
+    # Guessing is wrong on 1 - 1/C of each class
+    if share > 0.8 * (1 - 1 / n_classes):
+        doubts.append(
+            f"the weak classifier is wrong on {100 * share:.0f} % of the rows, hardly better than guessing: its errors "
+            "are near-random"
+        )
+    return tuple(doubts)

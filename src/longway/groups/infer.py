@@ -1,0 +1,83 @@
+"""Inferring groups by the name of a way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, overload
+
+import numpy as np
+
+from longway import checks
+from longway.errors import LongwayError, nearest
+from longway.groups.axes import AxisGroups, shortcut_axes
+from longway.groups.clusters import feature_clusters
+from longway.groups.contract import InferredGroups
+from longway.groups.disagreement import head_disagreement
+from longway.groups.errors import weak_errors
+from longway.rows import Rows
+from longway.training import seeded
+
+WAYS: dict[str, Callable[..., InferredGroups]] = {
+    "axes": shortcut_axes,
+    "errors": weak_errors,
+    "clusters": feature_clusters,
+    "disagreement": head_disagreement,
+}
+"""Ways to infer groups, by name."""
+
+
+def find_groups(rows: Rows, n_classes: int, way: str, *, seed: int, **options: Any) -> InferredGroups:
+    """Infer groups of training rows in one of ``WAYS``; what ``infer_groups`` does, for rows that are checked already.
+
+    Raises
+    ------
+    LongwayError
+        If the way or one of its options is unknown, or the way finds no groups.
+    """
+    if way not in WAYS:
+        raise LongwayError(f"infer={way!r} is unknown; {nearest(way, WAYS)}")
+    known = WAYS[way].__kwdefaults__ or {}
+    for name in options:
+        if name not in known:
+            raise LongwayError(f"infer_options has no {name!r} for {way!r}; {nearest(name, known)}")
+    with seeded(seed):
+        return WAYS[way](rows, n_classes, seed=seed, **options)
+
+
+@overload
+def infer_groups(
+    X: np.ndarray, y: np.ndarray, way: Literal["axes"] = "axes", *, seed: int = 0, **options: Any
+) -> AxisGroups: ...
+@overload
+def infer_groups(X: np.ndarray, y: np.ndarray, way: str, *, seed: int = 0, **options: Any) -> InferredGroups: ...
+def infer_groups(X: np.ndarray, y: np.ndarray, way: str = "axes", *, seed: int = 0, **options: Any) -> InferredGroups:
+    """Infer groups of labelled data without group labels.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d) or (n, c, h, w)
+        Features or images.
+    y : ndarray of shape (n,)
+        Labels.
+    way : {"axes", "errors", "clusters", "disagreement"}, default "axes"
+        See ``shortcut_axes``, ``weak_errors``, ``feature_clusters`` and ``head_disagreement``.
+    seed : int, default 0
+    **options
+        Of that way.
+
+    Returns
+    -------
+    InferredGroups
+        Of a kind of its own for each way.
+
+    Raises
+    ------
+    LongwayError
+        If the input cannot be used, the way or one of its options is unknown, or the way finds no groups.
+    """
+    checks.parameters(options)
+    X = np.asarray(X)
+    inputs = checks.images(X, "X") if X.ndim == 4 else X
+    checks.finite(inputs, "X")
+    classes, codes = np.unique(checks.labels(y, len(inputs)), return_inverse=True)
+    return find_groups(Rows(inputs, codes, np.ones(len(codes))), len(classes), way, seed=seed, **options)

@@ -1,0 +1,167 @@
+"""Automatic feature reweighting: a head pulled towards samples on which the first head is unsure of the label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from longway.base import Task
+from longway.functional.heads import Heads
+from longway.functional.ridge import descend_heads, ridge_heads
+from longway.lastlayer import (
+    LastLayer,
+    Parts,
+    Setting,
+    balance,
+    head_of,
+    precision,
+    weighted_chunks,
+)
+from longway.linear import first_head
+from longway.nn.heads import FeatureHead
+from longway.rows import Rows, predict_logits
+from longway.space import Between, OneOf, Space
+
+CLIP = 1.0
+"""The paper's bound on the norm of the gradient."""
+
+
+class AFR(LastLayer):
+    r"""Retrain the head on held-out training data, weighted by how little the first head believes in their labels.
+
+    Stage 1 fits a head to most of the training data. Stage 2 minimises, on the rest of them,
+
+    .. math:: \sum_i w_i \mathrm{CE}(f_\theta(x_i), y_i) + \lambda \lVert \theta - \theta_0 \rVert^2, \qquad
+              w_i \propto \frac{1}{n_{y_i}} \exp(-\gamma \hat p_i[y_i])
+
+    with :math:`\theta_0` the head of stage 1 and :math:`\hat p` its probabilities. The grid of all :math:`\gamma` and
+    :math:`\lambda` is solved at once, and validation data choose. No group is needed for training.
+
+    Parameters
+    ----------
+    variant : {"scale_free", "paper"}, default "scale_free"
+        ``scale_free`` standardises features and solves the convex problem to its optimum. ``paper`` takes features as
+        they are and moves from the first head by ``steps`` gradient steps, whose norm is clipped to 1.
+    gammas : sequence of float, default (0, 1, 2, 4, 8, 16)
+    pulls : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
+        The paper's lambda.
+    steps : int, default 500
+        Of ``paper``.
+    learning_rate : float, default 1e-2
+        Of ``paper``.
+    class_balanced : bool, default True
+        Divide weights by the size of the class.
+    retrain_fraction : float, default 0.2
+        Share of the training data that is kept for stage 2.
+    head : (array-like of shape (C, d), array-like of shape (C,)), optional
+        Weight and bias of stage 1, such as the backbone's own last layer; rows in sorted order of the labels. It
+        should not have seen the data of stage 2. Without it, a linear head is fitted.
+    ridge : float, default 1e-2
+        Of that fitted head.
+    selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
+        Which score on the validation data chooses; ``auto`` is ``worst_group`` (the paper's) where validation groups
+        are given, else ``worst_class``.
+    validation_fraction : float, default 0.2
+    device : str, default "auto"
+    random_state : int, RandomState or None, default 0
+    verbose : int, default 0
+
+    Attributes
+    ----------
+    retrained_on_ : str
+        Always ``"training data"``.
+
+    References
+    ----------
+    Qiu et al., "Simple and fast group robustness by automatic feature reweighting", ICML 2023.
+    """
+
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "waterbirds": {
+            "variant": "paper",
+            "gammas": tuple(np.linspace(4, 20, 33).tolist()),
+            "pulls": (0.0, 0.1, 0.2, 0.3),
+            "learning_rate": 1e-2,
+            "steps": 500,
+        },
+        "celeba": {
+            "variant": "paper",
+            "gammas": tuple(np.linspace(1, 3, 10).tolist()),
+            "pulls": tuple(np.logspace(-3, -1, 3).tolist()),
+            "learning_rate": 2e-2,
+            "steps": 1000,
+        },
+    }
+    space: ClassVar[Space] = {
+        "ridge": Between(1e-4, 1.0, log=True),
+        "retrain_fraction": OneOf((0.2, 0.3, 0.5)),
+        "class_balanced": OneOf((True, False)),
+    }
+
+    def __init__(
+        self,
+        *,
+        variant: str = "scale_free",
+        gammas: Sequence[float] = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0),
+        pulls: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
+        steps: int = 500,
+        learning_rate: float = 1e-2,
+        class_balanced: bool = True,
+        retrain_fraction: float = 0.2,
+        head: tuple[ArrayLike, ArrayLike] | None = None,
+        ridge: float = 1e-2,
+        selection: str = "auto",
+        validation_fraction: float = 0.2,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.variant = variant
+        self.gammas = gammas
+        self.pulls = pulls
+        self.steps = steps
+        self.learning_rate = learning_rate
+        self.class_balanced = class_balanced
+        self.retrain_fraction = retrain_fraction
+        self.head = head
+        self.ridge = ridge
+        self.selection = selection
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _settings(self) -> Sequence[Setting]:
+        return [{"gamma": float(gamma), "pull": float(pull)} for gamma, pull in product(self.gammas, self.pulls)]
+
+    def _parts(self, task: Task) -> Parts:
+        rows, validation, source = task.split(self.validation_fraction)
+        first, second, _ = replace(task, rows=rows, validation=None).split(self.retrain_fraction)
+        if len(np.unique(second.y)) < task.n_classes:
+            second = rows  # a class of one sample has none to spare
+        return Parts(first, second, validation, second, source, "training data", task.generator)
+
+    def _first(self, rows: Rows, n_classes: int) -> FeatureHead:
+        return first_head(self.head, rows, n_classes, self.ridge, standardize=self.variant == "scale_free")
+
+    def _solve(self, first: FeatureHead, rows: Rows, settings: Sequence[Setting], parts: Parts) -> Heads:
+        dtype, device = precision(rows), first.linear.weight.device
+        believed = predict_logits(first, rows).softmax(1).numpy()[np.arange(len(rows)), rows.y]
+        codes = rows.y if self.class_balanced else np.zeros(len(rows), np.int64)
+        spared = balance(rows, codes)
+        weights = np.stack([spared * np.exp(-setting["gamma"] * believed) for setting in settings], 1)
+        chunks = weighted_chunks(first, rows, weights / weights.sum(0), dtype)
+        start = Heads.repeat(head_of(first), len(settings))
+        start = Heads(start.weight.to(dtype), start.bias.to(dtype))
+        # The paper's penalty is not halved, that of the solver is.
+        ridge = 2 * torch.tensor([setting["pull"] for setting in settings], dtype=dtype, device=device)
+        if self.variant == "paper":
+            rate = torch.full_like(ridge, self.learning_rate)
+            return descend_heads(chunks, start, ridge=ridge, rate=rate, steps=self.steps, clip=CLIP)
+        return ridge_heads(chunks, start, ridge=ridge, centre=start, tolerance=1e-6 if dtype == torch.float64 else 1e-5)

@@ -1,0 +1,178 @@
+"""Deep feature reweighting: sparse heads on group-balanced held-out data, averaged over many draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from longway.base import Task
+from longway.functional.elastic_net import elastic_net
+from longway.functional.heads import Heads
+from longway.functional.hypergradient import Head
+from longway.grouped import GroupAware
+from longway.lastlayer import LastLayer, Parts, Setting, cells, scaled
+from longway.nn.heads import FeatureHead
+from longway.rows import Rows
+from longway.space import OneOf, Space
+
+TOLERANCE = 0.3
+"""On the conditions of optimality, times C: the penalty has the slope 1, and gradients of the loss grow with C."""
+LOOSEST = 0.1
+SMALLEST = 8
+"""A cell with fewer rows than this does not make the other cells smaller: its rows count more instead."""
+
+
+class DFR(GroupAware, LastLayer):
+    """Fit L1 logistic regressions to group-balanced draws of held-out data, and average them.
+
+    A path over C is fitted to a group-balanced draw of half of the validation data; the other half chooses C; with
+    that, ``n_refits`` draws of all the validation data get a head each, all solved at once. Groups are those of the
+    ``eval_set``, or inferred.
+
+    Parameters
+    ----------
+    on : {"val", "train"}, default "val"
+        Draw from the validation data (DFR-Val; the groups of training rows are not looked at where there is an
+        ``eval_set``), or from the training data (DFR-Tr), where the validation data only choose C.
+    strengths : sequence of float, default (1, .7, .3, .1, .07, .03, .01)
+        Values of C in liblinear's convention: the sum of losses, times C, beside the sum of absolute weights on
+        features that training data standardise. The bias is free, which in liblinear it is not.
+    n_refits : int, default 20
+    infer : {"axes"}, default "axes"
+        How groups are found where none are given. See ``longway.groups``.
+    infer_options : dict, optional
+        Options of that way.
+    selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
+        Which score chooses C; ``auto`` is ``worst_group`` where validation groups are known, given or inferred, else
+        ``worst_class``. A rule without groups also keeps given validation groups from balancing.
+    validation_fraction : float, default 0.2
+        Share of the training data to draw from and choose on where no ``eval_set`` is given.
+    device : str, default "auto"
+    random_state : int, RandomState or None, default 0
+    verbose : int, default 0
+
+    Attributes
+    ----------
+    inferred_ : dict
+        What was inferred, how far to trust it, and the seed; empty where groups were given.
+    retrained_on_ : str
+        Where the data that the head was retrained on come from.
+
+    References
+    ----------
+    Kirichenko et al., "Last layer re-training is sufficient for robustness to spurious correlations", ICLR 2023.
+    """
+
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "val": {"on": "val", "strengths": (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01), "n_refits": 20},
+        "train": {"on": "train", "strengths": (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01), "n_refits": 10},
+    }
+    space: ClassVar[Space] = {"n_refits": OneOf((1, 10, 20, 50)), "on": OneOf(("val", "train"))}
+
+    def __init__(
+        self,
+        *,
+        on: str = "val",
+        strengths: Sequence[float] = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01),
+        n_refits: int = 20,
+        infer: str = "axes",
+        infer_options: dict[str, Any] | None = None,
+        selection: str = "auto",
+        validation_fraction: float = 0.2,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.on = on
+        self.strengths = strengths
+        self.n_refits = n_refits
+        self.infer = infer
+        self.infer_options = infer_options
+        self.selection = selection
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _allowed(self, rows: Rows, validation: Rows | None) -> tuple[Rows, Rows | None]:
+        rows, validation = super()._allowed(rows, validation)
+        if self.on == "val" and validation is not None:
+            rows = rows.grouped(None)
+        return rows, validation
+
+    def _with_groups(self, task: Task) -> Task:
+        if self.on == "val" and task.validation is not None and task.validation.groups is not None:
+            self.inferred_: dict[str, Any] = {}
+            return task
+        return super()._with_groups(task)
+
+    def _settings(self) -> Sequence[Setting]:
+        return [{"C": float(strength)} for strength in self.strengths]
+
+    def _solve(self, first: FeatureHead, rows: Rows, settings: Sequence[Setting], parts: Parts) -> Heads:
+        """Follow the path from the strongest penalty to the weakest, each solution the start of the next."""
+        features, labels, weights = self._drawn(first, rows, 1, parts)
+        n_classes, head, found = first.linear.out_features, None, {}
+        for strength in sorted({setting["C"] for setting in settings}):
+            head = elastic_net(
+                features,
+                labels,
+                n_classes,
+                strength=torch.tensor([strength]),
+                weights=weights,
+                start=head,
+                tolerance=min(LOOSEST, TOLERANCE * strength),
+            )
+            found[strength] = head
+        return Heads(*(torch.cat(part) for part in zip(*(found[s["C"]] for s in settings), strict=True)))
+
+    def _final(self, first: FeatureHead, parts: Parts, heads: Heads, best: int) -> Head:
+        features, labels, weights = self._drawn(first, parts.pool, self.n_refits, parts)
+        strength, n_classes = torch.tensor([self._settings()[best]["C"]]), first.linear.out_features
+        tolerance = min(LOOSEST, TOLERANCE * float(strength))
+        # What the draws have in common is solved once, and each of them starts from there.
+        start, chosen = Heads.repeat(heads.pick(best), 1), weights.mean(0, keepdim=True)
+        common = elastic_net(
+            features, labels, n_classes, strength=strength, weights=chosen, start=start, tolerance=tolerance
+        )
+        start = Heads.repeat(common.pick(0), self.n_refits)
+        return elastic_net(
+            features,
+            labels,
+            n_classes,
+            strength=strength.expand(self.n_refits),
+            weights=weights,
+            start=start,
+            tolerance=tolerance,
+        ).mean()
+
+    def _drawn(
+        self, first: FeatureHead, rows: Rows, n_draws: int, parts: Parts
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return scaled features and labels of the rows in any of the draws, and weights (n_draws, n)."""
+        weights = group_balanced_draws(rows, n_draws, parts.generator)
+        used = np.flatnonzero(weights.any(0))
+        some, device = rows.take(used), first.linear.weight.device
+        features = scaled(first, some, torch.float32)
+        return features, torch.from_numpy(some.y).to(device), torch.from_numpy(weights[:, used]).to(features)
+
+
+def group_balanced_draws(rows: Rows, n_draws: int, generator: np.random.Generator) -> np.ndarray:
+    """Return weights (n_draws, n), 0 for rows that are not drawn: each cell has as many rows as the smallest has.
+
+    A cell is a class within a group. Cells with fewer than ``SMALLEST`` rows, and rows with sample weights, count such
+    that all cells weigh the same.
+    """
+    counted = np.flatnonzero(rows.weight > 0)
+    codes = cells(rows)[counted]
+    members = [counted[codes == code] for code in np.unique(codes)]
+    size = max(min(map(len, members)), SMALLEST)
+    weights = np.zeros((n_draws, len(rows)))
+    for draw in weights:
+        for cell in members:
+            taken = generator.permutation(cell)[:size]
+            draw[taken] = size * rows.weight[taken] / rows.weight[taken].sum()
+    return weights

@@ -1,0 +1,182 @@
+"""Group DRO: the worst group's loss is what is minimised, with given groups or with inferred ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from longway.base import Task
+from longway.functional.minimax import mean_by_group
+from longway.linear import fit_minimax
+from longway.methods.rwg import RWG
+from longway.rows import Rows
+from longway.space import Between, Space
+
+
+class GroupDRO(RWG):
+    """Minimise the loss of the group that is worst off (group distributionally robust optimisation).
+
+    A linear head is solved: the largest group loss plus the ridge is convex, and its minimum is found to a gap that is
+    known. A network is trained by the paper's online algorithm, on batches in which groups are equally frequent: the
+    weight of each group grows exponentially with its loss, and the weighted sum of group losses is descended.
+
+    Inferred groups of fewer than ``smallest`` training rows (5, see ``infer_options``) are joined to the largest group
+    of their class: the worst of a few outliers is not what ought to be minimised. Given groups stay as they are.
+
+    Parameters
+    ----------
+    eta : float, default 0.01
+        Rate at which a network's group weights move, the paper's eta_q.
+    adjustment : float, default 0
+        The paper's C: ``C / sqrt(n_g)`` is added to the loss of each group, because the loss of a small group is the
+        more optimistic.
+    **rwg
+        All parameters of ``RWG``, also ``infer`` and ``infer_options``.
+
+    Attributes
+    ----------
+    group_weights_ : ndarray of shape (G,)
+        The adversary's weight of each group at the end, in the order of the group codes that occur.
+    gap_ : float
+        Of a linear head: how far at most its objective is above the minimum.
+    inferred_ : dict
+        As in ``RWG``.
+
+    References
+    ----------
+    Sagawa et al., "Distributionally robust neural networks for group shifts", ICLR 2020, Algorithm 1.
+    """
+
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "waterbirds": {
+            "eta": 0.01,
+            "learning_rate": 1e-3,
+            "weight_decay": 1e-4,
+            "batch_size": 128,
+            "epochs": 300,
+        },
+        "waterbirds-strong-penalty": {
+            "eta": 0.01,
+            "learning_rate": 1e-5,
+            "weight_decay": 1.0,
+            "batch_size": 128,
+            "epochs": 300,
+        },
+    }
+    space: ClassVar[Space] = {**RWG.space, "eta": Between(1e-3, 1e-1, log=True), "adjustment": Between(0, 5)}
+
+    def __init__(
+        self,
+        *,
+        eta: float = 0.01,
+        adjustment: float = 0.0,
+        infer: str = "axes",
+        infer_options: dict[str, Any] | None = None,
+        hidden: Sequence[int] = (),
+        ridge: float = 1e-2,
+        epochs: int = 20,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+        selection: str = "worst_group",
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            infer=infer,
+            infer_options=infer_options,
+            hidden=hidden,
+            ridge=ridge,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            selection=selection,
+            validation_fraction=validation_fraction,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.eta = eta
+        self.adjustment = adjustment
+
+    def _with_groups(self, task: Task) -> Task:
+        task = super()._with_groups(task)
+        rows = task.rows
+        if self.inferred_ and rows.groups is not None:
+            least = int((self.infer_options or {}).get("smallest", 5))
+            task = replace(task, rows=rows.grouped(_joined(rows.groups, rows.y, least)))
+        return task
+
+    def _solve(self, rows: Rows, task: Task) -> nn.Module:
+        assert rows.groups is not None  # given or inferred
+        codes = np.unique(rows.groups, return_inverse=True)[1]
+        found = fit_minimax(rows.grouped(codes), task.n_classes, self.ridge, offset=self._offset(codes))
+        self.group_weights_, self.gap_ = found.group_weights.numpy(), found.gap
+        return found.network
+
+    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+        assert rows.groups is not None  # given or inferred
+        codes = np.unique(rows.groups, return_inverse=True)[1]  # a group may have no row left to train on
+        return GroupDROObjective(network, self.eta, self._offset(codes)), (codes,)
+
+    def _keep(self, objective: nn.Module) -> None:
+        assert isinstance(objective, GroupDROObjective)
+        self.group_weights_ = objective.log_weights.softmax(0).cpu().numpy()
+
+    def _offset(self, codes: np.ndarray) -> Tensor:
+        """Return C / sqrt(n_g) of each group, of shape (G,)."""
+        return self.adjustment / torch.from_numpy(np.bincount(codes)).double().sqrt()
+
+
+def _joined(groups: np.ndarray, y: np.ndarray, least: int) -> np.ndarray:
+    """Return groups (n,) in which those of fewer than ``least`` rows are part of the largest group of their class."""
+    sizes = np.bincount(groups)
+    joined = groups.copy()
+    for code in np.unique(y):
+        members = y == code
+        largest = np.bincount(groups[members]).argmax()
+        joined[members & (sizes[groups] < least)] = largest
+    return joined
+
+
+class GroupDROObjective(nn.Module):
+    """The weighted sum of group losses, of which the weights follow the losses.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Inputs to logits.
+    eta : float
+        Rate of the weights.
+    offset : Tensor of shape (G,)
+        Added to each group's loss before it moves the weights.
+    """
+
+    log_weights: Tensor
+    offset: Tensor
+
+    def __init__(self, network: nn.Module, eta: float, offset: Tensor) -> None:
+        super().__init__()
+        self.network, self.eta = network, eta
+        self.register_buffer("offset", offset.float())
+        self.register_buffer("log_weights", torch.full_like(self.offset, -float(np.log(len(offset)))))
+
+    def forward(self, x: Tensor, y: Tensor, weight: Tensor, group: Tensor) -> dict[str, Tensor]:
+        """Move the group weights, then return the loss of a batch with groups (n,) under them.
+
+        The weight of a group that is not in the batch does not move, but for the normalisation.
+        """
+        losses = cross_entropy(self.network(x), y, reduction="none")
+        group_losses, present = mean_by_group(losses, weight, group, len(self.offset))
+        moved = self.log_weights + self.eta * (group_losses.detach() + self.offset) * present
+        self.log_weights.copy_(moved.log_softmax(0))
+        return {"loss": (self.log_weights.exp() * group_losses).sum(), "worst_loss": group_losses.detach().max()}

@@ -1,0 +1,151 @@
+"""Just Train Twice: the samples that a first, weak classifier gets wrong weigh more in the second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import nn
+
+from longway.base import Task
+from longway.linear import fit_linear
+from longway.methods.erm import ERM
+from longway.nn.classifier import CrossEntropy
+from longway.rows import Rows, predict_logits
+from longway.space import Between, OneOf, Space
+from longway.training import train
+
+
+class JTT(ERM):
+    """Train a weak classifier, then train again with the samples that it gets wrong weighed up (Just Train Twice).
+
+    The first stage has to be held back, or it is right on all samples and there is nothing to weigh up: a linear head
+    by a strong ridge, a network by few epochs. Where it is right on all of them all the same, the result is that of
+    ERM, and ``inferred_["doubts"]`` says so.
+
+    The paper repeats the error set in the data; here its samples weigh more in a linear head, and are drawn more often
+    for a network, in epochs as long as those of ERM.
+
+    Parameters
+    ----------
+    up_weight : float, default 20
+        How often an error counts, the paper's lambda.
+    first_ridge : float, default 10
+        Ridge of the first stage on features with ``hidden=()``; the stronger, the more errors.
+    first_epochs : int, default 5
+        Epochs of the first stage where a network is trained, the paper's T; the fewer, the more errors.
+    selection : str, default "auto"
+        ``worst_group`` (the paper's) where validation groups are given, else ``worst_class``.
+    **erm
+        All other parameters of ``ERM``, for the second stage; its rate, decay and batch size also for the first.
+
+    Attributes
+    ----------
+    error_set_ : ndarray of shape (m,)
+        Rows of the training data that the first stage gets wrong and the second weighs up.
+    inferred_ : dict
+        The size of the error set, of the rows that it is taken from, and ``doubts``.
+
+    References
+    ----------
+    Liu et al., "Just Train Twice: improving group robustness without training group information", ICML 2021.
+    """
+
+    supervision = "val_groups"
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "waterbirds": {
+            "first_epochs": 60,
+            "up_weight": 100.0,
+            "learning_rate": 1e-5,
+            "weight_decay": 1.0,
+            "epochs": 300,
+        },
+        "celeba": {
+            "first_epochs": 1,
+            "up_weight": 50.0,
+            "learning_rate": 1e-5,
+            "weight_decay": 0.1,
+            "epochs": 50,
+        },
+        "multinli": {"first_epochs": 2, "up_weight": 4.0},
+        "civilcomments": {"first_epochs": 2, "up_weight": 6.0},
+    }
+    space: ClassVar[Space] = {
+        **ERM.space,
+        "up_weight": Between(3, 100, log=True),
+        "first_ridge": Between(0.1, 100, log=True),
+        "first_epochs": OneOf((1, 2, 5, 10)),
+    }
+
+    def __init__(
+        self,
+        *,
+        up_weight: float = 20.0,
+        first_ridge: float = 10.0,
+        first_epochs: int = 5,
+        hidden: Sequence[int] = (),
+        ridge: float = 1e-2,
+        epochs: int = 20,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+        selection: str = "auto",
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            hidden=hidden,
+            ridge=ridge,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            selection=selection,
+            validation_fraction=validation_fraction,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.up_weight = up_weight
+        self.first_ridge = first_ridge
+        self.first_epochs = first_epochs
+
+    def _balance(self, rows: Rows, task: Task) -> np.ndarray:
+        wrong = predict_logits(self._first_stage(rows, task), rows).argmax(1).numpy() != rows.y
+        self.error_set_ = np.flatnonzero(wrong) if rows.index is None else rows.index[wrong]
+        self.inferred_ = {"errors": int(wrong.sum()), "rows": len(rows), "doubts": _doubts(wrong)}
+        return np.where(wrong, self.up_weight, 1.0)
+
+    def _first_stage(self, rows: Rows, task: Task) -> nn.Module:
+        """Return a weak classifier of the rows."""
+        if self._is_solved(rows):
+            return fit_linear(rows, task.n_classes, self.first_ridge)
+        network = self._fresh(rows, task)
+        train(
+            CrossEntropy(network),
+            rows,
+            self._schedule(self.first_epochs),
+            generator=task.generator,
+            device=self.device,
+            verbose=self.verbose,
+            description="JTT, first stage",
+        )
+        return network
+
+
+def _doubts(wrong: np.ndarray) -> list[str]:
+    """Return the reasons not to trust an error set."""
+    if not wrong.any():
+        return [
+            "the first stage gets every sample right, so there is nothing to weigh up and the result is that of ERM: "
+            "raise first_ridge (features) or lower first_epochs (images)"
+        ]
+    if wrong.mean() > 0.5:
+        return [
+            f"the first stage gets {100 * wrong.mean():.0f} % of the samples wrong: lower first_ridge (features) or "
+            "raise first_epochs (images)"
+        ]
+    return []

@@ -1,0 +1,143 @@
+"""Learning from Failure: a network that is made to take the shortcut tells another which samples to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from longway.base import Task
+from longway.functional.losses import generalized_cross_entropy
+from longway.methods.erm import ERM
+from longway.rows import Rows
+from longway.space import Between, Space
+
+
+class LfF(ERM):
+    """Train two networks at once: one that is biased on purpose, and one that learns where the first fails.
+
+    The biased network's loss, the generalised cross-entropy, favours samples that are easy already. The other network
+    weighs each sample by the share of the biased network's loss in the sum of both losses, where the losses are running
+    means, divided by the largest of their class. Both are always trained, also where the head is linear.
+
+    As printed, nothing holds the weights of samples that the biased network gets right from going to zero. Where it
+    learns the shortcut perfectly and a class has one other value of it only, the second network then learns the
+    shortcut the wrong way round.
+
+    Parameters
+    ----------
+    q : float, default 0.7
+        How much the biased network favours easy samples.
+    smoothing : float, default 0.7
+        Share of the old value in the running mean of a sample's loss, the paper's alpha.
+    hidden : sequence of int, default (128,)
+        As in ``ERM``. A linear head is slow to learn from what its biased twin leaves over.
+    selection : str, default "auto"
+        ``worst_group`` where validation groups are given, else ``worst_class``.
+    **erm
+        All other parameters of ``ERM``, for both networks; ``ridge`` has no effect.
+
+    References
+    ----------
+    Nam et al., "Learning from failure: training debiased classifier from biased classifier", NeurIPS 2020.
+    """
+
+    supervision = "val_groups"
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cmnist": {"q": 0.7, "smoothing": 0.7, "learning_rate": 1e-3, "batch_size": 256, "epochs": 100}
+    }
+    space: ClassVar[Space] = {
+        "q": Between(0.3, 0.9),
+        "learning_rate": ERM.space["learning_rate"],
+        "weight_decay": ERM.space["weight_decay"],
+    }
+
+    def __init__(
+        self,
+        *,
+        q: float = 0.7,
+        smoothing: float = 0.7,
+        hidden: Sequence[int] = (128,),
+        ridge: float = 1e-2,
+        epochs: int = 20,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+        selection: str = "auto",
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            hidden=hidden,
+            ridge=ridge,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            selection=selection,
+            validation_fraction=validation_fraction,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.q = q
+        self.smoothing = smoothing
+
+    def _is_solved(self, rows: Rows) -> bool:
+        return False
+
+    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+        labels = torch.from_numpy(rows.y)
+        objective = LfFObjective(network, self._fresh(rows, task), labels, task.n_classes, self.q, self.smoothing)
+        return objective, (np.arange(len(rows)),)
+
+
+class LfFObjective(nn.Module):
+    """The losses of both networks, and the running means of what each sample cost them.
+
+    Parameters
+    ----------
+    network, biased : nn.Module
+        Inputs to logits.
+    labels : Tensor of shape (n,)
+        Of all training rows.
+    n_classes : int
+        C.
+    q, smoothing : float
+        See ``LfF``.
+    """
+
+    labels: Tensor
+    costs: Tensor
+
+    def __init__(
+        self, network: nn.Module, biased: nn.Module, labels: Tensor, n_classes: int, q: float, smoothing: float
+    ) -> None:
+        super().__init__()
+        self.network, self.biased = network, biased
+        self.n_classes, self.q, self.smoothing = n_classes, q, smoothing
+        self.register_buffer("labels", labels)
+        self.register_buffer("costs", torch.zeros(2, len(labels)))
+
+    def forward(self, x: Tensor, y: Tensor, weight: Tensor, sample: Tensor) -> dict[str, Tensor]:
+        """Return the loss of a batch, whose rows' own numbers are ``sample`` (n,)."""
+        logits = self.network(x), self.biased(x)
+        losses = [cross_entropy(part, y, reduction="none") for part in logits]
+        importance = self._importance(torch.stack(losses).detach(), y, sample)
+        debiased = (importance * losses[0] * weight).mean()
+        biased = (generalized_cross_entropy(logits[1], y, self.q) * weight).mean()
+        return {"loss": debiased + biased, "debiased": debiased, "biased": biased, "importance": importance.mean()}
+
+    def _importance(self, losses: Tensor, y: Tensor, sample: Tensor) -> Tensor:
+        """Take losses (2, n) into the running means; return the weight of each sample, of shape (n,)."""
+        self.costs[:, sample] = self.smoothing * self.costs[:, sample] + (1 - self.smoothing) * losses
+        largest = torch.zeros(2, self.n_classes, device=self.costs.device)
+        largest.scatter_reduce_(1, self.labels.expand(2, -1), self.costs, "amax")
+        network, biased = self.costs[:, sample] / largest[:, y].clamp_min(torch.finfo(losses.dtype).tiny)
+        return biased / (network + biased + 1e-8)

@@ -1,0 +1,197 @@
+"""SELF: fine-tune the head on held-out points on which it disagrees with an early-stopped or thinned-out head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from longway.base import Task
+from longway.functional.heads import Heads
+from longway.functional.hypergradient import Head
+from longway.functional.ridge import descend_heads, ridge_heads
+from longway.lastlayer import (
+    LastLayer,
+    Parts,
+    Setting,
+    balance,
+    head_of,
+    precision,
+    scaled,
+    weighted_chunks,
+)
+from longway.linear import first_head
+from longway.nn.heads import FeatureHead
+from longway.rows import Rows, predict_logits
+from longway.space import Between, OneOf, Space
+from longway.training import resolve_device
+
+
+class Selective(LastLayer):
+    r"""Fine-tune the head on the held-out points on which it disagrees most with a more regularised one (SELF).
+
+    The paper's name, SELF, cannot be the class's: scikit-learn's pipelines fail with a step called "self".
+
+    A head that was stopped early, or whose inputs are partly dropped, leans on the simplest feature. Where its
+    probabilities :math:`q` and those :math:`p` of the first head differ most, by :math:`\mathrm{KL}(q \Vert p)`, the
+    shortcut and the label are likely to contradict each other. The points with the largest KL, equally many of each
+    class, fine-tune the first head, with every class counting the same. No group is needed for training.
+
+    Parameters
+    ----------
+    variant : {"scale_free", "paper"}, default "scale_free"
+        ``scale_free`` standardises features and solves for the head that fits the points best while it is pulled to
+        the first one, :math:`\mathrm{CE} + \lambda \lVert \theta - \theta_0 \rVert^2`. ``paper`` takes features as
+        they are and moves from the first head by ``steps`` gradient steps.
+    disagreement : {"early", "dropout"}, default "early"
+        With a head stopped early, or with the first head while ``dropout`` of its inputs are dropped.
+    n_points : sequence of int, default (20, 100, 500)
+        Numbers of points to choose among (at most what the smallest class has, times C).
+    pulls : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
+        Values of lambda to choose among, of ``scale_free``.
+    rates : sequence of float, default (1e-4, 1e-3, 1e-2)
+        Step sizes to choose among, of ``paper``.
+    steps : int, default 250
+        Of ``paper``.
+    early_ridge : float, default 1
+        Of the fitted head that stands in for one stopped early: in a linear model an early stop and a strong ridge do
+        nearly the same.
+    early_head : (array-like of shape (C, d), array-like of shape (C,)), optional
+        Weight and bias of a head that was stopped early, in the place of that.
+    dropout : float, default 0.7
+    head : (array-like of shape (C, d), array-like of shape (C,)), optional
+        Weight and bias to start from; rows in sorted order of the labels. Without it, a linear head is fitted to the
+        training features.
+    ridge : float, default 1e-2
+        Of that fitted head.
+    selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
+        Which score, on the half of the validation data that no points are taken from, chooses; ``auto`` is
+        ``worst_group`` (the paper's) where validation groups are given, else ``worst_class``.
+    validation_fraction : float, default 0.2
+    device : str, default "auto"
+    random_state : int, RandomState or None, default 0
+    verbose : int, default 0
+
+    Attributes
+    ----------
+    retrained_on_ : str
+        Where the points come from.
+
+    References
+    ----------
+    LaBonte et al., "Towards last-layer retraining for group robustness with fewer annotations", NeurIPS 2023.
+    """
+
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "vision": {"variant": "paper", "steps": 250, "rates": (1e-4, 1e-3, 1e-2)},
+        "text": {"variant": "paper", "steps": 500, "rates": (1e-6, 1e-5, 1e-4)},
+    }
+    space: ClassVar[Space] = {
+        "disagreement": OneOf(("early", "dropout")),
+        "dropout": OneOf((0.5, 0.7, 0.9)),
+        "early_ridge": Between(1e-1, 10.0, log=True),
+        "ridge": Between(1e-4, 1e-1, log=True),
+    }
+
+    def __init__(
+        self,
+        *,
+        variant: str = "scale_free",
+        disagreement: str = "early",
+        n_points: Sequence[int] = (20, 100, 500),
+        pulls: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
+        rates: Sequence[float] = (1e-4, 1e-3, 1e-2),
+        steps: int = 250,
+        early_ridge: float = 1.0,
+        early_head: tuple[ArrayLike, ArrayLike] | None = None,
+        dropout: float = 0.7,
+        head: tuple[ArrayLike, ArrayLike] | None = None,
+        ridge: float = 1e-2,
+        selection: str = "auto",
+        validation_fraction: float = 0.2,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.variant = variant
+        self.disagreement = disagreement
+        self.n_points = n_points
+        self.pulls = pulls
+        self.rates = rates
+        self.steps = steps
+        self.early_ridge = early_ridge
+        self.early_head = early_head
+        self.dropout = dropout
+        self.head = head
+        self.ridge = ridge
+        self.selection = selection
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _settings(self) -> Sequence[Setting]:
+        name, values = ("rate", self.rates) if self.variant == "paper" else ("pull", self.pulls)
+        return [{"n_points": int(n), name: float(value)} for n, value in product(self.n_points, values)]
+
+    def _parts(self, task: Task) -> Parts:
+        parts = super()._parts(task)
+        if self.disagreement == "dropout":
+            return parts
+        standardize = self.variant == "scale_free"
+        early = first_head(
+            self.early_head, parts.first, task.n_classes, self.early_ridge, standardize=standardize, name="early_head"
+        )
+        return replace(parts, rival=early.to(resolve_device(self.device)))
+
+    def _first(self, rows: Rows, n_classes: int) -> FeatureHead:
+        return first_head(self.head, rows, n_classes, self.ridge, standardize=self.variant == "scale_free")
+
+    def _solve(self, first: FeatureHead, rows: Rows, settings: Sequence[Setting], parts: Parts) -> Heads:
+        disagreement = self._divergence(first, rows, parts).numpy()
+        # Only points that some setting takes are read; each setting gives the others no weight.
+        chosen = {int(s["n_points"]): self._largest(disagreement, rows, int(s["n_points"])) for s in settings}
+        used = np.unique(np.concatenate(list(chosen.values())))
+        some, weights = rows.take(used), np.zeros((len(used), len(settings)))
+        for i, setting in enumerate(settings):
+            points = chosen[int(setting["n_points"])]
+            weights[np.searchsorted(used, points), i] = balance(rows.take(points), rows.y[points])
+        dtype, device = precision(some), first.linear.weight.device
+        chunks = weighted_chunks(first, some, weights, dtype)
+        start = Heads.repeat(head_of(first), len(settings))
+        start = Heads(start.weight.to(dtype), start.bias.to(dtype))
+        if self.variant == "paper":
+            rate = torch.tensor([setting["rate"] for setting in settings], dtype=dtype, device=device)
+            return descend_heads(chunks, start, ridge=torch.zeros_like(rate), rate=rate, steps=self.steps)
+        ridge = 2 * torch.tensor([setting["pull"] for setting in settings], dtype=dtype, device=device)
+        return ridge_heads(chunks, start, ridge=ridge, centre=start, tolerance=1e-6 if dtype == torch.float64 else 1e-5)
+
+    def _divergence(self, first: FeatureHead, rows: Rows, parts: Parts) -> Tensor:
+        """Return the KL divergence (n,) of the first head's probabilities from the other head's."""
+        ours = predict_logits(first, rows).log_softmax(1)
+        if parts.rival is not None:
+            theirs = predict_logits(parts.rival, rows)
+        else:
+            thinned = []
+            for part in rows.slices():
+                features = scaled(first, rows.take(np.arange(part.start, part.stop)), torch.float64).cpu()
+                kept = torch.from_numpy(parts.generator.random(features.shape) >= self.dropout)
+                thinned.append(features * kept / (1 - self.dropout))
+            theirs = Head(first.linear.weight.cpu(), first.linear.bias.cpu()).logits(torch.cat(thinned)).detach()
+        logs = theirs.log_softmax(1)
+        return (logs.exp() * (logs - ours)).sum(1)
+
+    @staticmethod
+    def _largest(disagreement: np.ndarray, rows: Rows, n_points: int) -> np.ndarray:
+        """Return the sorted positions of the points that disagree most, equally many of each class."""
+        classes = np.unique(rows.y[rows.weight > 0])
+        ranked = np.argsort(-disagreement, kind="stable")
+        ranked = ranked[rows.weight[ranked] > 0]
+        each = max(1, n_points // len(classes))
+        return np.sort(np.concatenate([ranked[rows.y[ranked] == code][:each] for code in classes]))

@@ -1,0 +1,29 @@
+"""Subsampled classes: as many samples of each class as the smallest has."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from longway.base import Task
+from longway.methods.rwy import RWY
+from longway.rows import Rows, equal_parts
+
+
+class SUBY(RWY):
+    """Train on as many random samples of each class as the smallest class has (SUBY).
+
+    Parameters
+    ----------
+    **rwy
+        All parameters of ``RWY``.
+
+    References
+    ----------
+    Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (SUBY).
+    """
+
+    def _chosen(self, rows: Rows, task: Task) -> Rows:
+        return rows.take(equal_parts(rows.y, rows.weight > 0, task.generator))
+
+    def _balance(self, rows: Rows, task: Task) -> np.ndarray | None:
+        return None  # the classes are equally frequent already

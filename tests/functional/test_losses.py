@@ -1,0 +1,31 @@
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from longway.functional.hypergradient import Head
+from longway.functional.losses import generalized_cross_entropy
+from longway.functional.necessity import ablation_drops
+
+
+@pytest.mark.parametrize("q", [0.1, 0.7, 1.0])
+def test_generalised_cross_entropy_is_cross_entropy_weighted_by_confidence(q):
+    torch.manual_seed(0)
+    logits, labels = torch.randn(8, 3, dtype=torch.float64, requires_grad=True), torch.arange(8) % 3
+    p = logits.detach().softmax(1)[torch.arange(8), labels]
+    (ours,) = torch.autograd.grad(generalized_cross_entropy(logits, labels, q).sum(), logits)
+    (weighted,) = torch.autograd.grad((cross_entropy(logits, labels, reduction="none") * p**q).sum(), logits)
+    torch.testing.assert_close(ours, weighted)
+    torch.testing.assert_close(generalized_cross_entropy(logits, labels, q), (1 - p**q) / q)
+
+
+def test_drops_are_those_of_ablating_one_feature_after_the_other():
+    torch.manual_seed(0)
+    x, y = torch.randn(7, 4, dtype=torch.float64), torch.arange(7) % 3
+    head = Head(torch.randn(3, 4, dtype=torch.float64), torch.randn(3, dtype=torch.float64))
+    drops = ablation_drops(x, y, head)
+    for j in range(4):
+        without = x.clone()
+        without[:, j] = 0
+        for i in range(7):
+            full, less = (head.logits(some)[i].softmax(0)[y[i]] for some in (x, without))
+            torch.testing.assert_close(drops[i, j], full - less)
