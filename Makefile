@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench readme lock clean
+.PHONY: demo test lint bench compare readme lock clean
 
 demo: $(VENV)/.installed ## see an ordinary classifier fall for a shortcut, and methods that do not
 	$(BIN)/longway demo
@@ -19,6 +19,14 @@ lint: $(VENV)/.installed ## style, types, and generated text that is out of date
 
 bench: $(VENV)/.installed ## measure speed and memory against named references
 	$(BIN)/python -m benchmarks
+
+compare: $(VENV)/.installed ## compare all methods on the benchmarks (hours); needs LONGWAY_DATA, see docs/compare.md
+	for plan in heads images; do \
+		$(BIN)/longway bench run benchmarks/compare/$$plan.toml --out longway-compare/$$plan || exit 1; \
+		mkdir -p results/compare/$$plan; \
+		cp longway-compare/$$plan/table.json longway-compare/$$plan/table.md results/compare/$$plan/; \
+	done
+	$(BIN)/python docs/figures.py
 
 readme: $(VENV)/.installed ## write the figures under results/ into README and docs
 	$(BIN)/python docs/figures.py

@@ -155,7 +155,10 @@ def test_commands_exist(path):
             words = words[: words.index(">")] if ">" in words else words
             # Parses and checks every option and argument, and runs nothing
             with contextlib.redirect_stderr(sys.stdout):
-                known.commands[words[0]].make_context(words[0], words[1:])
+                command, words = known.commands[words[0]], words[1:]
+                if hasattr(command, "commands"):
+                    command, words = command.commands[words[0]], words[1:]
+                command.make_context(command.name, words)
         else:
             assert program == "pip", f"{path.name} has an unknown command {program}"
 
@@ -163,9 +166,9 @@ def test_commands_exist(path):
 @each_file
 def test_inline_code_names_commands_and_options_that_exist(path):
     known = typer.main.get_command(app)
-    options = {
-        option for command in known.commands.values() for parameter in command.params for option in parameter.opts
-    }
+    nested = [getattr(command, "commands", {"": command}) for command in known.commands.values()]
+    every = [command for commands in nested for command in commands.values()]
+    options = {option for command in every for parameter in command.params for option in parameter.opts}
     options |= {option for parameter in known.params for option in parameter.opts} | {"--check", "--help"}
     text = FENCE.sub("", COMMENT.sub("", path.read_text(encoding="utf-8")))
     for code in re.findall(r"`([^`\n]+)`", text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -260,6 +261,7 @@ def load_backbone(
     spec : str, nn.Module, callable or object
         ``"path/to/file.py:function"``, where the function returns one of the others: an ``nn.Module`` or callable that
         maps images, float (N, 3, H, W), to (N, d) or (N, d, h, w); or an object with ``encode(list of str)``.
+        ``$NAME`` in a path is taken from the environment.
     size : int, optional
         Side that images are resized to. By default what the module or its file has as ``size``, else the images' own
         size where all are equal, else 224.
@@ -326,7 +328,7 @@ def _from_file(spec: str) -> _Loaded:
     path_text, colon, function = spec.rpartition(":")
     if not colon or not function.isidentifier():
         raise LongwayError(f"backbone {spec!r} must be given as path/to/file.py:function")
-    path = Path(path_text).expanduser()
+    path = Path(os.path.expandvars(path_text)).expanduser()
     if not path.is_file():
         raise LongwayError(f"backbone file {path} does not exist: check the path in {spec!r}")
     code = hash_file(path)

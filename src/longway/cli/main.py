@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from longway import __version__
-from longway.cli import commands
+from longway.cli import bench, commands
 from longway.errors import LongwayError
 from longway.storage import is_full
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 for name in commands.NAMES:
     app.command(name)(getattr(commands, name))
+app.add_typer(bench.app)
 
 _NAMES = "input|label|attributes|group|split|split_by|fractions|hf_config|hf_split|out|overwrite|dtype|size|device"
 _ARGUMENT = re.compile(rf"(?<![-\w])({_NAMES})=(?:(?P<bare>True\b|(?=[\s,:;)]|$))|(?=['(]))")

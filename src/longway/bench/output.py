@@ -1,0 +1,67 @@
+"""What a run leaves in its folder for people and programs, beside its records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from longway.bench.costs import Cost, cost_of_selection
+from longway.bench.formats import write_table
+from longway.bench.frames import open_results
+from longway.bench.page import report
+from longway.bench.plan import Plan
+from longway.bench.results import Result, read_all
+from longway.bench.store import Store
+from longway.bench.table import Table, tabulate
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a result folder says.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    table : Table
+    costs : sequence of Cost
+        What each protocol costs against the one that lets methods know most; empty with one protocol.
+    """
+
+    results: Sequence[Result]
+    table: Table
+    costs: Sequence[Cost]
+
+    def write(self, folder: str | Path) -> Path:
+        """Write table.json, .csv, .md, .tex and report.html; return where the report is."""
+        write_table(self.table, folder)
+        return report(self.table, costs=self.costs).save(Path(folder) / "report.html")
+
+
+def compare_methods(plan: Plan, folder: str | Path) -> Comparison:
+    """Read what a plan's finished trials say: the same from the same records.
+
+    Raises
+    ------
+    LongwayError
+        There are no results.
+    CorruptFileError
+        A record is damaged.
+    """
+    results, failed = read_all(plan, Store.open(folder))
+    table = tabulate(results, plan.baseline, failed)
+    return Comparison(results, table, cost_of_selection(results) if len(plan.protocols) > 1 else ())
+
+
+def read_comparison(folder: str | Path) -> Comparison:
+    """Read what a result folder says, by the plan that was run last in it.
+
+    Raises
+    ------
+    LongwayError
+        The folder holds no results.
+    CorruptFileError
+        A record is damaged.
+    """
+    plan, _ = open_results(folder)
+    return compare_methods(plan, folder)

@@ -1,0 +1,117 @@
+"""Who may know what: which group labels are visible, what the validation data look like, and what selects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from longway.errors import LongwayError, nearest
+from longway.selection import RULES
+
+GROUPS = ("none", "infer", "val", "train")
+"""Whose group labels a method is given: nobody's; nobody's, but inferred ones of the validation data; the validation
+data's; or the training data's too.
+"""
+
+VALIDATION = ("as_train", "balanced")
+"""What the validation data are like: drawn as the training data are, or with all groups of one size."""
+
+ORACLE = "oracle"
+"""Selection of settings by the test data themselves: what a method could reach, never what it does."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a method is trained and selected, apart from the method.
+
+    Parameters
+    ----------
+    groups : {"none", "infer", "val", "train"}, default "none"
+        Which data come with group labels; a method takes those that it can use. ``infer`` selects by groups that are
+        read off the shortcut axes of the training data (`longway.groups`): by reliance on the shortcut, not by accuracy
+        alone, and without a label of it.
+    selection : str, default "auto"
+        The rule by which each fit chooses its epoch (`longway.selection.RULES`); ``auto`` is ``worst_group`` where
+        validation groups are known, else ``worst_class``.
+    settings : str, optional
+        The rule that chooses among the settings that were tried, by default the same; ``oracle`` chooses by the test
+        data and is shown only as such.
+    validation : {"as_train", "balanced"}, default "as_train"
+        What the validation data are like.
+    title : str, optional
+        What it is called in tables.
+
+    Raises
+    ------
+    LongwayError
+        A field has an unknown value, or a rule needs groups that are not visible.
+
+    Examples
+    --------
+    >>> Protocol(groups="val").selection, Protocol().selection, Protocol().title
+    ('worst_group', 'worst_class', 'no group labels, worst class')
+    """
+
+    groups: str = "none"
+    selection: str = "auto"
+    settings: str = ""
+    validation: str = "as_train"
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        for field, known in (("groups", GROUPS), ("validation", VALIDATION)):
+            value = getattr(self, field)
+            if value not in known:
+                raise LongwayError(f"protocol {field}={value!r} is unknown; {nearest(str(value), known)}")
+        rule = self.selection
+        if rule == "auto":
+            rule = "worst_class" if self.groups == "none" else "worst_group"
+        self._check(rule, "selection", RULES)
+        settings = self.settings or rule
+        self._check(settings, "settings", (*RULES, ORACLE))
+        object.__setattr__(self, "selection", rule)
+        object.__setattr__(self, "settings", settings)
+        object.__setattr__(self, "title", self.title or self._describe())
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Protocol:
+        """Read a protocol from a plan.
+
+        Raises
+        ------
+        LongwayError
+            It has a field that no protocol has.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in record:
+            if name not in known:
+                raise LongwayError(f"a protocol has no {name!r}; {nearest(name, known)}")
+        return cls(**record)
+
+    def to_dict(self) -> dict[str, str]:
+        """Return all fields."""
+        return asdict(self)
+
+    def _check(self, rule: str, field: str, known: Any) -> None:
+        if rule not in known:
+            raise LongwayError(f"protocol {field}={rule!r} is unknown; {nearest(str(rule), ['auto', *known])}")
+        if rule == "worst_group" and self.groups == "none":
+            raise LongwayError(
+                f"protocol {field}='worst_group' needs group labels of the validation data: set groups to 'val', "
+                "'train' or 'infer', or choose a rule without groups such as 'worst_class'"
+            )
+
+    def _describe(self) -> str:
+        known = {
+            "none": "no group labels",
+            "infer": "inferred validation groups",
+            "val": "validation groups",
+            "train": "training groups",
+        }[self.groups]
+        words = [known, self.selection.replace("_", " ")]
+        if self.validation == "balanced":
+            words.append("balanced validation")
+        if self.settings != self.selection:
+            words.append(f"settings by {self.settings.replace('_', ' ')}")
+        return ", ".join(words)

@@ -1,0 +1,257 @@
+"""Numbers that papers report, as data, and plans that produce ours beside them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+from typing import Any, NamedTuple
+
+from longway.bench.plan import Plan, load_plan
+from longway.bench.prepared import benchmark_class
+from longway.bench.results import Result, figure
+from longway.errors import LongwayError, nearest
+from longway.metrics import Summary, summarise
+
+ANY = ("folder", "backbone", "size", "mean", "std", "split", "n_train", "n_val", "n_test")
+"""Options of a benchmark that say how it is read or how much of it: a published number stands beside any of them."""
+
+AVERAGES = {"average": "raw average", "reweighted_average": "average weighted by training proportions"}
+
+
+class Number(NamedTuple):
+    """A published figure, in [0, 1].
+
+    Parameters
+    ----------
+    mean : float
+    spread : float or None
+        As printed; None where none is.
+    """
+
+    mean: float
+    spread: float | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """One row of a published table.
+
+    Parameters
+    ----------
+    method : str
+        Name in `longway.METHODS`, or empty.
+    title : str
+        As printed.
+    benchmark : str
+    options : mapping
+        Of the benchmark.
+    figures : mapping of str to Number
+        By part and figure, such as "test.worst_group".
+    source, backbone, protocol : str
+    plan : str
+        Name of the plan that reproduces the table, or empty.
+    """
+
+    method: str
+    title: str
+    benchmark: str
+    options: Mapping[str, Any]
+    figures: Mapping[str, Number]
+    source: str
+    backbone: str
+    protocol: str
+    plan: str
+
+    @property
+    def average(self) -> str:
+        """Which average is meant, in words; empty where none is given."""
+        names = [name.split(".")[1] for name in self.figures]
+        return next((AVERAGES[name] for name in names if name in AVERAGES), "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a table shows, as JSON has it."""
+        return {
+            "title": self.title,
+            "figures": {name: list(number) for name, number in self.figures.items()},
+            "source": self.source,
+            "backbone": self.backbone,
+            "average": self.average,
+            "protocol": self.protocol,
+        }
+
+
+@cache
+def published() -> tuple[Published, ...]:
+    """Return all published numbers."""
+    text = files("longway.bench").joinpath("published.toml").read_text(encoding="utf-8")
+    return tuple(row for table in tomllib.loads(text)["table"] for row in _rows(table))
+
+
+def _rows(table: Mapping[str, Any]) -> list[Published]:
+    rows = []
+    for title, (method, *numbers) in table["rows"].items():
+        found = dict(zip(table["columns"], numbers, strict=True))
+        figures = {name: _number(value) for name, value in found.items() if value != []}
+        about = (table["benchmark"], table.get("options", {}), figures)
+        where = (table["source"], table["backbone"], table["protocol"], table.get("plan", ""))
+        rows.append(Published(method, title, *about, *where))
+    return rows
+
+
+def _number(value: float | list[float]) -> Number:
+    parts = [round(each / 100, 6) for each in (value if isinstance(value, list) else [value])]
+    return Number(*parts)
+
+
+def find_published(benchmark: str, options: Mapping[str, Any], method: str) -> list[Published]:
+    """Return the published numbers of a method on a benchmark.
+
+    Parameters
+    ----------
+    benchmark : str
+        Name in the catalogue.
+    options : mapping
+        Of the benchmark. Those that change the task must be the published ones; a backbone, an image size, a split or
+        a number of samples may be any, so look at what the numbers say of theirs.
+    method : str
+        Name in `longway.METHODS`.
+    """
+    rows = [row for row in published() if row.benchmark == benchmark and row.method == method.lower()]
+    return [row for row in rows if _same_task(row, options)]
+
+
+def _same_task(row: Published, options: Mapping[str, Any]) -> bool:
+    wanted = {**benchmark_class(row.benchmark).with_options({}).options(), **row.options}
+    return all(options.get(name, value) == value for name, value in wanted.items() if name not in ANY)
+
+
+def plan_names() -> list[str]:
+    """Return the names of the plans that reproduce published tables."""
+    folder = files("longway.bench").joinpath("plans")
+    return sorted(entry.name[: -len(".toml")] for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def plan_text(name: str) -> str:
+    """Return a plan as it is written.
+
+    Raises
+    ------
+    LongwayError
+        There is none of that name.
+    """
+    if name not in plan_names():
+        raise LongwayError(f"there is no plan {name!r}; {nearest(name, plan_names())}")
+    return files("longway.bench").joinpath("plans", f"{name}.toml").read_text(encoding="utf-8")
+
+
+def reproduction(name: str) -> Plan:
+    """Return the plan that reproduces a published table, with the rows that Longway's methods can run.
+
+    Raises
+    ------
+    LongwayError
+        There is none of that name, or its raw data are missing.
+    """
+    plan_text(name)
+    with as_file(files("longway.bench").joinpath("plans", f"{name}.toml")) as path:
+        return load_plan(path)
+
+
+class Pair(NamedTuple):
+    """One published figure beside ours.
+
+    Parameters
+    ----------
+    benchmark, protocol, method : str
+        Titles; the protocol and the method ours.
+    printed : str
+        What the paper calls the method.
+    figure : str
+        Such as "test.worst_group".
+    theirs : Number
+    ours : Summary or None
+        None where the method was not run.
+    seeds : int
+    published : Published
+        Whose number it is.
+    """
+
+    benchmark: str
+    protocol: str
+    method: str
+    printed: str
+    figure: str
+    theirs: Number
+    ours: Summary | None
+    seeds: int
+    published: Published
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus theirs."""
+        return None if self.ours is None else round(self.ours.mean - self.theirs.mean, 12)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as JSON has them."""
+        ours = None if self.ours is None else [self.ours.mean, None if self.seeds < 2 else self.ours.spread]
+        return {
+            **{name: getattr(self, name) for name in ("benchmark", "protocol", "method", "printed", "figure", "seeds")},
+            "theirs": list(self.theirs),
+            "ours": ours,
+            "difference": self.difference,
+            **{name: getattr(self.published, name) for name in ("source", "backbone")},
+            "their_protocol": self.published.protocol,
+        }
+
+
+def compare(results: Sequence[Result], name: str) -> list[Pair]:
+    """Put published figures beside ours.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    name : str
+        Of the plan, whose tables are meant.
+
+    Returns
+    -------
+    list of Pair
+        One for each published figure and each line of ours with the same method; lines that were not run last.
+
+    Raises
+    ------
+    LongwayError
+        There is no plan of that name.
+    """
+    plan_text(name)
+    lines: dict[tuple[str, str, str], list[Result]] = {}
+    for result in results:
+        cell = result.cell
+        lines.setdefault((cell.data.title, cell.protocol.title, cell.entry.title), []).append(result)
+    pairs, absent = [], []
+    for row in (row for row in published() if row.plan == name):
+        mine = {key: line for key, line in lines.items() if _is(row, line[0])}
+        for figure_name, theirs in row.figures.items():
+            for key, line in mine.items():
+                ours = _summary(line, figure_name)
+                pairs.append(Pair(*key, row.title, figure_name, theirs, ours, len(line), row))
+            if not mine:
+                about = (row.benchmark, "", "", row.title, figure_name)
+                absent.append(Pair(*about, theirs, None, 0, row))
+    return pairs + absent
+
+
+def _is(row: Published, result: Result) -> bool:
+    cell = result.cell
+    same = row.method == cell.entry.method and row.benchmark == cell.data.benchmark
+    return same and _same_task(row, cell.data.options)
+
+
+def _summary(line: Sequence[Result], name: str) -> Summary | None:
+    part, figure_name = name.split(".")
+    if part not in line[0].tests:
+        return None
+    return summarise(figure(result.tests, part, figure_name) for result in line)

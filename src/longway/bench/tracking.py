@@ -1,0 +1,122 @@
+"""Results in the trackers that people have already: MLflow and TensorBoard, each result once."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from longway.artifacts import describe
+from longway.bench.plan import Plan
+from longway.bench.results import FIGURES, Result, figure
+from longway.bench.store import Store
+from longway.errors import LongwayError, nearest
+
+Tracker = Callable[[Plan, Sequence[Result]], None]
+
+
+def trackers(names: Sequence[str], folder: str | Path) -> list[Tracker]:
+    """Return what logs results to the trackers of these names.
+
+    Parameters
+    ----------
+    names : sequence of {"mlflow", "tensorboard"}
+    folder : str or Path
+        The result folder; what has no other place goes into it.
+
+    Raises
+    ------
+    LongwayError
+        A tracker is unknown, or its library absent.
+    """
+    known = {"mlflow": _mlflow, "tensorboard": _tensorboard}
+    for name in names:
+        if name not in known:
+            raise LongwayError(f"track={name!r} is unknown; {nearest(name, known)}")
+    return [known[name](Store(folder)) for name in names]
+
+
+def figures_of(result: Result) -> dict[str, float]:
+    """Return every figure of every test part that exists, by ``part/figure``.
+
+    Parameters
+    ----------
+    result : Result
+    """
+    every = {f"{part}/{name}": figure(result.tests, part, name) for part in result.tests for name in FIGURES}
+    return {name: value for name, value in every.items() if value == value}
+
+
+def curves(result: Result, store: Store) -> Iterator[tuple[str, int, float]]:
+    """Yield (name, epoch, value) of all that the fit recorded by the epoch."""
+    learnt = describe(store.model(result.spec.key))["learnt"]
+    for number, epoch in enumerate(learnt.get("history_", [])):
+        for name, value in epoch.get("mapping", epoch).items():
+            if isinstance(value, int | float) and name != "epoch":
+                yield name, int(number), float(value)
+
+
+def _mlflow(store: Store) -> Tracker:
+    try:
+        import mlflow
+    except ImportError as error:
+        raise LongwayError("track='mlflow' needs mlflow: pip install 'longway[track]'") from error
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        mlflow.set_tracking_uri(f"sqlite:///{(store.folder / 'mlflow.db').absolute()}")
+
+    def log(plan: Plan, results: Sequence[Result]) -> None:
+        client = mlflow.MlflowClient()
+        for result in results:
+            title, key = result.cell.data.title, result.spec.key
+            known = client.get_experiment_by_name(title)
+            experiment = known.experiment_id if known else client.create_experiment(title)
+            if client.search_runs([experiment], f"tags.`longway.trial` = '{key}' and attributes.status = 'FINISHED'"):
+                continue
+            tags = {"longway.trial": key, "protocol": result.cell.protocol.title, "supervision": result.supervision}
+            name = f"{result.cell.entry.title}, seed {result.cell.seed}"
+            run = client.create_run(experiment, tags=tags, run_name=name).info.run_id
+            client.log_param(run, "method", result.spec.method)
+            client.log_param(run, "seed", result.spec.seed)
+            for parameter, value in result.spec.parameters.items():
+                client.log_param(run, parameter, value)
+            for metric, value in figures_of(result).items():
+                client.log_metric(run, metric, value)
+            for metric, epoch, value in curves(result, store):
+                client.log_metric(run, f"epoch/{metric}", value, step=epoch)
+            client.log_artifact(run, str(store.model(key)))
+            client.set_terminated(run)
+
+    return log
+
+
+def _tensorboard(store: Store) -> Tracker:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise LongwayError("track='tensorboard' needs tensorboardX: pip install 'longway[track]'") from error
+
+    def log(plan: Plan, results: Sequence[Result]) -> None:
+        for result in results:
+            about = [result.cell.data.title, result.cell.protocol.title, result.cell.entry.title]
+            folder = store.folder / "tensorboard" / Path(*map(_as_name, about)) / str(result.cell.seed)
+            if folder.exists():
+                continue
+            with SummaryWriter(str(folder), write_to_disk=True) as writer:
+                shown: dict[str, Any] = {name: str(value) for name, value in result.spec.parameters.items()}
+                for name, value in figures_of(result).items():
+                    writer.add_scalar(name, value)
+                for name, epoch, value in curves(result, store):
+                    writer.add_scalar(f"epoch/{name}", value, epoch)
+                writer.add_text(
+                    "parameters", ", ".join(f"{name}={value}" for name, value in shown.items()) or "defaults"
+                )
+
+    return log
+
+
+def _as_name(words: str) -> str:
+    """Return words as the name of a folder."""
+    return "".join(letter if letter.isalnum() or letter in " -_.=" else "_" for letter in words).strip()
