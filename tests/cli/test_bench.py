@@ -75,6 +75,10 @@ def test_list_and_cards(good, run):
     card = good("bench", "card", "waterbirds")
     assert "published counts, train" in card
     assert "3,498" in card
+    built = run("bench", "card", "planted", "--check", "--json").json["built"]
+    assert sum(built["counts"]["train"].values()) == 2000
+    assert built["differences"] == []
+    assert "built, test: " in good("bench", "card", "planted", "--check")
 
 
 def test_tracking(good, tmp_path):

@@ -218,14 +218,18 @@ def list_command(as_json: AsJson = False) -> None:
 @app.command("card")
 def card_command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As in `bench list`.", show_default=False)],
+    check: Annotated[
+        bool, typer.Option("--check", help="Build it and count its groups, beside the published counts.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a benchmark is, where it comes from, and how to get it."""
     from longway.cli import printing
 
     card = _card(name)
+    built = _built(name) if check else None
     if as_json:
-        printing.data(card)
+        printing.data(card if built is None else {**card, "built": built})
         return
     printing.say(f"{card['title']} ({name})")
     for key in ("core", "shortcut", "source", "licence", "obtain"):
@@ -237,6 +241,11 @@ def card_command(
         printing.say(f"  published counts, {part}: " + ", ".join(f"{group} {n:,}" for group, n in counts.items()))
     for file, digest in card["files"].items():
         printing.say(f"  file {file}" + (f", content hash {digest}" if digest else ""))
+    if built is not None:
+        for part, counts in built["counts"].items():
+            printing.say(f"  built, {part}: " + ", ".join(f"{group} {n:,}" for group, n in counts.items()))
+        for line in built["differences"]:
+            printing.say(f"  DIFFERS: {line}")
 
 
 @app.command("reproduce")
@@ -316,6 +325,23 @@ def _card(name: str) -> dict[str, Any]:
     cls = benchmark_class(name)
     options = {f.name: f.default for f in fields(cls) if f.default is not MISSING}  # type: ignore[arg-type]
     return {"name": name, **asdict(cls.card), "options": options}
+
+
+def _built(name: str) -> dict[str, Any]:
+    """Return the group counts of a benchmark as it is built here, and where they differ from the published ones."""
+    import numpy as np
+
+    from longway.bench.prepared import benchmark_class
+    from longway.data.catalogue import check_counts
+
+    benchmark = benchmark_class(name).with_options({})
+    parts = benchmark.build(0)
+    counts = {}
+    for part, data in parts.items():
+        kinds = np.asarray(data.y if data.groups is None else data.groups)
+        names, n = np.unique(kinds, return_counts=True)
+        counts[part] = dict(zip(map(str, names.tolist()), n.tolist(), strict=True))
+    return {"counts": counts, "differences": check_counts(parts, benchmark.card)}
 
 
 def _benchmark(target: str, own: dict[str, Any], options: list[str]) -> dict[str, Any]:
