@@ -1,7 +1,6 @@
 """Tables: a pure function of results, and everything that is in them."""
 
 import json
-import time
 
 import pytest
 from bench.made_up import fill, plan
@@ -119,11 +118,3 @@ def test_a_folder_without_a_plan(tmp_path):
     (tmp_path / "r" / "plan.json").write_text("{")
     with pytest.raises(LongwayError, match="damaged or cut short"):
         open_results(tmp_path / "r")
-
-
-def test_many_results_are_tabulated_quickly(tmp_path):
-    made = plan(methods=10, seeds=5, protocols=2, benchmarks=2, draws=1)
-    results = read_results(made, fill(made, tmp_path / "r", n=1000))
-    began = time.perf_counter()
-    tabulate(results)
-    assert time.perf_counter() - began < 5  # about 0.4 s where nothing else runs
