@@ -88,8 +88,12 @@ class Result:
 
 
 def metric_of(cell: Cell, tests: Mapping[str, Test]) -> tuple[str, str]:
-    """Return the part and the figure that stand for a benchmark; the worst class where no groups are known."""
+    """Return the part and the figure that stand for a benchmark.
+
+    Where there is no such part it is the test, and the worst class where no groups are known.
+    """
     part, name = benchmark_class(cell.data.benchmark).card.metric
+    part = part if part in tests else "test"
     return part, "worst_class" if name == "worst_group" and tests[part].metrics.groups is None else name
 
 
