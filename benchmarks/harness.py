@@ -49,7 +49,7 @@ def overhead(folder: Path) -> dict[str, float]:
 
 def workers(folder: Path) -> dict[str, float]:
     """Return how many times as fast two workers are as one, for heads on features of a backbone's size."""
-    plan = _plan(2, 20, n=6000, n_features=1280, n_val=1000, n_test=1000)
+    plan = _plan(2, 40, n=6000, n_features=1280, n_val=1000, n_test=1000)
     seconds = {}
     for jobs in (1, 2):
         engine = Engine(jobs=jobs, backend="sequential" if jobs == 1 else "loky", verbose=0)

@@ -216,6 +216,13 @@ def speed(results: Results) -> str:
         limit = f"limit {memory['limit_gb']} GB"
         rows.append([f"Peak memory of `{METHODS[method]}` on {size} features, {memory['dtype']}, memory-mapped",
                      f"{peak:.2f} GB", limit])  # fmt: skip
+    if harness := record.get("harness"):
+        cost, two, many = harness["overhead"], harness["workers"], harness["tabulation"]
+        rows += [
+            ["`longway bench`: overhead of a trial", f"{cost['overhead_ms']:.1f} ms", "limit 50 ms"],
+            ["Two workers, heads on 6,000 x 1,280 features", f"{two['speedup']:.2f}", "times as fast as one"],
+            [f"Reading and tabulating {many['trials']:,} trials", f"{many['seconds']:.1f} s", "limit 3 s"],
+        ]
     machine = record.get("machine")
     words = f"\n\nOn {machine['cores']} {machine['processor']} cores, torch {machine['torch']}." if machine else ""
     return table(["What", "Measured", "Beside"], rows) + words
