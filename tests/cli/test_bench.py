@@ -92,8 +92,11 @@ def test_tracking(good, tmp_path):
 def test_mlflow(good, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     out = tmp_path / "r"
+    monkeypatch.chdir(tmp_path)
     for _ in range(2):
         good("bench", "run", "planted", *QUICK, "--seeds", "1", "-o", str(out), "--track", "mlflow")
+    assert not (tmp_path / "mlruns").exists(), "files belong beside the results"
+    assert list(out.glob("mlflow/**/*.safetensors"))
     mlflow.set_tracking_uri(f"sqlite:///{(out / 'mlflow.db').absolute()}")
     experiment = mlflow.search_experiments(filter_string="name LIKE 'planted%'")[0]
     runs = mlflow.MlflowClient().search_runs([experiment.experiment_id])

@@ -64,7 +64,9 @@ def _mlflow(store: Store) -> Tracker:
     except ImportError as error:
         raise LongwayError("track='mlflow' needs mlflow: pip install 'longway[track]'") from error
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    place = None  # a server has its own place for files; without one, they go beside the results
     if not os.environ.get("MLFLOW_TRACKING_URI"):
+        place = (store.folder / "mlflow").absolute().as_uri()
         mlflow.set_tracking_uri(f"sqlite:///{(store.folder / 'mlflow.db').absolute()}")
 
     def log(plan: Plan, results: Sequence[Result]) -> None:
@@ -72,7 +74,7 @@ def _mlflow(store: Store) -> Tracker:
         for result in results:
             title, key = result.cell.data.title, result.spec.key
             known = client.get_experiment_by_name(title)
-            experiment = known.experiment_id if known else client.create_experiment(title)
+            experiment = known.experiment_id if known else client.create_experiment(title, place)
             if client.search_runs([experiment], f"tags.`longway.trial` = '{key}' and attributes.status = 'FINISHED'"):
                 continue
             tags = {"longway.trial": key, "protocol": result.cell.protocol.title, "supervision": result.supervision}
