@@ -31,7 +31,7 @@ class MadeUp(Benchmark):
     card: ClassVar[Card] = Card("Made up", "nothing", "nothing", "none", "none")
 
     def build(self, seed: int) -> Parts:
-        raise NotImplementedError
+        return {}
 
 
 def plan(

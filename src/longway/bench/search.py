@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,7 +62,6 @@ def _optuna() -> Any:
     except ImportError as error:
         raise LongwayError("search='optuna' needs optuna: pip install 'longway[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     return optuna
 
 
