@@ -22,6 +22,7 @@ from longway.bench.search import all_trials, next_trials
 from longway.bench.spec import FORMAT, DataSpec, TrialSpec
 from longway.bench.store import Busy, Store, versions
 from longway.bench.trial import fit_trial, reveal_trial
+from longway.bench.workers import settle
 from longway.errors import LongwayError, nearest
 from longway.methods import METHODS
 from longway.progress import Advance, progress
@@ -239,6 +240,7 @@ def _prepare(data: DataSpec, seed: int) -> str:
 
 def _work(task: Any, share: float, folder: str, spec: TrialSpec, *rest: Any) -> str:
     """Do one trial in a worker, on a GPU of its own share where it asks for one."""
+    settle()
     try:
         with device_for(spec, share):
             return str(task(spec, Store(folder), *rest))

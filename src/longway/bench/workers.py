@@ -1,0 +1,32 @@
+"""What a worker process does once, so that its trials cost what their arithmetic costs."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+from functools import cache
+from multiprocessing import parent_process
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Numbers of glibc's settings, from its ``malloc.h``."""
+KEPT = 2**25
+"""Bytes up to which a freed block stays with the process, the most that glibc allows."""
+
+
+@cache
+def settle() -> None:
+    """Tune a worker's memory: modules out of the collector's sight, freed blocks kept for the next array.
+
+    loky's workers collect garbage every second, which with torch's modules in sight takes a seventh of that second. And
+    glibc gives each large array back to the system when it is freed: a solver that makes one in every step then
+    spends a sixth of its time on page faults, which do not run in parallel. Does nothing in the user's own process.
+    """
+    if parent_process() is None:
+        return
+    gc.collect()
+    gc.freeze()
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, KEPT)
+        mallopt(M_TRIM_THRESHOLD, 2**30)
