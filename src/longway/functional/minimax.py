@@ -18,8 +18,10 @@ from longway.functional.hypergradient import Head
 GroupedChunks = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]]
 """Yields (features (m, d), labels (m,), weights (m,), groups (m,)) over all the data, the same each time."""
 
-TEMPERATURES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-"""Of the smooth maximum, one after the other, as shares of the largest loss."""
+TEMPERATURE = 0.03
+"""Of the smooth maximum, as a share of the largest loss of the empty head; smaller ones are stiff to minimise."""
+ROUNDS = 50
+"""At most, in each of which the groups' weights move once; ten are common."""
 
 
 class Minimax(NamedTuple):
@@ -56,16 +58,17 @@ def minimax_regression(
     offset: Tensor | None = None,
     mean: Tensor | None = None,
     spread: Tensor | None = None,
+    accuracy: float = 5e-4,
     tolerance: float = 1e-6,
     max_iter: int = 1000,
 ) -> Minimax:
     r"""Minimise the largest group loss of a linear head plus a ridge.
 
-    The largest loss is replaced by :math:`\tau \log \sum_g \exp(L_g / \tau)`, which lies at most
-    :math:`\tau \log G` above it and is smooth; it is minimised by L-BFGS for ever smaller :math:`\tau`, each from the
-    solution before. Its gradient weighs the groups by :math:`q = \mathrm{softmax}(L / \tau)`. At a minimum the head is
-    the best one for the fixed weights q, so that :math:`\sum_g q_g L_g` plus the ridge is below the minimum that is
-    sought: the gap is known.
+    The exponential method of multipliers: the largest loss is replaced by
+    :math:`\tau \log \sum_g q_g \exp(L_g / \tau)`, which is smooth, and minimised by L-BFGS; then the weights become
+    :math:`q_g \exp(L_g / \tau)`, normalised, and so on from the solution before. The weights converge to those of the
+    adversary at one moderate :math:`\tau`, so that no round is stiff. The head of a round is the best one for its new
+    weights q, so that :math:`\sum_g q_g L_g` plus the ridge is below the minimum that is sought: the gap is known.
 
     Parameters
     ----------
@@ -80,8 +83,10 @@ def minimax_regression(
         Added to the group losses.
     mean, spread : Tensor of shape (d,), optional
         Fit to ``(features - mean) / spread`` instead.
+    accuracy : float, default 5e-4
+        Stops when the gap is below this share of the largest loss.
     tolerance : float, default 1e-6
-        Each round stops when no entry of the gradient exceeds it.
+        A round stops when no entry of the gradient exceeds it, or exceeds a hundredth of the gap of the round before.
     max_iter : int, default 1000
         L-BFGS iterations of each round at most.
 
@@ -92,7 +97,8 @@ def minimax_regression(
 
     References
     ----------
-    Sagawa et al., ICLR 2020, for the objective.
+    Sagawa et al., ICLR 2020, for the objective. Tseng and Bertsekas, "On the convergence of the exponential multiplier
+    method for convex programming", Mathematical Programming 60, 1993.
     """
     scaled = Scaled(n_features, n_classes, ridge, mean, spread)
     added = torch.zeros(n_groups, dtype=torch.float64) if offset is None else offset.double().cpu()
@@ -105,19 +111,23 @@ def minimax_regression(
             total.index_add_(0, groups.cpu(), losses.double().cpu())
         return total
 
-    def objective(flat: np.ndarray, temperature: float) -> tuple[float, np.ndarray]:
-        scores = group_losses(flat) / temperature
+    def objective(flat: np.ndarray, log_weights: Tensor) -> tuple[float, np.ndarray]:
+        scores = log_weights + group_losses(flat) / temperature
         share = scores.softmax(0)
         weighted = ((x, y, w * share.to(w)[g]) for x, y, w, g in chunks())
         _, gradient = scaled.loss_and_gradient(flat, weighted)
         return temperature * scores.logsumexp(0).item() + scaled.penalty(flat), gradient
 
-    flat = np.zeros(n_classes * (n_features + 1))
-    options = {"maxiter": max_iter, "maxcor": 20, "gtol": tolerance, "ftol": 0.0, "maxfun": 4 * max_iter}
-    for share in TEMPERATURES:
-        temperature = share * max(group_losses(flat).max().item(), 1e-12)
-        flat = minimize(objective, flat, (temperature,), jac=True, method="L-BFGS-B", options=options).x
+    flat, log_weights = np.zeros(n_classes * (n_features + 1)), torch.zeros(n_groups, dtype=torch.float64)
     losses = group_losses(flat)
-    group_weights = (losses / temperature).softmax(0)
-    gap = (losses.max() - group_weights @ losses).item()
-    return Minimax(scaled.head(flat), group_weights, max(gap, 0.0) if math.isfinite(gap) else math.inf)
+    gap, temperature = losses.max().item(), TEMPERATURE * max(losses.max().item(), 1e-12)
+    for _ in range(ROUNDS):
+        enough = max(tolerance, 1e-2 * gap)
+        options = {"maxiter": max_iter, "maxcor": 20, "gtol": enough, "ftol": 0.0, "maxfun": 4 * max_iter}
+        flat = minimize(objective, flat, (log_weights,), jac=True, method="L-BFGS-B", options=options).x
+        losses = group_losses(flat)
+        log_weights = (log_weights + losses / temperature).log_softmax(0)
+        gap = (losses.max() - log_weights.exp() @ losses).item()
+        if not gap > accuracy * losses.max().item():
+            break
+    return Minimax(scaled.head(flat), log_weights.exp(), max(gap, 0.0) if math.isfinite(gap) else math.inf)
