@@ -4,7 +4,7 @@ from torch.nn.functional import cross_entropy
 
 from longway.functional.hypergradient import Head
 from longway.functional.losses import generalized_cross_entropy
-from longway.functional.necessity import ablation_drops
+from longway.functional.necessity import ablation_drops, necessity
 
 
 @pytest.mark.parametrize("q", [0.1, 0.7, 1.0])
@@ -29,3 +29,19 @@ def test_drops_are_those_of_ablating_one_feature_after_the_other():
         for i in range(7):
             full, less = (head.logits(some)[i].softmax(0)[y[i]] for some in (x, without))
             torch.testing.assert_close(drops[i, j], full - less)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_gradient_of_necessity_is_that_of_autograd(n_classes):
+    torch.manual_seed(n_classes)
+    x, y, w = torch.randn(9, 5, dtype=torch.float64), torch.arange(9) % n_classes, torch.rand(9, dtype=torch.float64)
+    weight = torch.randn(n_classes, 5, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(n_classes, dtype=torch.float64, requires_grad=True)
+    slow = w @ ablation_drops(x, y, Head(weight, bias)).clamp_min(0).log1p().mean(1)
+    slow.backward()
+    value, gradient = necessity(x, y, w, Head(weight.detach(), bias.detach()))
+    torch.testing.assert_close(value, slow.detach())
+    torch.testing.assert_close(gradient.weight, weight.grad)
+    torch.testing.assert_close(gradient.bias, bias.grad)
+    sure = necessity(100 * x, y, w, Head(weight.detach(), bias.detach()))
+    assert all(torch.isfinite(part).all() for part in (sure[0], *sure[1]))

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from longway.base import Method, Task
 from longway.functional.convex import Scaled
 from longway.functional.hypergradient import Head
-from longway.functional.necessity import ablation_drops
+from longway.functional.necessity import ablation_drops, necessity
 from longway.groups.crossfit import cross_fit, linear_heads
 from longway.linear import fit_linear
 from longway.nn.heads import FeatureHead
@@ -35,8 +34,8 @@ class CCR(Method):
     input with feature j at its mean.
 
     The first stage of the paper trains the backbone with decorrelated features; here the features are given. The
-    objective is not convex; it is descended by L-BFGS from the optimum without the term, and then from each value of
-    lambda to the next. A step costs n d C.
+    objective is not convex; it is descended by at most 50 steps of L-BFGS from the optimum without the term, and then from
+    each value of lambda to the next. A step costs n d C.
 
     Parameters
     ----------
@@ -150,45 +149,49 @@ class _Problem:
         n_classes, d = network.linear.weight.shape
         self.size = max(1, PIECE // (n_classes * d))
         self.scaled = Scaled(d, n_classes, ridge)
-        self.weight, self.labels = torch.from_numpy(rows.weight / rows.weight.sum()), torch.from_numpy(rows.y)
+        exact = len(rows) * d <= PIECE  # small problems are solved in double precision, as ERM's are
+        self.dtype, self.tolerance = (torch.float64, 1e-7) if exact else (torch.float32, 1e-5)
+        self.weight = torch.from_numpy(rows.weight / rows.weight.sum()).to(self.dtype)
+        self.labels = torch.from_numpy(rows.y)
 
     def descend(self, strength: float) -> float:
         """Move the head to a minimum near it; return the loss there."""
-        start = Head(self.network.linear.weight.detach(), self.network.linear.bias.detach())
-        options = {"maxiter": 200, "maxcor": 20, "gtol": 1e-7}
-        found = minimize(
-            self._objective, self.scaled.flat(start), (strength,), jac=True, method="L-BFGS-B", options=options
-        )
+        options = {"maxiter": 50, "maxcor": 20, "gtol": self.tolerance}
+        start = self.scaled.flat(self._head())
+        found = minimize(self._objective, start, (strength,), jac=True, method="L-BFGS-B", options=options)
         self.network.set_linear(self.scaled.head(found.x))
         return float(found.fun)
 
     def drops(self) -> np.ndarray:
         """Return the mean drop of the true class's probability without each feature, of shape (d,)."""
-        head = Head(self.network.linear.weight.detach(), self.network.linear.bias.detach())
+        head = self._head()
         total = torch.zeros(head.weight.shape[1], dtype=torch.float64)
         for x, y, _ in self._pieces():
-            total += ablation_drops(x, y, head).sum(0)
+            total += ablation_drops(x, y, Head(head.weight.to(x), head.bias.to(x))).sum(0)
         return (total / len(self.rows)).numpy()
 
+    def _head(self) -> Head:
+        return Head(self.network.linear.weight.detach(), self.network.linear.bias.detach())
+
     def _objective(self, flat: np.ndarray, strength: float) -> tuple[float, np.ndarray]:
-        head = Head(*(part.requires_grad_() for part in self.scaled.head(flat)))
-        total = 0.0
-        for x, y, w in self._pieces():
-            losses = cross_entropy(head.logits(x), y, reduction="none")
-            if strength > 0:
-                losses = losses - strength * ablation_drops(x, y, head).clamp_min(0).log1p().mean(1)
-            loss = losses @ w
-            loss.backward()
-            total += loss.item()
-        penalty = 0.5 * (self.scaled.ridge * head.weight.square()).sum()
-        penalty.backward()
-        assert head.weight.grad is not None
-        assert head.bias.grad is not None
-        gradient = torch.cat([head.weight.grad, head.bias.grad.unsqueeze(1)], 1) / self.scaled.scale
-        return total + penalty.item(), gradient.numpy().ravel()
+        head = self.scaled.head(flat)
+        reward, rewarded = 0.0, torch.zeros(self.scaled.shape, dtype=torch.float64)
+
+        def pieces() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+            """Take the term on the way, so that each piece is read once."""
+            nonlocal reward
+            for x, y, w in self._pieces():
+                if strength > 0:
+                    value, by = necessity(x, y, w, Head(head.weight.to(x), head.bias.to(x)))
+                    reward += value.item()
+                    rewarded.add_(torch.cat([by.weight, by.bias.unsqueeze(1)], 1))
+                yield x, y, w
+
+        loss, gradient = self.scaled.loss_and_gradient(flat, pieces())
+        return loss - strength * reward, gradient - strength * (rewarded / self.scaled.scale).numpy().ravel()
 
     def _pieces(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield standardised features, labels and weights, as many rows at a time as ablation has room for."""
         for part in self.rows.slices(self.size):
-            x = self.network.standardize(self.rows.inputs(part, torch.float64))
+            x = self.network.standardize(self.rows.inputs(part, torch.float64)).to(self.dtype)
             yield x, self.labels[part], self.weight[part]
