@@ -34,8 +34,8 @@ class CCR(Method):
     input with feature j at its mean.
 
     The first stage of the paper trains the backbone with decorrelated features; here the features are given. The
-    objective is not convex; it is descended by at most 50 steps of L-BFGS from the optimum without the term, and then from
-    each value of lambda to the next. A step costs n d C.
+    objective is not convex; it is descended by at most 50 steps of L-BFGS from the optimum without the term, and then
+    from each value of lambda to the next. A step costs n d C.
 
     Parameters
     ----------
