@@ -33,6 +33,7 @@ class Results(NamedTuple):
     hsfm_inner: dict[str, Any] | None = None
     compare: Mapping[str, dict[str, Any]] = {}
     """The tables of ``longway bench run``, by the name of their plan."""
+    audit: dict[str, Any] | None = None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -70,7 +71,7 @@ def read_results(folder: Path) -> Results:
     if demo is None:
         sys.exit(f"{folder / 'demo.json'} is not there: run `longway demo --quiet --json > results/demo.json`")
     compare = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("compare/*/table.json"))}
-    return Results(demo, read("celeba"), read("benchmarks"), read("hsfm_inner"), compare)
+    return Results(demo, read("celeba"), read("benchmarks"), read("hsfm_inner"), compare, read("audit"))
 
 
 def hsfm_inner(results: Results) -> str:
@@ -228,6 +229,42 @@ def speed(results: Results) -> str:
     return table(["What", "Measured", "Beside"], rows) + words
 
 
+def audit(results: Results) -> str:
+    """Return what the audit says of data sets with and without a shortcut."""
+    if results.audit is None:
+        return "Not measured yet: `python -m benchmarks.audit` makes the table that belongs here."
+    found = results.audit["summary"]
+    families = ", ".join(f"{name} {value:.2f}" for name, value in found["auroc_by_family"].items())
+    low, high = found["clean_called_strong_interval"]
+    precision = found["average_precision"]
+    rows = [
+        ["Detecting that there is a shortcut, AUROC", f"{found['auroc']:.3f}", f"aim .95; {families}"],
+        [
+            "Clean data called strong evidence",
+            f"{found['clean_called_strong']} of {found['clean']}",
+            f"aim 5 %; interval {percent(low)} to {percent(high)}",
+        ],
+        [
+            "Planted shortcuts called strong evidence",
+            f"{found['planted_called_strong']} of {found['planted']}",
+            f"suspicion: {found['planted_called_suspicion']} more",
+        ],
+        ["True attribute ranked first, of those", percent(found["strong_ranked_first_share"]), "aim 90 %"],
+        [
+            "Average precision on the minority groups",
+            f"{precision['audit']:.2f}",
+            f"errors as in JTT {precision['errors']:.2f}, mixtures as in Domino {precision['domino']:.2f}, "
+            f"chance {precision['chance']:.2f}",
+        ],
+        [
+            "ERM's reliance on the shortcut beside that of RWG on the audit's groups, median",
+            f"{found['reliance_ratio_median']:.1f}",
+            f"times; at least 5 times in {percent(found['reliance_fell_5_times_share'])}, which was aimed at in all",
+        ],
+    ]
+    return table(["What", "Measured", "Beside"], rows)
+
+
 def catalogue(_: Results) -> str:
     """Return the benchmarks, what tells their classes apart, and what stands for them."""
     from longway.data.catalogue import BENCHMARKS
@@ -348,6 +385,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "compare.catalogue": catalogue,
     "compare.results": compared,
     "speed": speed,
+    "audit": audit,
     "sitar-settings": lambda _: settings("SITAR", SITAR_SYMBOLS),
     "hsfm-settings": lambda _: settings("HSFM", HSFM_SYMBOLS),
     "jtt-settings": lambda _: settings("JTT", JTT_SYMBOLS),

@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from longway.artifacts import describe, load, save
+    from longway.auditing import Audit, audit
     from longway.base import Method
     from longway.data import GroupedDataset, read
     from longway.errors import CorruptFileError, LongwayError
@@ -47,6 +48,7 @@ __all__ = [
     "SITAR",
     "SUBG",
     "SUBY",
+    "Audit",
     "AxisGroups",
     "CorruptFileError",
     "GroupDRO",
@@ -57,6 +59,7 @@ __all__ = [
     "LongwayError",
     "Method",
     "Selective",
+    "audit",
     "describe",
     "evaluate_groups",
     "infer_groups",
@@ -67,6 +70,7 @@ __all__ = [
 
 _HOMES = {
     "longway.artifacts": ("describe", "load", "save"),
+    "longway.auditing": ("Audit", "audit"),
     "longway.base": ("Method",),
     "longway.data": ("GroupedDataset", "read"),
     "longway.errors": ("CorruptFileError", "LongwayError"),

@@ -1,9 +1,15 @@
+import re
+from html import unescape
+
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 
 from longway.errors import LongwayError
-from longway.report import figures
+from longway.report import figures, signals
+from longway.report import tips as tips_module
+from longway.report.comparison import Dot, dots, ranks
 from longway.report.svg import to_svg
 
 NAN = float("nan")
@@ -33,7 +39,7 @@ def test_bars_of_many_groups_name_the_worst():
     accuracies = {f"group {i}": (0.5 + i / 100, 0.01) for i in range(40)}
     drawing = svg(figures.group_accuracy_bars({"erm": accuracies}))
     assert "50.0%  worst: group 0" in drawing
-    assert "group 17" not in drawing
+    assert "group 17" not in re.sub(r'data-tip="[^"]*"', "", drawing)
 
 
 def test_curves_one_panel_a_metric():
@@ -69,6 +75,61 @@ def test_traversals(shape):
     assert len(drawing) < 1_000_000
 
 
+def tips(figure):
+    """Return what the marks of a drawing say."""
+    return [unescape(tip) for tip in re.findall(r'data-tip="([^"]*)"', svg(figure))]
+
+
+def test_marks_say_what_they_show():
+    bars = tips(figures.group_accuracy_bars({"erm": {"a": (0.9, 0.01), "b": (0.4, NAN)}}))
+    assert bars == ["erm\na\n90.0% ± 1.0%", "erm\nb\n40.0%, the lowest"]
+    assert tips(figures.score_bars([0.1, -0.5], ["x", "y"])) == ["x\n0.1", "y\n−0.5"]
+    assert tips(figures.training_curves({"erm": [{"epoch": 3, "loss": 0.25}]})) == ["erm\nepoch 3: 0.25"]
+    line = Dot("erm", 0.5, 0.4, 0.6, (0.45, 0.55), 0.7)
+    assert tips(dots([line], "accuracy")) == [
+        "erm\n50.0%, 95 % interval 40.0% to 60.0%\n2 seeds: 45.0% to 55.0%\npublished: 70.0%"
+    ]
+    assert tips(ranks([Dot("erm", 1.5, NAN, NAN)], [{"a": 1.0}])) == ["erm\n1.50"]
+    pair = signals.Pair("age", (0.5, 0.4, 0.6), (0.9, NAN, NAN), "12 samples")
+    assert tips(signals.pairs([pair], "accuracy", ["here", "there"])) == [
+        "age\nthere: 90.0%\n12 samples",
+        "age\nhere: 50.0%, 95 % interval 40.0% to 60.0%\n12 samples",
+    ]
+
+
+def test_long_curves_carry_few_tips():
+    history = [{"epoch": epoch, "loss": 1 / (epoch + 1)} for epoch in range(1000)]
+    assert len(tips(figures.training_curves({"erm": history}))) <= figures.TIPS
+
+
+@pytest.mark.parametrize("words", ['"><script>', '#0072b2 url(#x) id="tip.QQ=="', "ü 😀\ud800", "x" * 5000])
+def test_tips_are_text(words):
+    (told,) = tips(figures.score_bars([0.5], [words[:20]]))[:1]
+    assert told.startswith(words[:20].encode("utf-8", errors="replace").decode("utf-8"))
+    kept = words.encode("utf-8", errors="replace").decode("utf-8")[: tips_module.LONGEST]
+    line = Line2D([0], [0])
+    assert unescape(tips_module.tips_to_attributes(f'id="{tips_module.tip(line, words).get_gid()}"')) == (
+        f'data-tip="{kept}"'
+    )
+
+
+def test_spread_of_a_signal_over_classes():
+    drawing = tips(signals.distribution([0, 0, 1, 1], ["a", "a", "a", "b"], "sea"))
+    assert drawing == [
+        "a\n2 samples, 66.7% of the class",
+        "a\n1 samples, 33.3% of the class",
+        "b\n1 samples, 100.0% of the class",
+    ]
+    values = np.r_[np.random.default_rng(0).normal(size=500), 1e9, NAN]
+    labels = np.repeat(["a", "b"], [300, 202])
+    shown = svg(signals.distribution(values, labels, "$x$", cut=0.5))
+    counts = [int(n) for n in re.findall(r": (\d+) samples", shown)]
+    assert sum(counts) == 501
+    many = signals.distribution(np.arange(100.0), np.arange(100) // 10, "x")
+    assert len(many.axes) == 5
+    assert svg(signals.distribution(np.ones(5), list("aabbb"), "constant"))
+
+
 def test_global_state_is_left_alone():
     before = dict(matplotlib.rcParams)
     svg(figures.score_bars([0.1, 0.2]))
@@ -89,6 +150,12 @@ BAD_INPUT = {
         lambda: figures.traversal_grid(np.zeros((1, 5, 1, 8, 8)), [1], steps=["a"]),
         "steps has 1 headings for 5 columns",
     ),
+    "nothing to pair": (
+        lambda: signals.pairs([signals.Pair("a", signals.NOTHING)], "x", ["one"]),
+        "lines has no value to draw",
+    ),
+    "values": (lambda: signals.distribution([NAN], ["a"], "x"), r"values has shape \(1,\): give finite numbers"),
+    "as many labels": (lambda: signals.distribution([1, 2], ["a"], "x"), r"values has shape \(2,\): .* the 1 labels"),
     "pixels": (lambda: figures.traversal_grid(np.zeros((1, 5, 2, 8, 8)), [1]), r"images has shape \(5, 2, 8, 8\)"),
 }
 

@@ -68,7 +68,8 @@ def necessity(features: Tensor, labels: Tensor, weights: Tensor, head: Head) -> 
         .exp_()
         for c in others
     ]
-    without = 1 / (1 + torch.stack(odds).sum(0) if len(odds) > 1 else 1 + odds[0])  # (n, d): probability of the true class without feature j
+    total = odds[0] if n_classes == 2 else torch.stack(odds).sum(0)
+    without = 1 / (1 + total)  # (n, d): probability of the true class without feature j
     drop = (p - without).clamp_min_(0)
     value = weights @ drop.log1p().mean(1)
     slope = (drop > 0) / (1 + drop) * (weights / d).unsqueeze(1)

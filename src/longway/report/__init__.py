@@ -2,7 +2,9 @@
 
 from longway.report.blocks import (
     Block,
+    Bullets,
     Callout,
+    Code,
     Column,
     Figure,
     ImageGrid,
@@ -20,7 +22,9 @@ from longway.report.page import Page
 
 __all__ = [
     "Block",
+    "Bullets",
     "Callout",
+    "Code",
     "Column",
     "Figure",
     "ImageGrid",

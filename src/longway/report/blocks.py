@@ -47,6 +47,23 @@ class Callout:
 
 
 @dataclass(frozen=True)
+class Code:
+    """A command or a line of a program, with a button that copies it."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """Short entries, one below the other."""
+
+    kind: ClassVar[str] = "list"
+    entries: Sequence[str]
+
+
+@dataclass(frozen=True)
 class KeyFigure:
     """One big number, already formatted, with a label below and an optional note."""
 
@@ -274,7 +291,7 @@ class Section:
         _check_blocks(self.blocks, f"section {self.title!r}")
 
 
-Block: TypeAlias = Text | Callout | KeyFigures | Table | Figure | ImageGrid | Tabs
+Block: TypeAlias = Text | Bullets | Code | Callout | KeyFigures | Table | Figure | ImageGrid | Tabs
 
 
 def _check_blocks(blocks: Sequence[Any], where: str) -> None:

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from longway.errors import LongwayError
 from longway.report.figures import WIDTH, _shorten, _tidy
 from longway.report.theme import ACCENT, FAINT, INK, MUTED, SERIES
+from longway.report.tips import tip
 
 
 class Dot(NamedTuple):
@@ -70,7 +71,8 @@ def dots(lines: Sequence[Dot], xlabel: str, *, highlight: str = "", baseline: st
         axes.plot(line.single, [place + 0.26] * len(line.single), "o", color=FAINT, markersize=2.6, zorder=2)
         axes.plot([line.low, line.high], [place] * 2, color=colour, linewidth=1.8, solid_capstyle="butt", zorder=3)
         fill = "none" if oracle else colour
-        axes.plot([line.value], [place], "o", color=colour, markerfacecolor=fill, markersize=6.5, zorder=4)
+        (mark,) = axes.plot([line.value], [place], "o", color=colour, markerfacecolor=fill, markersize=6.5, zorder=4)
+        tip(mark, _told(line, ".1%"))
         if not math.isnan(line.printed):
             axes.plot([line.printed], [place], "D", color=SERIES[1], markerfacecolor="none", markersize=6, zorder=4)
         _write(axes, f"{line.value:.1%}", max([line.high, line.value]), place, line.name == highlight)
@@ -96,13 +98,23 @@ def ranks(lines: Sequence[Dot], by_benchmark: Sequence[Mapping[str, float]], *, 
         colour = ACCENT if line.name == highlight else MUTED
         axes.plot(list(ranks_.values()), [place + 0.26] * len(ranks_), "o", color=FAINT, markersize=2.6, zorder=2)
         axes.plot([line.low, line.high], [place] * 2, color=colour, linewidth=1.8, solid_capstyle="butt", zorder=3)
-        axes.plot([line.value], [place], "o", color=colour, markersize=6.5, zorder=4)
+        (mark,) = axes.plot([line.value], [place], "o", color=colour, markersize=6.5, zorder=4)
+        tip(mark, _told(line, ".2f"))
         _write(axes, f"{line.value:.1f}", max(line.high, line.value), place, line.name == highlight)
     _finish(axes, [line.name for line in lines], "mean rank over benchmarks, 1 the best", highlight)
     axes.set_xlim(0.7, len(lines) + 0.6)
     axes.xaxis.set_major_locator(MaxNLocator(min(8, len(lines)), integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     return figure
+
+
+def _told(line: Dot, form: str) -> str:
+    words = f"{line.name}\n{line.value:{form}}"
+    if math.isfinite(line.low) and math.isfinite(line.high):
+        words += f", 95 % interval {line.low:{form}} to {line.high:{form}}"
+    if line.single:
+        words += f"\n{len(line.single)} seeds: {min(line.single):{form}} to {max(line.single):{form}}"
+    return words if math.isnan(line.printed) else f"{words}\npublished: {line.printed:{form}}"
 
 
 def _axes(count: int) -> tuple[Figure, Axes]:

@@ -20,9 +20,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from longway.errors import LongwayError
 from longway.report.images import TINY, shrink, to_pixels
 from longway.report.theme import ACCENT, FAINT, INK, LINE, MUTED, SERIES
+from longway.report.tips import tip
 
 WIDTH = 7.2
 """Width of a figure in inches, 691 CSS pixels: nearly the page's column, and legible on a phone."""
+
+TIPS = 25
+"""Points of a curve that say their value when they are pointed at."""
 
 _FONT = 9.0
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
@@ -51,7 +55,7 @@ def group_accuracy_bars(methods: Accuracies) -> Figure:
     inches = 0.21 if few else 0.11
     figure = Figure(figsize=(WIDTH, 0.9 + inches * step * len(methods)), layout="constrained")
     axes = figure.subplots()
-    for position, results in enumerate(methods.values()):
+    for position, (method, results) in enumerate(methods.items()):
         worst = min(
             (group for group in results if not math.isnan(results[group][0])),
             key=lambda group: results[group][0],
@@ -60,7 +64,9 @@ def group_accuracy_bars(methods: Accuracies) -> Figure:
         for place, group in enumerate(groups):
             if group in results and not math.isnan(results[group][0]):
                 colour = SERIES[place] if few else SERIES[1] if group == worst else FAINT
-                _bar(axes, position * step + place, results[group], colour, worst=group == worst, few=few, group=group)
+                told = f"{method}\n{group}\n" if method else f"{group}\n"
+                known = group == worst, few, group, told
+                _bar(axes, position * step + place, results[group], colour, *known)
     centres = [position * step + (len(groups) - 1) / 2 for position in range(len(methods))]
     axes.set_yticks(centres, [_shorten(method, 26) for method in methods], color=INK, fontweight="bold")
     axes.set_ylim(len(methods) * step - 1.2, -0.7)
@@ -146,8 +152,11 @@ def score_bars(
     figure = Figure(figsize=(WIDTH, 0.75 + 0.25 * len(values)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(values))
-    axes.barh(places, values[order], height=0.68, color=[ACCENT if index == chosen else FAINT for index in order])
-    for place, index in enumerate(order):
+    colours = [ACCENT if index == chosen else FAINT for index in order]
+    for place, (index, bar) in enumerate(
+        zip(order, axes.barh(places, values[order], height=0.68, color=colours), strict=True)
+    ):
+        tip(bar, f"{names[index]}\n{values[index]:.4g}".replace("-", "−"))
         axes.annotate(
             f"{values[index]:.2f}".replace("-", "−"),
             (values[index], place),
@@ -226,12 +235,20 @@ def traversal_grid(
 
 
 def _bar(
-    axes: Axes, place: float, result: tuple[float, float], colour: str, *, worst: bool, few: bool, group: str
+    axes: Axes,
+    place: float,
+    result: tuple[float, float],
+    colour: str,
+    worst: bool,
+    few: bool,
+    group: str,
+    told: str,
 ) -> None:
     mean, spread = result
-    # The others pale, so that the eye finds the worst first.
-    axes.barh([place], [mean], height=0.84, color=colour, alpha=1 if worst or not few else 0.5)
     known = math.isfinite(spread) and spread > 0
+    # The others pale, so that the eye finds the worst first.
+    (bar,) = axes.barh([place], [mean], height=0.84, color=colour, alpha=1 if worst or not few else 0.5)
+    tip(bar, f"{told}{mean:.1%}" + (f" ± {spread:.1%}" if known else "") + (", the lowest" if worst else ""))
     if known:
         axes.errorbar([mean], [place], xerr=[[min(spread, mean)], [spread]], color=INK, linewidth=1, capsize=0)
     if not (few or worst):
@@ -250,18 +267,27 @@ def _bar(
 
 
 def _curves(axes: Axes, histories: Mapping[str, Sequence[Mapping[str, Any]]], metric: str) -> None:
-    for number, records in enumerate(histories.values()):
+    for number, (name, records) in enumerate(histories.items()):
         points = [(record["epoch"], record[metric]) for record in records if isinstance(record.get(metric), Real)]
         if points:
             epochs, values = zip(*points, strict=True)
             alone: dict[str, Any] = {"marker": "o", "markersize": 4} if len(points) == 1 else {}
             axes.plot(epochs, values, **_line_style(number), **alone)
+            _tips_along(axes, points, name)
     axes.set_title(_shorten(metric.replace("_", " "), 40), loc="left", fontsize=_FONT + 1, fontweight="bold", color=INK)
     axes.set_xlabel("epoch", color=MUTED, fontsize=_FONT)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}".replace("-", "−")))
     _tidy(axes, grid="y")
+
+
+def _tips_along(axes: Axes, points: Sequence[tuple[float, float]], name: str) -> None:
+    """Lay clear points on a curve that say where they are, at most so many that the page stays small."""
+    for epoch, value in points[:: max(1, math.ceil(len(points) / TIPS))]:
+        if math.isfinite(value):
+            (mark,) = axes.plot([epoch], [value], "o", color=INK, markersize=3, alpha=0)
+            tip(mark, f"{name}\nepoch {epoch:g}: {value:.4g}".replace("-", "−"))
 
 
 def _line_style(number: int) -> dict[str, Any]:

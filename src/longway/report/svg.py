@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from longway.report.theme import VARIABLE_OF
+from longway.report.tips import tips_to_attributes
 
 # matplotlib escapes < and > in text and in attributes, so this finds whole tags and never a part of a text.
 _TAG = re.compile(r"<[^>]*>")
-_ID = re.compile(r'\bid="([^"]*)"')
+_ID = re.compile(r'\bid="(?!tip\.)([^"]*)"')
 _REFERENCE = re.compile(r'url\(#([^)"]*)\)|\bxlink:href="#([^"]*)"')
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _FONT = re.compile(r"'DejaVu Sans'[^;\"]*")
@@ -29,7 +30,7 @@ def to_svg(figure: Figure, *, prefix: str, label: str) -> Markup:
 
     Text stays text (selectable, in the page's font, ``$`` never starts mathematics), colours of
     `longway.report.theme` become CSS variables, every id gets the prefix, and nothing refers to
-    anything outside. The same figure gives the same SVG.
+    anything outside. Marks that `longway.report.tips.tip` gave a text carry it. The same figure gives the same SVG.
 
     Parameters
     ----------
@@ -52,7 +53,8 @@ def to_svg(figure: Figure, *, prefix: str, label: str) -> Markup:
     drawing = drawing[drawing.index("<svg") :]
     # Its style element would apply to the whole page; the page's own CSS says the same for figures only.
     drawing = re.sub(r"<style.*?</style>|<metadata>.*?</metadata>|<!--.*?-->", "", drawing, flags=re.DOTALL)
-    drawing = _TAG.sub(lambda match: _adapt(match.group(), prefix), drawing)
+    # Tips come last: what the user wrote is not to be taken for an id or a colour.
+    drawing = _TAG.sub(lambda match: tips_to_attributes(_adapt(match.group(), prefix)), drawing)
     return Markup(drawing.replace("<svg ", Markup('<svg role="img" aria-label="{}" ').format(label), 1))
 
 

@@ -1,0 +1,105 @@
+"""What is measured on one data set of the zoo: the verdict, and how well several ways find the minorities."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.mixture import GaussianMixture
+
+from benchmarks.audit.zoo import Case
+from longway import ERM, RWG, audit
+from longway.auditing import Audit
+from longway.auditing.heads import alike_halves
+from longway.auditing.judge import fitted_here
+from longway.auditing.signals import Signal, split
+from longway.auditing.space import Space
+
+READ = 0.8
+"""A candidate reads an attribute where it ranks the samples of either class by it with at least this area."""
+COMPONENTS, SLICES, WEIGHT = 10, 12, 10.0
+"""Of the Domino-style clustering; the weight is Domino's own for labels and errors."""
+
+
+def measure(case: Case, seed: int) -> dict[str, Any]:
+    """Audit a data set; where it has an attribute, say whether it was found and who found the minorities."""
+    X, y, attribute = case.build()
+    y = np.unique(y, return_inverse=True)[1]
+    began = time.perf_counter()
+    found = audit(X, y, seed=seed)
+    record: dict[str, Any] = {
+        "family": case.family,
+        "name": case.name,
+        "seed": seed,
+        "kind": case.kind,
+        "strength": case.strength,
+        "n": len(y),
+        "seconds": time.perf_counter() - began,
+        "level": found.verdict.level,
+        "score": found.verdict.score,
+        "signal": found.candidates[0].name,
+        "confirmed_slices": sum(each.confirmed for each in found.slices),
+    }
+    if attribute is None or case.kind != "planted":
+        return record
+    minority = attribute != y
+    record["read"] = _read(found.candidates[0].values, attribute, y)
+    record["average_precision"] = _precisions(found, X, y, minority, seed)
+    if y.max() == 1:
+        record["reliance"] = _reliances(found, X, y, attribute)
+    return record
+
+
+def _read(values: np.ndarray, attribute: np.ndarray, y: np.ndarray) -> float:
+    """Return how well a signal ranks the samples of a class by their attribute, averaged; turned to be above 0.5."""
+    areas = []
+    for code in np.unique(y):
+        own = y == code
+        agrees = attribute[own] == code
+        if 0 < agrees.sum() < len(agrees):
+            area = roc_auc_score(agrees, values[own])
+            areas.append(max(area, 1 - area))
+    return float(np.mean(areas))
+
+
+def _precisions(found: Audit, X: np.ndarray, y: np.ndarray, minority: np.ndarray, seed: int) -> dict[str, float]:
+    """Return the average precision with which each way ranks the true minority, and that of chance."""
+    first = found.candidates[0]
+    sides = split(Signal(first.name, "", first.source, first.index, first.values), y, int(y.max()) + 1)
+    points = Space.of(X).read(X)
+    wrong = _errors(points, y, seed)
+    domino = _domino(points, y, wrong, seed)
+    ways = {"audit": -sides.margin(y), "errors": wrong, "domino": domino}
+    shares = {name: float(average_precision_score(minority, score)) for name, score in ways.items()}
+    return {**shares, "chance": float(minority.mean())}
+
+
+def _errors(points: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
+    """Return JTT's error set, of a head that did not see the rows that it judges."""
+    parts = alike_halves(y, np.random.default_rng(seed))
+    return (fitted_here(points, y, int(y.max()) + 1, parts).codes != y).astype(np.float64)
+
+
+def _domino(points: np.ndarray, y: np.ndarray, wrong: np.ndarray, seed: int) -> np.ndarray:
+    """Cluster features, label and error together; a sample scores its cluster's error rate (after Domino)."""
+    points = points[:, :COMPONENTS] / points[:, :COMPONENTS].std(0)
+    joint = np.c_[points, WEIGHT * y, WEIGHT * wrong]
+    mixture = GaussianMixture(SLICES, covariance_type="diag", reg_covar=1e-3, random_state=seed)
+    shares = mixture.fit(joint).predict_proba(joint)
+    return shares @ (shares.T @ wrong / np.maximum(shares.sum(0), 1e-9))
+
+
+def _reliances(found: Audit, X: np.ndarray, y: np.ndarray, attribute: np.ndarray) -> dict[str, float]:
+    """Return what swapping the true attribute does to predicted probabilities: of ERM, and of RWG on found groups."""
+    step = np.mean([X[(y == c) & (attribute == 1)].mean(0) - X[(y == c) & (attribute == 0)].mean(0) for c in (0, 1)], 0)
+    swapped = X + np.where(attribute == 1, -1, 1)[:, None] * step
+    turned = np.where(attribute == 1, -1, 1)
+    groups = found.pseudo_groups(found.candidates[0].name)
+    said = {}
+    for name, method in (("erm", ERM()), ("rwg", RWG())):
+        method.fit(X, y, groups=groups)
+        change = method.predict_proba(swapped.astype(X.dtype))[:, 1] - method.predict_proba(X)[:, 1]
+        said[name] = float((turned * change).mean())
+    return {**said, "ratio": said["erm"] / max(abs(said["rwg"]), 1e-3)}

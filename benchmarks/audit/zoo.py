@@ -1,0 +1,193 @@
+"""The zoo: data sets with a shortcut of known strength planted in them, and clean ones that could be mistaken for it.
+
+A data set of the zoo is *planted* where an attribute agrees with the label in 80 % of the samples or more, *clean*
+where it agrees in half of them or there is none, and *between* otherwise: those are audited, and count neither way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_classification
+
+from longway.data.catalogue.cmnist import CMNIST
+from longway.data.catalogue.draws import induced
+from longway.data.catalogue.planted import Planted
+from longway.data.digits import coloured_digits
+from longway.data.planted import planted_shortcut
+
+DATA = Path(os.environ.get("LONGWAY_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+PLANTED_FROM = 0.8
+ROWS = 2000
+
+PAIRS = (
+    ("Wavy_Hair", "Male"),
+    ("Smiling", "Male"),
+    ("Attractive", "Smiling"),
+    ("Mouth_Slightly_Open", "Young"),
+    ("High_Cheekbones", "Male"),
+)
+"""Label and attribute of the faces."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A data set of the zoo.
+
+    Parameters
+    ----------
+    family, name : str
+    strength : float or None
+        How often the attribute agrees with the label; None without an attribute.
+    build : callable
+        Returns features (n, d), labels (n,) and the attribute (n,) or None.
+    """
+
+    family: str
+    name: str
+    strength: float | None
+    build: Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray | None]]
+
+    @property
+    def kind(self) -> str:
+        """Whether it is planted, clean or between."""
+        if self.strength is None or self.strength == 0.5:
+            return "clean"
+        return "planted" if self.strength >= PLANTED_FROM else "between"
+
+
+def zoo(seed: int) -> Iterator[Case]:
+    """Yield the data sets of a seed."""
+    yield from _planted(seed)
+    yield from _gaussian(seed)
+    yield from _real(seed)
+    yield from _digits(seed)
+    if (DATA / "mnist.npz").is_file():
+        yield from _cmnist(seed)
+    if (DATA / "celeba_10k_64px.parquet").is_file():
+        yield from _faces(seed)
+
+
+def _planted(seed: int) -> Iterator[Case]:
+    for strength in (0.5, 0.65, 0.8, 0.9, 0.95, 0.98):
+        for core, shortcut in ((1.5, 3.0), (1.0, 2.0)):
+
+            def build(strength: float = strength, core: float = core, shortcut: float = shortcut) -> tuple:
+                drawn = planted_shortcut(
+                    ROWS, correlation=strength, core=core, shortcut=shortcut, seed=seed, rotation_seed=seed
+                )
+                return drawn.X, drawn.y, drawn.shortcut
+
+            yield Case("planted", f"core {core}, shortcut {shortcut}, {strength}", strength, build)
+    for strength in (0.5, 0.9):
+
+        def three(strength: float = strength) -> tuple:
+            made = Planted(n=ROWS, n_classes=3, correlation=1 / 3 if strength == 0.5 else strength, core=2.0)
+            train = made.build(seed)["train"]
+            return train.X, train.y, train.attributes["shortcut"]
+
+        yield Case("planted", f"three classes, {strength}", strength, three)
+
+
+def _gaussian(seed: int) -> Iterator[Case]:
+    """Clean ones: a strong core, two cores of different strength, wrong labels, a rare class, no signal, many parts."""
+
+    def cores(*strengths: float, noise: float = 0.0, rare: float = 0.5) -> Callable[[], tuple]:
+        def build() -> tuple:
+            generator = np.random.default_rng(seed)
+            y = (generator.random(ROWS) < rare).astype(np.int64)
+            X = generator.normal(size=(ROWS, 20))
+            for k, strength in enumerate(strengths):
+                X[:, k] += strength * (2 * y - 1)
+            y = np.where(generator.random(ROWS) < noise, 1 - y, y)
+            return X @ np.linalg.qr(generator.normal(size=(20, 20)))[0], y, None
+
+        return build
+
+    yield Case("gaussian", "one core", None, cores(2.0))
+    yield Case("gaussian", "two cores", None, cores(1.5, 1.0))
+    yield Case("gaussian", "two strong cores", None, cores(2.0, 1.5))
+    yield Case("gaussian", "wrong labels", None, cores(2.5, noise=0.05))
+    yield Case("gaussian", "rare class", None, cores(1.5, 1.0, rare=0.08))
+    yield Case("gaussian", "no signal", None, cores())
+
+    def parts() -> tuple:
+        X, y = make_classification(
+            ROWS, 20, n_informative=6, n_classes=3, n_clusters_per_class=2, class_sep=1.5, random_state=seed
+        )
+        return X, y, None
+
+    yield Case("gaussian", "two clusters a class", None, parts)
+
+
+def _real(seed: int) -> Iterator[Case]:
+    for name, load in (("breast cancer", load_breast_cancer), ("wine", load_wine), ("digits", load_digits)):
+
+        def build(load: Callable = load) -> tuple:
+            X, y = load(return_X_y=True)
+            rows = np.random.default_rng(seed).permutation(len(y))[: max(150, int(0.9 * len(y)))]
+            return X[rows], y[rows], None
+
+        yield Case("real", name, None, build)
+
+
+def _digits(seed: int) -> Iterator[Case]:
+    for strength in (0.5, 0.7, 0.8, 0.9, 0.95):
+
+        def build(strength: float = strength) -> tuple:
+            part = coloured_digits(train_correlation=strength, copies=2, seed=seed)["train"]
+            return part.X.reshape(len(part.X), -1), part.y, part.colour
+
+        yield Case("digits", f"colour {strength}", strength, build)
+
+
+def _cmnist(seed: int) -> Iterator[Case]:
+    for strength in (0.5, 0.8, 0.9, 0.95):
+
+        def build(strength: float = strength) -> tuple:
+            made = CMNIST(train_correlation=strength, n_train=ROWS, size=14, label_noise=0.1)
+            part = made.build(seed)["train"]
+            return np.asarray(part.X, np.float32).reshape(ROWS, -1) / 255, part.y, part.attributes["colour"]
+
+        yield Case("cmnist", f"colour {strength}", strength, build)
+
+
+@cache
+def _embedded() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return features of all faces by an ImageNet backbone, and the attributes in ``PAIRS``."""
+    from longway import read
+    from longway.backbones import load_backbone
+    from longway.features import embed
+
+    encoder = load_backbone(f"{DATA / 'mobilenet_v2.py'}:load", size=96, mean=0.5, std=0.5)
+    data = embed(read(DATA / "celeba_10k_64px.parquet"), encoder, verbose=0)
+    assert data.table is not None
+    names = {name for pair in PAIRS for name in pair}
+    return np.asarray(data.X), {name: data.table.values(name, "attribute", data.source) for name in names}
+
+
+def _faces(seed: int) -> Iterator[Case]:
+    for label, attribute in PAIRS:
+        for strength in (0.5, 0.7, 0.9, 0.95, 0.99):
+
+            def build(label: str = label, attribute: str = attribute, strength: float = strength) -> tuple:
+                X, columns = _embedded()
+                y, a = columns[label], columns[attribute]
+                generator = np.random.default_rng(seed)
+                rows = generator.permutation(len(y))
+                rows = rows[induced(y[rows], y[rows] == a[rows], strength, generator)]
+                rows = np.sort(_halved(rows, y, generator))
+                return X[rows].astype(np.float32), y[rows], a[rows]
+
+            yield Case("faces", f"{label} / {attribute}, {strength}", strength, build)
+
+
+def _halved(rows: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return at most ROWS of the rows, as many of each class."""
+    each = min(ROWS // 2, *(int((y[rows] == code).sum()) for code in (0, 1)))
+    return np.concatenate([generator.permutation(rows[y[rows] == code])[:each] for code in (0, 1)])

@@ -1,0 +1,33 @@
+"""Auditing: does a model take a shortcut, which one, and whom does it fail, without group labels."""
+
+from longway.auditing.contract import (
+    LEVELS,
+    Association,
+    Audit,
+    Candidate,
+    Estimate,
+    Example,
+    ModelFacts,
+    Reliance,
+    Skipped,
+    Slice,
+    Trial,
+    Verdict,
+)
+from longway.auditing.run import audit
+
+__all__ = [
+    "LEVELS",
+    "Association",
+    "Audit",
+    "Candidate",
+    "Estimate",
+    "Example",
+    "ModelFacts",
+    "Reliance",
+    "Skipped",
+    "Slice",
+    "Trial",
+    "Verdict",
+    "audit",
+]

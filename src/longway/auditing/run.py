@@ -1,0 +1,341 @@
+"""The audit: candidates, reliance, slices and a verdict, from data and, where there is one, a model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from longway import checks
+from longway.auditing.association import associations, stability, threshold_accuracy
+from longway.auditing.axes import components, simplest
+from longway.auditing.contract import Association, Audit, Candidate, Example
+from longway.auditing.heads import alike_halves
+from longway.auditing.judge import Judge, fitted_here, given_model, given_predictions
+from longway.auditing.metadata import column_signals, same_as_label
+from longway.auditing.modes import Modes, modes
+from longway.auditing.prepare import prepare
+from longway.auditing.reliance import between_sides, reliance
+from longway.auditing.represent import View, represent
+from longway.auditing.signals import Sides, Signal, split
+from longway.auditing.slices import find_slices
+from longway.auditing.space import Space
+from longway.auditing.trial import trial
+from longway.auditing.verdict import how_to_treat, statement, suspicion, verdict
+from longway.errors import LongwayError
+from longway.progress import progress
+
+CLOSE = 6
+"""Candidates, the most suspicious, that a trial is fitted for and that reliance is measured of."""
+SHOWN = 40
+"""Candidates that are kept."""
+EXTREMES = 8
+"""Samples shown from either end of a candidate."""
+SLICED = 0.3
+"""Suspicion from which the sides of a candidate are proposed as slices."""
+
+
+def audit(
+    data: Any,
+    y: Any = None,
+    *,
+    model: Any = None,
+    predictions: Any = None,
+    metadata: Mapping[str, Any] | None = None,
+    ids: Any = None,
+    split: Any = None,
+    representation: Any = None,
+    seed: int = 0,
+    max_rows: int = 10_000,
+    max_skipped: float = 0.01,
+    source: str | None = None,
+    verbose: int = 0,
+) -> Audit:
+    """Ask whether there is a shortcut, whether a model uses it, and whom it fails, without group labels.
+
+    Parameters
+    ----------
+    data : GroupedDataset, array-like of shape (n, d) or (n, c, h, w), or list of str
+        Features, images or texts; a memory-mapped array is read in pieces.
+    y : array-like of shape (n,), optional
+        Labels, strings or numbers; those of ``data`` if not given.
+    model : classifier, optional
+        With ``predict_proba`` (or ``predict``) that takes the inputs. Its training data flatter it: audit held-out
+        data.
+    predictions : array-like of shape (n,) or (n, C), optional
+        What a model says: labels, or probabilities with columns in the order of the sorted labels. With neither, an
+        ordinary linear head is fitted here, and judges rows that it did not see.
+    metadata : mapping of str to array-like of shape (n,), optional
+        Columns to test beside those that ``data`` brings.
+    ids : array-like of shape (n,), optional
+        What names a row.
+    split : array-like of shape (n,), optional
+        Part of each row; rows that are equal across parts are reported as leakage.
+    representation : array-like of shape (n, d), optional
+        Features of images or texts, to look for axes in; else a small network learns some of images, and texts are
+        bags of words.
+    seed : int, default 0
+    max_rows : int, default 10000
+        Rows that are audited, at most, drawn at random in each class.
+    max_skipped : float, default .01
+        Share of images that may be unreadable; they are listed.
+    source : str, optional
+        What to call the data, also in commands.
+    verbose : int, default 0
+
+    Returns
+    -------
+    Audit
+
+    Raises
+    ------
+    LongwayError
+        Something cannot be used; the message names it and the way out.
+
+    Examples
+    --------
+    >>> from longway.data.planted import planted_shortcut
+    >>> drawn = planted_shortcut(800, correlation=0.9)
+    >>> audit(drawn.X, drawn.y).verdict.level
+    'strong evidence'
+    """
+    began = time.perf_counter()
+    _check(model, predictions, seed, max_rows, max_skipped)
+    inputs = prepare(
+        data,
+        y,
+        metadata=metadata,
+        split=split,
+        ids=ids,
+        source=source,
+        max_rows=max_rows,
+        max_skipped=max_skipped,
+        seed=seed,
+    )
+    view = represent(inputs, representation, seed, verbose)
+    found = _Study.of(view, model, predictions, seed)
+    candidates = found.candidates(verbose)
+    slices = found.slices(candidates)
+    settings = {"seed": seed, "max_rows": max_rows, "max_skipped": max_skipped}
+    rows = view.inputs
+    return Audit(
+        source=rows.source,
+        kind=rows.kind,
+        n=len(rows.codes),
+        n_given=rows.n_given,
+        n_fitted=len(rows.codes),
+        classes=dict(zip(rows.names, np.bincount(rows.codes).tolist(), strict=True)),
+        columns=tuple(rows.columns),
+        notes=(*rows.notes, *found.notes),
+        skipped=tuple(rows.skipped),
+        assumptions=(*_ASSUMPTIONS, *view.assumptions),
+        model=found.judge.facts(rows.codes, rows.names),
+        verdict=verdict(candidates, slices, len(rows.classes), rows.kind),
+        candidates=candidates,
+        slices=slices,
+        settings=settings,
+        seconds=time.perf_counter() - began,
+        y=rows.y,
+        rows=rows.rows,
+        images=rows.X if rows.kind == "images" else None,
+    )
+
+
+_ASSUMPTIONS = (
+    "A shortcut shows in samples that contradict it. Where there is none, no statistic can tell it from the core.",
+    "Axes are linear in the representation: a shortcut that is not, or that it does not hold, is missed.",
+    "Which attribute is a shortcut is for a person to say: two attributes that go with the label look alike to data.",
+)
+
+
+def _check(model: Any, predictions: Any, seed: int, max_rows: int, max_skipped: float) -> None:
+    if model is not None and predictions is not None:
+        raise LongwayError("model and predictions were both given: choose one")
+    checks.parameters({"random_state": seed})
+    if max_rows < 200:
+        raise LongwayError(f"max_rows={max_rows} must be 200 or more")
+    if not 0 <= max_skipped <= 1:
+        raise LongwayError(f"max_skipped={max_skipped} must be a share from 0 to 1")
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What is worked out once: coordinates, halves, the model's word, all signals."""
+
+    view: View
+    points: np.ndarray
+    parts: tuple[np.ndarray, np.ndarray]
+    judge: Judge
+    ordinary: np.ndarray
+    signals: list[Signal]
+    notes: list[str]
+    seed: int
+
+    @classmethod
+    def of(cls, view: View, model: Any, predictions: Any, seed: int) -> _Study:
+        inputs = view.inputs
+        codes, n_classes = inputs.codes, len(inputs.classes)
+        space = Space.of(view.features)
+        if not len(space.deviation):
+            raise LongwayError("X has no variance: all rows are equal, so there is nothing to look for")
+        points = space.read(view.features)
+        parts = alike_halves(codes, np.random.default_rng(seed))
+        own = fitted_here(points, codes, n_classes, parts)
+        judge = _judge(view, space, model, predictions) or own
+        read_off, _ = simplest(points, codes, inputs.names, parts)
+        columns, notes = column_signals(inputs.columns)
+        equal = _equal_features(view.features, codes) if inputs.kind == "features" else []
+        axes = components(points, codes, space)
+        if view.traversals:  # the names of the beta-VAE's axes are taken
+            axes = [Signal(f"network {s.name}", *_rest(s)) for s in axes]
+        signals = [*read_off, *axes, *view.signals, *columns, *equal]
+        notes += [f"{each.name} equals the label" for each in signals if same_as_label(each.values, codes)]
+        return cls(view, points, parts, judge, own.codes == codes, signals, notes, seed)
+
+    def candidates(self, verbose: int) -> tuple[Candidate, ...]:
+        """Return the signals, the most suspicious first."""
+        codes, n_classes = self.view.inputs.codes, len(self.view.inputs.classes)
+        linked = associations(self.signals, codes, n_classes)
+        looks = [_look(s, a, codes, n_classes) for s, a in zip(self.signals, linked, strict=True)]
+        _share_evidence(looks)
+        looks.sort(key=lambda each: (-each.first_guess, -each.association.strength.value))
+        looks = looks[:SHOWN]
+        with progress("candidates", CLOSE, show=verbose > 0) as advance:
+            for look in looks[:CLOSE]:
+                look.tried = trial(self.points, codes, look.sides, self.ordinary, self.parts)
+                advance()
+        found = [self._candidate(look, k < CLOSE) for k, look in enumerate(looks)]
+        found.sort(key=lambda each: (-each.suspicion, -each.association.strength.value))
+        return tuple(found)
+
+    def slices(self, candidates: Sequence[Candidate]) -> tuple[Any, ...]:
+        inputs = self.view.inputs
+        by_name = {signal.name: signal for signal in self.signals}
+        chosen = [
+            by_name[each.name] for each in candidates if each.suspicion >= SLICED or by_name[each.name].source != "axis"
+        ]
+        return find_slices(
+            [(signal, split(signal, inputs.codes, len(inputs.classes))) for signal in chosen],
+            self.points,
+            inputs.codes,
+            self.judge.codes == inputs.codes,
+            inputs.names,
+            self.parts,
+            self._example,
+            self.seed,
+        )
+
+    def _candidate(self, look: _Look, close: bool) -> Candidate:
+        inputs, signal, sides = self.view.inputs, look.signal, look.sides
+        codes, n_classes = inputs.codes, len(inputs.classes)
+        against = int(sides.against.sum())
+        level = (
+            suspicion(look.association, look.found, look.tried, n_classes, look.evidence)
+            if close
+            else look.first_guess / 2
+        )
+        order = np.argsort(signal.values, kind="stable")
+        ends = order[:EXTREMES], order[::-1][:EXTREMES]
+        low, high = (tuple(self._example(int(row), float(signal.values[row])) for row in rows) for rows in ends)
+        command, python = how_to_treat(signal, inputs.source)
+        used = None
+        if close:
+            moved = between_sides(signal, sides, self.points, codes)
+            used = reliance(self.judge, moved, sides, codes, inputs.names, self.seed)
+        shares = np.bincount(codes, sides.against) / np.bincount(codes)
+        return Candidate(
+            name=signal.name,
+            source=signal.source,
+            index=signal.index,
+            description=signal.description,
+            suspicion=level,
+            association=look.association,
+            threshold_accuracy=threshold_accuracy(signal, codes, n_classes, self.seed),
+            stability=stability(signal, codes, n_classes, self.seed),
+            contradicting=against,
+            contradicting_share=float(shares.mean()),
+            low=low,
+            high=high,
+            statement=statement(against, look.tried, n_classes, level) if close else "Not looked into.",
+            reliance=used,
+            trial=look.tried,
+            command=command,
+            python=python,
+            same_as_label=same_as_label(signal.values, codes),
+            values=signal.values,
+            side=sides.against.astype(np.int8),
+            traversal=self.view.traversals.get(signal.name),
+        )
+
+    def _example(self, row: int, value: float) -> Example:
+        inputs = self.view.inputs
+        said = inputs.names[int(self.judge.codes[row])]
+        return Example(row, str(inputs.ids[row]), inputs.names[int(inputs.codes[row])], said, value)
+
+
+@dataclass
+class _Look:
+    """A signal as it is worked on."""
+
+    signal: Signal
+    association: Association
+    sides: Sides
+    found: Modes
+    evidence: float
+    first_guess: float
+    tried: Any = None
+
+
+def _look(signal: Signal, association: Association, codes: np.ndarray, n_classes: int) -> _Look:
+    sides = split(signal, codes, n_classes)
+    found = modes(sides, codes)
+    return _Look(signal, association, sides, found, found.evidence, _guess(association, found.evidence))
+
+
+def _guess(association: Association, evidence: float) -> float:
+    """Return how suspicious a signal is before a trial: half of what it may come to."""
+    empty = Modes(0.0, 0.0, float("nan"), 0.0)
+    return 2 * suspicion(association, empty, None, 2, evidence)
+
+
+def _share_evidence(looks: Sequence[_Look]) -> None:
+    """Let a direction of one class be no more suspicious than those of all: a shortcut ties classes."""
+    tied = [look for look in looks if look.signal.read_off_labels]
+    if len(tied) < 2:
+        return
+    mean = float(np.mean([look.evidence for look in tied]))
+    for look in tied:
+        look.evidence = min(look.evidence, mean)
+        look.first_guess = _guess(look.association, look.evidence)
+
+
+def _rest(signal: Signal) -> tuple[Any, ...]:
+    return signal.description, signal.source, signal.index, signal.values, signal.direction
+
+
+def _judge(view: View, space: Space, model: Any, predictions: Any) -> Judge | None:
+    inputs = view.inputs
+    if model is not None:
+        return given_model(model, inputs.X, space if view.own else None, inputs.classes)
+    if predictions is None:
+        return None
+    array = np.asarray(predictions)
+    if len(np.shape(array)) == 0 or len(array) != inputs.n_given:
+        raise LongwayError(f"predictions has shape {array.shape}: give one row for each of the {inputs.n_given} rows")
+    found = given_predictions(array[inputs.rows], len(inputs.rows), inputs.classes, inputs.classes)
+    return Judge("predictions", "the given predictions", found, None)
+
+
+def _equal_features(X: np.ndarray, codes: np.ndarray) -> list[Signal]:
+    """Return the features that are the label under another name."""
+    classes = np.unique(codes)
+    firsts = X[[int(np.argmax(codes == code)) for code in classes]]
+    steady = (firsts[codes] == X).all(0)
+    return [
+        Signal(f"feature {j}", f"Feature column {j} as it is.", "axis", int(j), X[:, j].astype(np.float64))
+        for j in np.flatnonzero(steady)
+        if len(np.unique(firsts[:, j])) == len(classes)
+    ]

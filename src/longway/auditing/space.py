@@ -1,0 +1,56 @@
+"""Coordinates in which an audit looks at features: principal components of what training saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MOST = 128
+"""Components that are kept, at most: the cost of a head is linear in them."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Principal components of standardised features.
+
+    Parameters
+    ----------
+    mean, spread : ndarray of shape (d,)
+        Of each feature; a constant one has the spread 1.
+    basis : ndarray of shape (d, k)
+        Orthonormal, the component of the largest variance first; signs are such that the largest entry is positive.
+    deviation : ndarray of shape (k,)
+        Of each component.
+    """
+
+    mean: np.ndarray
+    spread: np.ndarray
+    basis: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def of(cls, X: np.ndarray, most: int = MOST) -> Space:
+        """Find the components of features (n, d)."""
+        X = np.asarray(X, np.float64)
+        mean, spread = X.mean(0), X.std(0)
+        spread = np.where(spread > 1e-12 * np.maximum(np.abs(mean), 1e-290), spread, 1.0)
+        scaled = (X - mean) / spread
+        if X.shape[1] <= len(X):
+            values, vectors = np.linalg.eigh(scaled.T @ scaled / len(X))
+        else:  # as many components as rows: the other product is smaller
+            values, left = np.linalg.eigh(scaled @ scaled.T / len(X))
+            vectors = scaled.T @ left / np.sqrt(np.maximum(values, 1e-300) * len(X))
+        order = np.argsort(-values, kind="stable")[:most]
+        order = order[values[order] > 1e-9 * max(values.max(), 1e-300)]
+        basis = vectors[:, order]
+        basis = basis * np.sign(basis[np.abs(basis).argmax(0), np.arange(len(order))])
+        return cls(mean, spread, basis, np.sqrt(values[order]))
+
+    def read(self, X: np.ndarray) -> np.ndarray:
+        """Map features (m, d) to components (m, k), float64."""
+        return ((np.asarray(X, np.float64) - self.mean) / self.spread) @ self.basis
+
+    def back(self, shift: np.ndarray) -> np.ndarray:
+        """Map a change of components (m, k) to the change of features (m, d) that makes it."""
+        return (shift @ self.basis.T) * self.spread

@@ -1,0 +1,80 @@
+"""A quick trial: what a head gains that does not lean on a signal, judged on the half that it was not fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import norm
+
+from longway.auditing.contract import Estimate, Trial
+from longway.auditing.heads import ORDINARY, cross_fitted
+from longway.auditing.signals import Sides
+from longway.metrics import wilson_interval
+
+SMALLEST = 8
+"""Samples that a group needs, over both halves, to be judged; a smaller one counts with its class's other side."""
+Z = float(norm.isf(0.025))
+
+
+def trial(
+    points: np.ndarray, codes: np.ndarray, sides: Sides, ordinary: np.ndarray, parts: Sequence[np.ndarray]
+) -> Trial | None:
+    """Fit a head in which class x side of a signal count the same, and compare it with the ordinary one.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, k)
+    codes : ndarray of shape (n,)
+    sides : Sides
+        Of the signal.
+    ordinary : ndarray of bool of shape (n,)
+        Whether an ordinary head, that did not see it, gets a row right.
+    parts : two ndarrays
+        Halves; each is judged by the head of the other.
+
+    Returns
+    -------
+    Trial or None
+        None where no class has enough samples on its unusual side.
+    """
+    n_classes = len(sides.usual)
+    groups = 2 * codes + sides.against
+    counts = np.bincount(groups, minlength=2 * n_classes)
+    small = counts < SMALLEST
+    if small[1::2].all():
+        return None
+    groups = np.where(small[groups], 2 * codes, groups)
+    logits, _ = cross_fitted(points, codes, groups, n_classes, ORDINARY, parts)
+    after = logits.argmax(1) == codes
+    counts = np.bincount(groups, minlength=2 * n_classes)
+    used = np.flatnonzero(counts)
+    before_by, after_by = (np.bincount(groups, right, 2 * n_classes)[used] for right in (ordinary, after))
+    n = counts[used]
+    worst = int((before_by / n).argmin())
+    change = after.astype(float) - ordinary
+    spread = np.array([change[groups == g].std() / np.sqrt((groups == g).sum()) for g in used])
+    gains = (after_by - before_by) / n
+    # classes that have both sides say what there is beside the signal
+    both = np.array([counts[2 * (g // 2) + 1] > 0 for g in used])
+    share = after_by / n
+    second_error = np.sqrt((share * (1 - share) / n)[both].sum()) / both.sum()
+    last = int((after_by / n).argmin())
+    return Trial(
+        worst_before=_share(before_by[worst], n[worst]),
+        worst_after=_share(after_by[last], n[last]),
+        gain=_around(gains[worst], spread[worst]),
+        balanced_gain=_around(gains.mean(), np.sqrt((spread**2).sum()) / len(used)),
+        second_signal=_around(share[both].mean(), second_error),
+        average_cost=float(ordinary.mean() - after.mean()),
+        smallest_group=int(n.min()),
+    )
+
+
+def _share(right: float, n: float) -> Estimate:
+    low, high = wilson_interval(right, n)
+    return Estimate(float(right / n), float(low), float(high))
+
+
+def _around(value: float, error: float) -> Estimate:
+    return Estimate(float(value), float(value - Z * error), float(value + Z * error))

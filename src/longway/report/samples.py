@@ -1,0 +1,145 @@
+"""Samples of an audit to look at: pictures, beginnings of texts, or names of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from longway.auditing.contract import Audit, Example
+from longway.errors import LongwayError
+from longway.report.blocks import Block, Column, ImageGrid, ImageRow, Table
+from longway.report.images import shrink, to_pixels
+from longway.report.words import clip
+
+SIDE = 168
+"""Pixels a side of a picture on the page, at most."""
+SNIPPET = 220
+"""Characters of a text that are shown."""
+
+
+class Samples:
+    """Draws examples as images where there are any, as texts where there are texts, else as rows of a table.
+
+    Parameters
+    ----------
+    audit : Audit
+    inputs : sequence, optional
+        Images or texts as they were given to the audit, in the same order: an array (n, c, h, w), a list of str, or a
+        column of a data set. Read only where an example is shown. Without them, the pictures that the audit holds.
+    """
+
+    def __init__(self, audit: Audit, inputs: Any = None) -> None:
+        self.audit = audit
+        self.inputs = inputs
+        if inputs is not None and len(inputs) != audit.n_given:
+            raise LongwayError(
+                f"inputs has {len(inputs)} rows, the audit was given {audit.n_given}: give the same inputs"
+            )
+
+    def blocks(self, titles: Sequence[str], ends: Sequence[Sequence[Example]], most: int) -> list[Block]:
+        """Return rows of examples, at most so many a row, each under its title; nothing where there are none."""
+        shown = [(title, list(examples)[:most]) for title, examples in zip(titles, ends, strict=True) if examples]
+        if not shown or most < 1:
+            return []
+        pictures = [self._pictures(examples) for _, examples in shown]
+        if all(each is not None for each in pictures):
+            rows = [
+                ImageRow(clip(title), np.stack(each), [self._caption(example) for example in examples])
+                for (title, examples), each in zip(shown, pictures, strict=True)
+                if each
+            ]
+            return [ImageGrid(rows, width=SIDE // 2)]
+        return [self._table(shown)]
+
+    def _pictures(self, examples: Sequence[Example]) -> list[np.ndarray] | None:
+        """Return square pictures of one size, on a clear ground; None where there are no images."""
+        found = []
+        for example in examples:
+            value = self._value(example.row)
+            if value is None and self.audit.images is not None:
+                value = self.audit.images[example.row]
+            if value is None or isinstance(value, str):
+                return None
+            found.append(_square(_pixels(value)))
+        side = max(len(each) for each in found)
+        return [_enlarge(each, side) for each in found]
+
+    def _value(self, row: int) -> Any:
+        """Return an image or a text of those given; None where it is neither or cannot be read."""
+        if self.inputs is None:
+            return None
+        try:
+            value = self.inputs[self.position(row)]
+        except (LongwayError, OSError):  # the audit holds a picture of its own, or the row has its name
+            return None
+        return None if isinstance(value, np.ndarray) and value.ndim != 3 else value
+
+    def position(self, row: int) -> int:
+        """Return where an audited row stands in the data as given."""
+        return row if self.audit.rows is None else int(self.audit.rows[row])
+
+    def _caption(self, example: Example) -> str:
+        right = example.label == example.predicted
+        said = "right" if right else f"called {clip(example.predicted, 24)}"
+        return f"{clip(example.label, 24)}, {said} · {clip(example.id, 32)}"
+
+    def _table(self, shown: Sequence[tuple[str, Sequence[Example]]]) -> Table:
+        valued = any(np.isfinite(example.value) for _, examples in shown for example in examples)
+        texts = self.audit.kind == "texts" and self.inputs is not None
+        columns: list[Column | str] = ["Sample", "Where", "Label", "The model says"]
+        columns += [Column("Value", format=".2f")] if valued else []
+        rows = [
+            [clip(example.id), clip(title), clip(example.label), clip(example.predicted)]
+            + ([example.value] if valued else [])
+            + ([self._text(example)] if texts else [])
+            for title, examples in shown
+            for example in examples
+        ]
+        return Table([*columns, *(["Text"] if texts else [])], rows)
+
+    def _text(self, example: Example) -> str:
+        value = self._value(example.row)
+        return clip(value, SNIPPET) if isinstance(value, str) else clip(example.id)
+
+
+def walk(pictures: Any, most: int = 11) -> Iterator[np.ndarray]:
+    """Yield pictures along a traversal (steps, c, h, w), at most so many, ends included."""
+    pixels = to_pixels(np.clip(np.nan_to_num(np.asarray(pictures)), 0, 1), "traversal")
+    chosen = np.unique(np.linspace(0, len(pixels) - 1, min(most, len(pixels))).round().astype(int))
+    for image in pixels[chosen]:
+        yield shrink(image, SIDE)
+
+
+def _pixels(value: Any) -> np.ndarray:
+    """Return one image (h, w, 3) of bytes, at most `SIDE` a side, from a PIL image or an array (c, h, w)."""
+    if hasattr(value, "convert"):
+        with value:
+            picture = value.convert("RGB")
+            picture.thumbnail((SIDE, SIDE))
+            return np.asarray(picture)
+    array = np.asarray(value)
+    if array.dtype != np.uint8:
+        array = np.clip(np.nan_to_num(array.astype(np.float32)), 0, 1)
+    if array.shape[0] not in (1, 3):
+        array = array[:1]  # of other numbers of channels the first stands for all
+    return shrink(to_pixels(array[None])[0], SIDE)
+
+
+def _square(image: np.ndarray) -> np.ndarray:
+    """Return an image on a grey square: what shows at an edge may be what matters."""
+    height, width = image.shape[:2]
+    side = max(height, width)
+    ground = np.full((side, side, 3), 128, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    ground[top : top + height, left : left + width] = image
+    return ground
+
+
+def _enlarge(image: np.ndarray, side: int) -> np.ndarray:
+    """Return a square image with sides of so many pixels, each pixel repeated."""
+    if len(image) == side:
+        return image
+    where = np.arange(side) * len(image) // side
+    return image[where][:, where]

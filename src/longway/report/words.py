@@ -1,0 +1,64 @@
+"""How reports write estimates and other people's texts."""
+
+from __future__ import annotations
+
+import math
+
+from longway.auditing.contract import Estimate
+
+NAME = 80
+"""Characters of a label or a name that are shown."""
+NONE = "–"
+
+
+def clip(text: object, most: int = NAME) -> str:
+    r"""Return a text on one line, cut to a length.
+
+    Examples
+    --------
+    >>> clip("one  two\nthree", 9)
+    'one two …'
+    """
+    line = " ".join(str(text)[: 8 * most].split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def interval(estimate: Estimate, form: str = ".1%") -> str:
+    """Write an interval, which no line breaks.
+
+    Examples
+    --------
+    >>> interval(Estimate(0.5, 0.4, 0.6)).split(), interval(Estimate(0.5, float("nan"), 0.6))
+    (['40.0%', 'to', '60.0%'], '–')
+    """
+    if math.isnan(estimate.low) or math.isnan(estimate.high):
+        return NONE
+    words = f"{estimate.low:{form}} to {estimate.high:{form}}".replace("-", "−")
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def percent(share: float | None) -> str:
+    """Write a share.
+
+    Examples
+    --------
+    >>> percent(0.123), percent(None)
+    ('12.3%', '–')
+    """
+    return NONE if share is None or math.isnan(share) else f"{share:.1%}"
+
+
+def points(gain: float | None) -> str:
+    """Write a difference of shares in percentage points.
+
+    Examples
+    --------
+    >>> points(0.021), points(-0.3)
+    ('+2.1', '−30.0')
+    """
+    return NONE if gain is None or math.isnan(gain) else f"{100 * gain:+.1f}".replace("-", "−")
+
+
+def three(estimate: Estimate) -> tuple[float, float, float]:
+    """Return a value with the ends of its interval."""
+    return estimate.value, estimate.low, estimate.high
