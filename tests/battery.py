@@ -23,6 +23,7 @@ from longway import (
     LfF,
     Method,
     Selective,
+    SITARHead,
     evaluate_groups,
 )
 from longway.data.digits import coloured_digits
@@ -89,6 +90,8 @@ ROWS = {
         validation_correlation=1.0,
         margin=0.1,
     ),
+    # Its own tests plant a shortcut that many features show: an axis of white noise is no axis.
+    "sitar-head": Row(SITARHead(), SPLITS),
     "dfr": Row(DFR(infer_options={"epochs": 2}), SPLITS, rivals=(DFR(), ERM()), margin=0.15),
     "dfr-train": Row(
         DFR(on="train", n_refits=5, infer_options={"epochs": 2}), SPLITS, rivals=(DFR(on="train"), ERM()), margin=0.15

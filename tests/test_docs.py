@@ -147,6 +147,8 @@ def test_commands_exist(path):
     for program, *words in commands("bash", path.read_text(encoding="utf-8")):
         if program == "make":
             assert words[0] in targets
+        elif program == "python" and words[0] == "-m":
+            assert (ROOT / words[1].replace(".", "/")).is_dir()
         elif program == "python":
             assert (ROOT / words[0]).is_file()
         elif program == "longway" and words[0].startswith("-"):

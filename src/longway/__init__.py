@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         GroupDRO,
         LfF,
         Selective,
+        SITARHead,
     )
     from longway.metrics import GroupMetrics, evaluate_groups
 
@@ -58,6 +59,7 @@ __all__ = [
     "LfF",
     "LongwayError",
     "Method",
+    "SITARHead",
     "Selective",
     "audit",
     "describe",
@@ -91,6 +93,7 @@ _HOMES = {
         "RWG",
         "RWY",
         "SITAR",
+        "SITARHead",
         "SUBG",
         "SUBY",
     ),

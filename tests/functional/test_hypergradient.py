@@ -36,21 +36,23 @@ def by_autograd(support, labels, hard, hard_labels, head, steps, rate):
     n_classes=st.integers(2, 5),
     steps=st.integers(1, 20),
     rate=st.sampled_from([1e-3, 0.1, 1.0]),
+    form=st.sampled_from(["kernel", "direct", "auto"]),
 )
-def test_equals_autograd(seed, n_classes, steps, rate):
+def test_equals_autograd(seed, n_classes, steps, rate, form):
     data = problem(seed, n_classes)
     loss, gradient, weight, bias = by_autograd(*data, steps, rate)
-    found = hypergradient(*data, steps=steps, rate=rate)
+    found = hypergradient(*data, steps=steps, rate=rate, form=form)
     torch.testing.assert_close(found.loss, loss)
     torch.testing.assert_close(found.support, gradient, rtol=1e-8, atol=1e-12)
     torch.testing.assert_close(found.head.weight, weight)
     torch.testing.assert_close(found.head.bias, bias)
 
 
-def test_equals_autograd_in_single_precision_on_published_shapes():
+@pytest.mark.parametrize("form", ["kernel", "direct"])
+def test_equals_autograd_in_single_precision_on_published_shapes(form):
     data = problem(0, 2, m=32, k=128, d=2048, dtype=torch.float32)
     _, gradient, *_ = by_autograd(*data, 15, 5e-5)
-    found = hypergradient(*data, steps=15, rate=5e-5).support
+    found = hypergradient(*data, steps=15, rate=5e-5, form=form).support
     assert float((found - gradient).norm() / gradient.norm()) < 1e-5
 
 
@@ -73,3 +75,20 @@ def test_curvature_is_the_top_eigenvalue_at_any_scale(scale):
     inputs = torch.cat([support, torch.ones(20, 1, dtype=torch.float64)], 1)
     expected = 0.5 * torch.linalg.eigvalsh(inputs.T @ inputs / 20)[-1]
     assert inner_curvature(support, 500) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_weights_of_hard_samples_are_repetitions():
+    support, labels, hard, hard_labels, head = problem(3, 3)
+    weights = torch.tensor([2.0, 1, 0, 1, 1, 1, 2], dtype=torch.float64)
+    rows = torch.repeat_interleave(torch.arange(7), weights.long())
+    options = {"steps": 4, "rate": 0.3}
+    weighted = hypergradient(support, labels, hard, hard_labels, head, hard_weights=weights / 8, **options)
+    repeated = hypergradient(support, labels, hard[rows], hard_labels[rows], head, **options)
+    torch.testing.assert_close(weighted.loss, repeated.loss)
+    torch.testing.assert_close(weighted.support, repeated.support)
+
+
+def test_curvature_is_the_same_for_few_and_for_many_rows():
+    support = problem(4, 2, m=8, d=30)[0]
+    many = torch.cat([support] * 5)
+    assert inner_curvature(support, 500) == pytest.approx(inner_curvature(many, 500), rel=1e-6)

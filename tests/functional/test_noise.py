@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from longway.functional.noise import consistency, perturb, targeted_penalty
+from longway.functional.noise import consistency, divergence, perturb, targeted_penalty
 
 
 def expected_loss(classifier, latents, labels, scores, scale, weight, nodes=9):
@@ -87,3 +87,17 @@ def test_noise_follows_the_scores():
     noise = perturb(torch.zeros(20_000, 3), torch.tensor([0.0, 0.5, 1.0]), 2.0)
     assert noise[:, 0].abs().max() == 0
     torch.testing.assert_close(noise.std(0)[1:], torch.tensor([1.0, 2.0]), rtol=0.03, atol=0)
+
+
+def test_divergence_is_the_mean_of_two_kl_divergences():
+    torch.manual_seed(0)
+    first, second = 3 * torch.randn(2, 50, 4, dtype=torch.float64)
+    p, q = first.softmax(1), second.softmax(1)
+    middle = (p + q) / 2
+    expected = 0.5 * ((p * (p / middle).log()).sum(1) + (q * (q / middle).log()).sum(1)).mean()
+    torch.testing.assert_close(divergence(first, second), expected)
+    torch.testing.assert_close(divergence(first, first + 7), torch.zeros((), dtype=torch.float64), atol=1e-12, rtol=0)
+    opposed = torch.tensor([[1e4, -1e4]])
+    torch.testing.assert_close(divergence(opposed, -opposed), torch.tensor(2.0).log())
+    near = torch.tensor([[0.0, 1e-3]], requires_grad=True)
+    assert torch.autograd.grad(divergence(near, near + 1), near)[0].isfinite().all()

@@ -85,7 +85,7 @@ def test_paper_variant_is_the_published_algorithm(loader):
         head, support, labels, torch.from_numpy(X[half:]), torch.from_numpy(y[half:]), judge, method.get_params()
     )
     assert method.selection_["rule"] == "worst_group"
-    assert method.selection_["score"] == [pytest.approx(best)]
+    assert method.selection_["score"] == pytest.approx(best)
     torch.testing.assert_close(method.module_.linear.weight.float(), kept[0], atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(method.module_.linear.bias.float(), kept[1], atol=1e-4, rtol=1e-3)
 
@@ -120,11 +120,72 @@ def test_fewer_samples_than_the_support_wants():
     assert len(HSFM(n_support=500, epochs=2).fit(data.X, data.y).support_labels_) < 40
 
 
-def test_rates_that_explode_say_so():
-    data = planted_shortcut(100, correlation=0.9)
-    wild = HSFM(variant="paper", inner_rate=1e30, epochs=2)
-    with pytest.raises(LongwayError, match="no longer finite: lower inner_rate or outer_rate"):
-        wild.fit(data.X, data.y)
+@pytest.mark.parametrize("options", [{"variant": "paper", "inner_rate": 1e30}, {"outer_rate": 1e30}])
+def test_rates_that_explode_stop_with_the_last_good_head(options):
+    data = planted_shortcut(200, correlation=0.9)
+    with pytest.warns(UserWarning, match="no longer finite in epoch .: stopped with the head .*lower inner_rate"):
+        wild = HSFM(**options, epochs=3, n_refits=1).fit(data.X, data.y)
+    assert np.isfinite(wild.predict_proba(data.X)).all()
+    assert (wild.predict(data.X) == data.y).mean() > 0.6
+
+
+def test_a_support_that_the_head_fits_already_says_so():
+    data = planted_shortcut(200, correlation=0.9)
+    weight = 1e3 * np.linalg.lstsq(data.X, 2.0 * data.y - 1, rcond=None)[0]
+    y = (data.X @ weight > 0).astype(int)
+    head = (np.stack([-weight, weight]), np.zeros(2))
+    with pytest.warns(UserWarning, match="the first head fits the support already"):
+        HSFM(variant="paper", head=head, epochs=1, inner_rate=1e-5).fit(data.X, y)
+
+
+def test_validation_data_that_lack_a_class():
+    data = planted_shortcut(300, correlation=0.9)
+    one = data.y == 1
+    method = HSFM().fit(data.X, data.y, eval_set=(data.X[one], data.y[one]))
+    assert "the validation data lack a class, so the support is not edited" in method.inferred_["doubts"][-1]
+    assert method.selection_["epoch"] == 0
+    assert set(method.predict(data.X)) == {0, 1}
+    np.testing.assert_allclose(method.support_before_, method.support_after_, atol=1e-4)
+
+
+def test_a_hard_set_of_less_than_a_cell_is_the_hardest():
+    data = planted_shortcut(600, correlation=0.9)
+    val = planted_shortcut(300, correlation=0.5, seed=1)
+    few = HSFM(n_hard=5, n_refits=1, epochs=2).fit(data.X, data.y, eval_set=(val.X, val.y))
+    assert not np.allclose(
+        few.predict_proba(data.X), HSFM(n_refits=1, epochs=2).fit(data.X, data.y).predict_proba(data.X)
+    )
+
+
+def test_cells_are_classes_where_validation_data_contradict_the_shortcut_more():
+    train = planted_shortcut(1000, correlation=0.95)
+    for correlation, kind in ((0.5, "classes counting"), (0.95, "classes by inferred attribute counting")):
+        val = planted_shortcut(600, correlation=correlation, seed=1)
+        method = HSFM(epochs=2, n_refits=1).fit(train.X, train.y, eval_set=(val.X, val.y))
+        assert kind in method.selection_["rule"]
+        assert method.supervision_ == "none"
+        known = HSFM(epochs=2, n_refits=1).fit(train.X, train.y, eval_set=(val.X, val.y, val.groups))
+        assert "groups counting" in known.selection_["rule"]
+        assert known.supervision_ == "val_groups"
+        kept_out = HSFM(epochs=2, n_refits=1, selection="average")
+        kept_out.fit(train.X, train.y, eval_set=(val.X, val.y, val.groups))
+        assert kept_out.supervision_ == "none"
+
+
+def test_finds_the_minority_in_validation_data_that_hold_the_shortcut():
+    train, val, test = (
+        planted_shortcut(n, correlation=c, seed=s) for n, c, s in [(2000, 0.95, 3), (1000, 0.95, 4), (4000, 0.5, 5)]
+    )
+    worst = [
+        evaluate_groups(
+            test.y,
+            HSFM(random_state=seed).fit(train.X, train.y, eval_set=(val.X, val.y)).predict(test.X),
+            test.groups,
+        ).worst_group_accuracy
+        for seed in range(3)
+    ]
+    assert min(worst) > 0.8
+    assert np.std(worst) < 0.015
 
 
 def test_matches_group_labels_where_validation_is_balanced():

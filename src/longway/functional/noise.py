@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -40,6 +41,25 @@ def consistency(clean_logits: Tensor, noisy_logits: Tensor) -> Tensor:
     Tensor of shape ()
     """
     return (clean_logits - noisy_logits).square().sum(1).mean()
+
+
+def divergence(clean_logits: Tensor, noisy_logits: Tensor) -> Tensor:
+    r"""Mean over samples of the Jensen-Shannon divergence of two predictions, in nats.
+
+    Of probabilities, so that it cannot be had by making logits small; at most ln 2, so that it cannot drown the rest.
+
+    Parameters
+    ----------
+    clean_logits, noisy_logits : Tensor of shape (n, C)
+
+    Returns
+    -------
+    Tensor of shape ()
+    """
+    first, second = clean_logits.log_softmax(1), noisy_logits.log_softmax(1)
+    middle = torch.logaddexp(first, second) - math.log(2)
+    apart = first.exp() * (first - middle) + second.exp() * (second - middle)
+    return 0.5 * apart.sum(1).mean()
 
 
 def targeted_penalty(

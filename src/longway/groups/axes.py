@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
 from longway.functional.scores import shortcut_scores
 from longway.groups.contract import InferredGroups, size_doubts
-from longway.nn.vae import VAE, MeanEncoder, VAEObjective
+from longway.nn.vae import CHANNELS, VAE, MeanEncoder, VAEObjective, active_axes, scaled_beta
 from longway.rows import Rows, predict_logits
 from longway.training import Schedule, train
 
@@ -28,10 +30,14 @@ class AxisGroups(InferredGroups):
         The axes that the pseudo-attribute was read from.
     vae : VAE
         The network whose d latent axes these are.
+    scale : ndarray of shape (k,)
+        What the means of the k chosen axes are multiplied by before they are cut.
     cut : KMeans
-        Maps the chosen latent means to a value of the pseudo-attribute.
+        Maps the scaled means of the chosen axes to a value of the pseudo-attribute.
     latents : ndarray of shape (n, d)
         Latent means of the training rows.
+    axis_doubts : tuple of str
+        Those of the doubts that are about the axes and the cut, not about the sizes of groups.
     **inferred
         What all ``InferredGroups`` have.
     """
@@ -39,13 +45,15 @@ class AxisGroups(InferredGroups):
     scores: np.ndarray
     axes: tuple[int, ...]
     vae: VAE
+    scale: np.ndarray
     cut: KMeans
     latents: np.ndarray
+    axis_doubts: tuple[str, ...]
 
     def attribute_of(self, rows: Rows) -> np.ndarray:
         """Return the pseudo-attribute of rows, of shape (m,), from their latent means."""
-        latents = predict_logits(MeanEncoder(self.vae), rows).numpy()[:, self.axes]
-        return self.cut.predict(latents.astype(np.float64)).astype(np.int64)
+        latents = predict_logits(MeanEncoder(self.vae), rows).numpy()[:, self.axes].astype(np.float64)
+        return self.cut.predict(latents * self.scale).astype(np.int64)
 
     def traverse(self, steps: int = 9) -> np.ndarray:
         """Decode walks along each axis, from its 1st to its 99th percentile and with the other axes at their means.
@@ -64,6 +72,11 @@ class AxisGroups(InferredGroups):
             decoded = self.vae.decoder(torch.from_numpy(walks.reshape(-1, d)).float())
         return decoded.numpy().reshape(d, steps, *decoded.shape[1:])
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the axes and the cut raise no doubt, be the groups as small as they may."""
+        return not self.axis_doubts
+
     def _particulars(self) -> dict[str, Any]:
         return {"axes": list(self.axes), "scores": self.scores.tolist()}
 
@@ -75,10 +88,12 @@ def shortcut_axes(
     seed: int,
     latent_dim: int = 10,
     beta: float = 2.0,
+    channels: Sequence[int] = CHANNELS,
     epochs: int = 8,
     batch_size: int = 128,
     learning_rate: float = 1e-3,
     share: float = 0.5,
+    n_values: int | None = None,
     smallest: int = 5,
     device: str = "auto",
     verbose: int = 0,
@@ -86,25 +101,29 @@ def shortcut_axes(
     """Read a pseudo-attribute off the latent axes that are most associated with the label.
 
     A beta-VAE is trained without labels; each axis gets its shortcut score; all axes that score at least ``share`` of
-    the highest are cut by k-means into as many values as there are classes. All of them, because a shortcut that is
-    spread over two axes is misread from one.
+    the highest are cut by k-means. All of them, because a shortcut that is spread over two axes is misread from one;
+    each first divided by its spread and multiplied by its score, because k-means would else cut along the widest.
 
     Parameters
     ----------
     rows : Rows
         Training data.
     n_classes : int
-        C, also the number of values of the pseudo-attribute.
+        C.
     seed : int
         Of training and of k-means.
     latent_dim : int, default 10
         Number of latent axes d.
     beta : float, default 2
-        Weight of the KL term beside the squared error summed over one sample.
+        Weight of the KL term beside the squared error summed over one sample; on images times ``scaled_beta``.
+    channels : sequence of int
+        Of the beta-VAE on images.
     epochs, batch_size, learning_rate
         Of the beta-VAE.
     share : float, default 0.5
         Share of the highest score from which an axis counts as part of the shortcut.
+    n_values : int, optional
+        Values of the pseudo-attribute; as many as there are classes if not given.
     smallest : int, default 5
         A group below this size is too small to lean on and raises a doubt.
 
@@ -112,10 +131,11 @@ def shortcut_axes(
     -------
     AxisGroups
     """
-    vae = VAE(rows.shape, latent_dim)
+    n_values = n_values or n_classes
+    vae = VAE(rows.shape, latent_dim, channels)
     vae.set_moments(rows)
     train(
-        VAEObjective(vae, beta),
+        VAEObjective(vae, scaled_beta(beta, rows)),
         rows,
         Schedule(epochs, batch_size, learning_rate),
         generator=np.random.default_rng(seed),
@@ -128,18 +148,46 @@ def shortcut_axes(
     scores = shortcut_scores(latents, torch.from_numpy(rows.y), n_classes).numpy()
     axes = tuple(int(j) for j in np.argsort(-scores) if scores[j] >= share * scores.max())
     chosen = latents.numpy()[:, axes].astype(np.float64)
-    cut = KMeans(n_classes, n_init=10, random_state=seed).fit(chosen)
+    scale = scores[list(axes)].clip(min=1e-3) / chosen.std(0).clip(min=1e-12)
+    cut = KMeans(n_values, n_init=10, random_state=seed).fit(chosen * scale)
     attribute = cut.labels_.astype(np.int64)
-    groups = rows.y * n_classes + attribute
-    doubts = _doubts(scores, groups, n_classes**2, smallest)
-    return AxisGroups(attribute, groups, n_classes, doubts, scores, axes, vae, cut, latents.numpy())
+    groups = rows.y * n_values + attribute
+    of_axes = _axis_doubts(scores, latents.numpy(), beta) + _cut_doubts(chosen * scale, cut, seed)
+    doubts = of_axes + size_doubts(groups, n_classes * n_values, smallest)
+    return AxisGroups(attribute, groups, n_values, doubts, scores, axes, vae, scale, cut, latents.numpy(), of_axes)
 
 
-def _doubts(scores: np.ndarray, groups: np.ndarray, n_groups: int, smallest: int) -> tuple[str, ...]:
-    """Return the reasons not to trust groups with these axis scores and group sizes."""
-    plain = (
-        ()
-        if scores.max() >= 0.2
-        else (f"no axis is plainly associated with the label (highest score {scores.max():.2f})",)
+def _axis_doubts(scores: np.ndarray, latents: np.ndarray, beta: float) -> tuple[str, ...]:
+    """Return what speaks against the axes: none in use, or none associated with the label."""
+    if not active_axes(latents).any():
+        return (f"the beta-VAE uses none of its axes: beta={beta:g} is too high for these data, or epochs too few",)
+    if scores.max() < 0.2:
+        return (f"no axis is plainly associated with the label (highest score {scores.max():.2f})",)
+    return ()
+
+
+def _cut_doubts(points: np.ndarray, cut: KMeans, seed: int) -> tuple[str, ...]:
+    """Return what speaks against a cut of points (n, k): half of them would have been cut elsewhere."""
+    if len(points) < 4 * cut.n_clusters:
+        return ()
+    order = np.random.default_rng(seed).permutation(len(points))
+    halves = [KMeans(cut.n_clusters, n_init=10, random_state=seed).fit(points[order[k::2]]) for k in (0, 1)]
+    agreed = matched_share(*(half.predict(points) for half in halves))
+    if agreed >= 0.95:
+        return ()
+    return (
+        f"the pseudo-attribute is unstable: cut from either half of the data, {100 * agreed:.0f} % of the rows keep it",
     )
-    return plain + size_doubts(groups, n_groups, smallest)
+
+
+def matched_share(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the share of rows on which two codings (n,) agree, the values of one matched to those of the other.
+
+    Examples
+    --------
+    >>> matched_share(np.array([0, 0, 1, 2]), np.array([5, 5, 0, 0]))
+    0.75
+    """
+    table = np.zeros((first.max() + 1, second.max() + 1), np.int64)
+    np.add.at(table, (first, second), 1)
+    return float(table[linear_sum_assignment(table, maximize=True)].sum() / len(first))

@@ -15,12 +15,16 @@ from longway.methods.rwg import RWG
 from longway.methods.rwy import RWY
 from longway.methods.selective import Selective
 from longway.methods.sitar import SITAR
+from longway.methods.sitar_head import SITARHead
 from longway.methods.subg import SUBG
 from longway.methods.suby import SUBY
 
 METHODS: dict[str, type[Method]] = {
     cls.__name__.lower(): cls
-    for cls in (ERM, RWY, SUBY, RWG, SUBG, GroupDRO, JTT, LfF, CCR, SITAR, DFR, AFR, LLR, Selective, LORT, HSFM)
+    for cls in (
+        *(ERM, RWY, SUBY, RWG, SUBG, GroupDRO, JTT, LfF, CCR, SITAR, SITARHead),
+        *(DFR, AFR, LLR, Selective, LORT, HSFM),
+    )
 }
 """Every method by its name on the command line."""
 
@@ -41,5 +45,6 @@ __all__ = [
     "SUBY",
     "GroupDRO",
     "LfF",
+    "SITARHead",
     "Selective",
 ]

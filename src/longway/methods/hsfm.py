@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -13,21 +13,22 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from longway.base import Method, Task
-from longway.errors import LongwayError
-from longway.functional.hypergradient import Head, adapt, hypergradient, inner_curvature
+from longway.editing import PublishedEditor, Run, current_logits, held_out_logits
+from longway.functional.heads import Heads
+from longway.functional.hypergradient import Head
 from longway.functional.whitening import Whitening, shrunk_whitening
 from longway.linear import first_head
+from longway.metrics import evaluate_groups
 from longway.nn.heads import FeatureHead
 from longway.progress import progress
-from longway.rows import Rows, halves, predict_logits
-from longway.selection import BestEpoch
+from longway.rows import Rows, halves
+from longway.selection import RULES, BestEpoch, resolve_rule
 from longway.space import Between, OneOf, Space
+from longway.support import Cells, draw_support, find_cells, hardest, least_edited
 from longway.training import resolve_device
 
 WHITENING_ROWS = 2**14
 """Training rows, drawn at random, that features' correlations are taken from."""
-CLIP = 10.0
-"""The paper's bound on the norm of the support's gradient."""
 
 
 class HSFM(Method):
@@ -39,38 +40,51 @@ class HSFM(Method):
     Two variants share this outline. ``paper`` is the published algorithm: features as they are, the inner descent
     starts at the head, which itself takes Adam steps on the edited support. It stalls where the first head fits its
     support already, because the inner gradient vanishes there, and its rates suit one scale of features only.
-    ``scale_free`` standardises and whitens features (shrunk, see ``functional.whitening``), starts the inner descent
-    at zero with the step that the support's curvature allows, and takes the adapted head as the head; each half of
-    the validation data provides hard samples while the other selects, and the two heads are averaged.
 
-    Give it validation data in which the shortcut does not hold, such as a group-balanced set; the groups themselves
-    need not be known. Where validation data are distributed like the training data, the hardest samples are as much
-    those with a weak core feature as those that contradict the shortcut, and little is gained.
+    ``scale_free`` standardises and whitens features (shrunk, see ``functional.whitening``), starts the inner descent
+    at zero with the step that the support's curvature allows, and takes the adapted head as the head. Beyond the paper:
+    the support is drawn in equal parts from the training rows that a biased reference gets right and wrong without
+    having seen them (or from inferred groups of another kind); in the outer loss all cells count the same, which are
+    the validation groups where they are given, else the classes where the validation data contradict the shortcut more
+    often than the training data do, else the classes by right and wrong; each half of the validation data provides
+    hard samples while the other judges; of the epochs, the first is kept whose held-out accuracy is within a standard
+    error of the best; and the heads of both halves and of several supports are averaged.
 
     Parameters
     ----------
     variant : {"scale_free", "paper"}, default "scale_free"
-    n_support : int, default 32
-        Support samples per class (at most what the smallest class has).
-    n_hard : int, default 64
-        Hard samples per class, the paper's K (at most what the class has in the validation data).
+    n_support : int, default 64
+        Support samples per class, the paper's n (at most what the smallest class has, and in ``scale_free`` what its
+        cells have in equal parts).
+    n_hard : int, default 1024
+        Hard samples per class, in ``scale_free`` per cell, the paper's K (at most what there are).
     inner_steps : int, default 30
         Steps of the inner descent, the paper's T.
     inner_rate : float, default 1.0
         Inner step size, the paper's alpha; in ``scale_free`` it multiplies the inverse of the inner loss's curvature.
-    outer_rate : float, default 0.1
-        Adam's rate on the support, the paper's eta.
-    outer_steps : int, default 5
+    outer_rate : float, default 0.03
+        The paper's eta. In ``paper`` Adam's rate on the support; in ``scale_free`` how far a row moves in the first
+        edit, as a share of its length, falling to 0 with the last.
+    outer_steps : int, default 1
         Edits per epoch, the paper's K_H.
-    epochs : int, default 20
+    epochs : int, default 16
+    n_refits : int, default 4
+        Supports that are drawn in ``scale_free``, each edited on its own.
+    infer : {"errors", "axes", "clusters", "disagreement"}, default "errors"
+        How ``scale_free`` finds the training rows that contradict the shortcut; ``errors`` are those of a linear head
+        with a strong ridge. See ``longway.groups``.
+    infer_options : dict, optional
+        Options of that way.
     head : (array-like of shape (C, d), array-like of shape (C,)), optional
-        Weight and bias to start from, such as the backbone's own last layer, which is the paper's; rows in sorted order
-        of the labels. Without it, a linear head is fitted to the training features.
+        Weight and bias that ``paper`` starts from, such as the backbone's own last layer, which is the paper's; rows in
+        sorted order of the labels. Without it, a linear head is fitted to the training features. ``scale_free`` starts
+        at zero.
     ridge : float, default 1e-2
         Of that fitted head.
     selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
-        Which validation score chooses the epoch; ``auto`` is ``worst_group`` (the paper's) where validation groups are
-        given, else ``worst_class``.
+        Which validation score chooses the epoch in ``paper``; ``auto`` is ``worst_group`` (the paper's) where
+        validation groups are given, else ``worst_class``. In ``scale_free`` the held-out accuracy chooses, cells
+        counting the same; a rule without groups keeps given validation groups out of it.
     validation_fraction : float, default 0.2
     device : str, default "auto"
     random_state : int, RandomState or None, default 0
@@ -79,9 +93,13 @@ class HSFM(Method):
     Attributes
     ----------
     support_before_, support_after_ : ndarray of shape (m, d)
-        Support features before and after editing, in the units of the input.
+        Support features before and after editing, in the units of the input; of the first support, and the mean of what
+        both halves made of it, in ``scale_free``.
     support_labels_ : ndarray of shape (m,)
         Their class codes.
+    inferred_ : dict
+        What was inferred in ``scale_free`` and how far to trust it; ``contradicting`` holds the share of training and
+        of validation rows that lack what is usual in their class.
 
     References
     ----------
@@ -92,12 +110,11 @@ class HSFM(Method):
     supervision = "val_groups"
     space: ClassVar[Space] = {
         "n_support": OneOf((16, 32, 64, 128)),
-        "n_hard": OneOf((32, 64, 128, 256)),
+        "n_hard": OneOf((64, 256, 1024)),
         "inner_steps": Between(10, 100, log=True, whole=True),
         "inner_rate": Between(0.3, 3.0, log=True),
-        "outer_rate": Between(0.01, 1.0, log=True),
-        "outer_steps": Between(2, 15, whole=True),
-        "ridge": Between(1e-4, 1.0, log=True),
+        "outer_rate": Between(0.003, 0.3, log=True),
+        "outer_steps": Between(1, 5, whole=True),
     }
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {
@@ -122,13 +139,16 @@ class HSFM(Method):
         self,
         *,
         variant: str = "scale_free",
-        n_support: int = 32,
-        n_hard: int = 64,
+        n_support: int = 64,
+        n_hard: int = 1024,
         inner_steps: int = 30,
         inner_rate: float = 1.0,
-        outer_rate: float = 0.1,
-        outer_steps: int = 5,
-        epochs: int = 20,
+        outer_rate: float = 0.03,
+        outer_steps: int = 1,
+        epochs: int = 16,
+        n_refits: int = 4,
+        infer: str = "errors",
+        infer_options: dict[str, Any] | None = None,
         head: tuple[ArrayLike, ArrayLike] | None = None,
         ridge: float = 1e-2,
         selection: str = "auto",
@@ -145,6 +165,9 @@ class HSFM(Method):
         self.outer_rate = outer_rate
         self.outer_steps = outer_steps
         self.epochs = epochs
+        self.n_refits = n_refits
+        self.infer = infer
+        self.infer_options = infer_options
         self.head = head
         self.ridge = ridge
         self.selection = selection
@@ -158,119 +181,130 @@ class HSFM(Method):
 
     def _fit(self, task: Task) -> nn.Module:
         rows, validation, source = task.split(self.validation_fraction)
-        network = first_head(self.head, rows, task.n_classes, self.ridge, standardize=self.variant == "scale_free").to(
-            resolve_device(self.device)
-        )
-        start = _head_of(network)
-        whitening = _whitening(network, rows, task.generator) if self.variant == "scale_free" else None
+        self.inferred_: dict[str, Any] = {}
+        return (self._published if self.variant == "paper" else self._scale_free)(task, rows, validation, source)
+
+    def _supervision_used(self, task: Task) -> str:
+        known = task.validation is not None and task.validation.groups is not None
+        return "val_groups" if known else "none"
+
+    def _published(self, task: Task, rows: Rows, validation: Rows, source: str) -> FeatureHead:
+        """Return the head of the published algorithm."""
+        network = first_head(self.head, rows, task.n_classes, self.ridge, standardize=False)
+        network = network.to(resolve_device(self.device))
         support = rows.take(_per_class(rows.y, task.n_classes, self.n_support, task.generator))
-        folds = self._folds(validation, task)
-        heads, edited, kept = [], [], []
-        with progress("HSFM", self.epochs * len(folds), show=self.verbose > 0) as advance:
-            for fold, (source_rows, judge_rows) in enumerate(folds):
-                network.set_linear(start)
-                best = BestEpoch(network, validation.take(judge_rows), self.selection, source)
-                editor = _Editor(self, network, support, whitening)
-                logits = _logits(network, validation)
-                for epoch in range(1, self.epochs + 1):
-                    hard = source_rows[self._hardest(logits[source_rows], validation.y[source_rows], task.n_classes)]
-                    loss = editor.edit(validation.take(hard))
-                    editor.move_head()
-                    logits = _logits(network, validation)
-                    record = best.observe(epoch, logits[judge_rows])
-                    self.history_.append({"epoch": epoch, "fold": fold, "outer_loss": loss, **record})
-                    advance(f"hard-set loss {loss:.3g}")
-                kept.append(best.restore())
-                heads.append(_head_of(network))
-                edited.append(editor.edited())
-        network.set_linear(Head(*(torch.stack(parts).mean(0) for parts in zip(*heads, strict=True))))
-        self.selection_ = {**kept[0], "epoch": [k["epoch"] for k in kept], "score": [k["score"] for k in kept]}
-        self.support_before_ = support.inputs(slice(None), torch.float64).numpy()
-        self.support_after_ = network.standardize.undo(torch.stack(edited).mean(0)).cpu().numpy()
-        self.support_labels_ = support.y
+        best = BestEpoch(network, validation, self.selection, source)
+        editor = PublishedEditor(self, network, support)
+        if editor.vanishing():
+            warnings.warn(
+                "the first head fits the support already, so there is next to no gradient to edit it by and the result "
+                "is close to the first head: take variant='scale_free', or a head that is less fitted (ridge)",
+                stacklevel=4,
+            )
+        logits = current_logits(network, validation)
+        with progress("HSFM", self.epochs, show=self.verbose > 0) as advance:
+            for epoch in range(1, self.epochs + 1):
+                losses = cross_entropy(logits, torch.from_numpy(validation.y), reduction="none").numpy()
+                loss = editor.edit(validation.take(hardest(losses, validation.y, self.n_hard)))
+                if loss is None or not editor.move_head():
+                    self._stopped(epoch, best.epoch)
+                    break
+                logits = current_logits(network, validation)
+                self.history_.append({"epoch": epoch, "outer_loss": loss, **best.observe(epoch, logits)})
+                advance(f"hard-set loss {loss:.3g}")
+        self.selection_ = (
+            {"rule": best.rule, "epoch": 0, "score": float("nan"), "data": source} if best.epoch < 0 else best.restore()
+        )
+        self._keep(support, editor.support)
         return network
 
-    def _folds(self, validation: Rows, task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return pairs of validation rows (hard samples come from, select on); the paper uses all for both."""
-        everything = np.arange(len(validation))
-        if self.variant == "paper":
-            return [(everything, everything)]
-        first, second = halves(validation, task.n_classes, task.generator)
-        if first is second:
-            return [(everything, everything)]
-        return [(first, second), (second, first)]
+    def _scale_free(self, task: Task, rows: Rows, validation: Rows, source: str) -> FeatureHead:
+        """Return the mean head of several supports, as little edited as does as well as the best on held-out rows."""
+        resolve_rule(self.selection, validation.groups)
+        network = self._scaled_network(rows, task.n_classes).to(resolve_device(self.device))
+        seed = int(task.generator.integers(2**31))
+        cells = find_cells(
+            rows, validation, task.n_classes, self.infer, dict(self.infer_options or {}), seed=seed, device=self.device
+        )
+        self.inferred_ = cells.about
+        epochs = self.epochs
+        if len(np.unique(validation.y)) < task.n_classes:
+            epochs = 0
+            self.inferred_["doubts"] = [
+                *self.inferred_["doubts"],
+                "the validation data lack a class, so the support is not edited: give an eval_set with every class",
+            ]
+        heads, logits = self._edited(task, network, rows, validation, cells, epochs)
+        correct = logits.argmax(2).numpy() == validation.y[:, None]
+        epoch, scores = least_edited(correct, cells.validation)
+        self._record(validation, logits, scores)
+        self.selection_ = {
+            "rule": f"held-out accuracy, {cells.kind} counting the same, least edited within a standard error",
+            "epoch": epoch,
+            "score": float(scores[epoch]),
+            "data": source,
+        }
+        network.set_linear(
+            Head(*(torch.stack([p[epoch] for p in parts]).mean(0) for parts in zip(*heads, strict=True)))
+        )
+        return network
 
-    def _hardest(self, logits: Tensor, y: np.ndarray, n_classes: int) -> np.ndarray:
-        """Return the positions of the samples with the highest loss, ``n_hard`` per class."""
-        losses = cross_entropy(logits, torch.from_numpy(y), reduction="none").numpy()
-        ranked = np.argsort(-losses, kind="stable")
-        return np.concatenate([ranked[y[ranked] == code][: self.n_hard] for code in range(n_classes)])
+    def _edited(
+        self, task: Task, network: FeatureHead, rows: Rows, validation: Rows, cells: Cells, epochs: int
+    ) -> tuple[list[Heads], Tensor]:
+        """Return the heads of each support and half, one an epoch, and their logits (n, E, C) on held-out rows."""
+        whitening = _whitening(network, rows, task.generator)
+        heads: list[Heads] = []
+        logits = torch.zeros(len(validation), epochs + 1, task.n_classes)
+        with progress("HSFM", 2 * self.n_refits * epochs, show=self.verbose > 0) as advance:
+            for draw in range(self.n_refits):
+                support = rows.take(draw_support(cells.train, rows.y, self.n_support, task.generator))
+                edited = []
+                folds = halves(validation.grouped(cells.validation), task.n_classes, task.generator)
+                for fold, (hard, held_out) in enumerate((folds, folds[::-1])):
+                    run = Run(self, network, whitening, support, validation.take(hard), cells.validation[hard])
+                    path = run.path(epochs, advance)
+                    self.history_ += [
+                        {"epoch": epoch, "outer_loss": loss, "draw": draw, "fold": fold}
+                        for epoch, loss in enumerate(run.losses, 1)
+                    ]
+                    if len(run.losses) < epochs:
+                        self._stopped(len(run.losses) + 1, len(run.losses))
+                    logits[held_out] += held_out_logits(network, validation.take(held_out), path)
+                    heads.append(path)
+                    edited.append(run.editor.support)
+                if draw == 0:
+                    after = torch.stack(edited).mean(0) @ whitening.back
+                    self._keep(support, network.standardize.undo(after.double()))
+        return heads, logits
 
+    def _scaled_network(self, rows: Rows, n_classes: int) -> FeatureHead:
+        if self.head is not None:
+            return first_head(self.head, rows, n_classes, self.ridge)
+        network = self._build(rows.shape, n_classes)
+        network.standardize.set(*rows.moments())
+        return network
 
-class _Editor:
-    """Edits the support by exact hypergradients, and moves the head after it."""
+    def _record(self, validation: Rows, logits: Tensor, scores: np.ndarray) -> None:
+        """Add the held-out scores of each epoch to the history."""
+        for epoch, score in enumerate(scores.tolist()):
+            metrics = evaluate_groups(validation.y, logits[:, epoch].argmax(1).numpy(), validation.groups)
+            rules = {n: rule for n, rule in RULES.items() if n != "worst_group" or validation.groups is not None}
+            values = {f"val_{name}": float(rule(metrics)) for name, rule in rules.items()}
+            self.history_.append({"epoch": epoch, "val_cells": score, **values})
 
-    def __init__(self, method: HSFM, network: FeatureHead, support: Rows, whitening: Whitening | None) -> None:
-        self.method, self.network, self.whitening = method, network, whitening
-        device = network.linear.weight.device
-        self.support = self._inner(support)
-        self.labels = torch.from_numpy(support.y).to(device)
-        self.optimizer = torch.optim.Adam([self.support], lr=method.outer_rate)
-        head = _head_of(network)
-        self.paper = method.variant == "paper"
-        self.start = Head(*(torch.zeros_like(part).float() for part in head))
-        self.head = Head(*(part.float().requires_grad_(self.paper) for part in head))
-        self.head_optimizer = torch.optim.Adam(self.head, lr=method.inner_rate)
+    def _keep(self, support: Rows, after: Tensor) -> None:
+        self.support_before_ = support.inputs(slice(None), torch.float64).numpy()
+        self.support_after_ = after.double().cpu().numpy()
+        self.support_labels_ = support.y
 
-    def edit(self, hard: Rows) -> float:
-        """Take the epoch's edits against these hard samples; return the last outer loss."""
-        labels = torch.from_numpy(hard.y).to(self.labels.device)
-        features = self._inner(hard)
-        start = Head(*(part.detach() for part in self.head)) if self.paper else self.start
-        for _ in range(self.method.outer_steps):
-            result = hypergradient(
-                self.support, self.labels, features, labels, start, steps=self.method.inner_steps, rate=self._rate()
-            )
-            norm = float(result.support.norm())
-            if not math.isfinite(norm):
-                raise LongwayError(
-                    "the gradient of the support is no longer finite: lower inner_rate or outer_rate "
-                    f"(now {self.method.inner_rate:g} and {self.method.outer_rate:g})"
-                )
-            self.support.grad = result.support * min(1.0, CLIP / max(norm, 1e-12))
-            self.optimizer.step()
-        return float(result.loss)
-
-    def move_head(self) -> None:
-        """Adapt the head to the edited support: Adam from where it is (paper), or the inner descent itself."""
-        if self.paper:
-            for _ in range(self.method.inner_steps):
-                self.head_optimizer.zero_grad()
-                cross_entropy(self.head.logits(self.support), self.labels).backward()
-                self.head_optimizer.step()
-            self.network.set_linear(self.head)
-        else:
-            steps = self.method.inner_steps
-            head = adapt(self.support, self.labels, self.start, steps=steps, rate=self._rate())
-            self.network.set_linear(
-                head if self.whitening is None else Head(head.weight @ self.whitening.to, head.bias)
-            )
-
-    def edited(self) -> Tensor:
-        """Return the support as it is now, standardised but not whitened."""
-        return (self.support if self.whitening is None else self.support @ self.whitening.back).double()
-
-    def _inner(self, rows: Rows) -> Tensor:
-        """Return features in the coordinates of the inner problem."""
-        inputs = rows.inputs(slice(None), torch.float64).to(self.network.linear.weight.device)
-        standardized = self.network.standardize(inputs).float()
-        return standardized if self.whitening is None else standardized @ self.whitening.to
-
-    def _rate(self) -> float:
-        """Return the inner step size; free of scale, it is relative to the inverse of the loss's curvature."""
-        if self.paper:
-            return self.method.inner_rate
-        return self.method.inner_rate / inner_curvature(self.support)
+    def _stopped(self, epoch: int, last: int) -> None:
+        kept = f"the head of epoch {last}" if last > 0 else "the head before editing"
+        warnings.warn(
+            f"the gradient of the support is no longer finite in epoch {epoch}: stopped with {kept}; lower inner_rate "
+            f"or outer_rate (now {self.inner_rate:g} and {self.outer_rate:g})",
+            stacklevel=5,
+        )
 
 
 def _whitening(network: FeatureHead, rows: Rows, generator: np.random.Generator) -> Whitening:
@@ -281,15 +315,6 @@ def _whitening(network: FeatureHead, rows: Rows, generator: np.random.Generator)
         z = network.standardize(some.inputs(part, torch.float64).to(correlation.device)).float()
         correlation += z.T @ z / len(some)
     return shrunk_whitening(correlation)
-
-
-def _logits(network: FeatureHead, rows: Rows) -> Tensor:
-    """Return logits (n, C) in the precision of the features."""
-    return predict_logits(network.folded(torch.float64 if rows.X.dtype == np.float64 else torch.float32), rows)
-
-
-def _head_of(network: FeatureHead) -> Head:
-    return Head(network.linear.weight.detach().clone(), network.linear.bias.detach().clone())
 
 
 def _per_class(y: np.ndarray, n_classes: int, n: int, generator: np.random.Generator) -> np.ndarray:

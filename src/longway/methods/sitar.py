@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
@@ -11,49 +12,81 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from longway.base import Method, Task
-from longway.functional.noise import consistency, perturb
+from longway.functional.noise import consistency, divergence, perturb
 from longway.functional.scores import shortcut_scores
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error
-from longway.nn.vae import CHANNELS, VAE, MeanEncoder
-from longway.rows import Rows, predict_logits
+from longway.groups.appearance import Recolouring, recolouring
+from longway.groups.axes import AxisGroups, shortcut_axes
+from longway.nn.vae import CHANNELS, VAE, MeanEncoder, active_axes, scaled_beta, summed_variance
+from longway.rows import Rows, inverse_frequency, predict_logits
 from longway.selection import BestEpoch
 from longway.space import Between, Space
 from longway.training import Schedule, train
 
+PAPER = {
+    "variant": "paper",
+    "beta": 2.0,
+    "epochs": 100,
+    "batch_size": 256,
+    "selection": "balanced",
+}
+"""What all published settings share."""
+
+MOST_RECOLOURED = 10_000
+"""Validation images that are recoloured, and held in memory, to choose the epoch on."""
+
 
 class SITAR(Method):
-    r"""Shortcut Invariance via Targeted Anisotropic Regularization, as the paper prints it, for any number of classes.
+    r"""Shortcut Invariance via Targeted Anisotropic Regularization, for any number of classes.
 
     A beta-VAE and a classifier on its latent space are trained together. Each axis is scored by its correlation with
-    the label, noise in proportion to the score is added before the classifier, and the logits with and without noise
-    are pulled together. It is the method for data in which not one sample contradicts the shortcut.
+    the label, noise in proportion to the score is added before the classifier, and what the classifier says with and
+    without noise is pulled together. It is the method for data in which hardly a sample contradicts the shortcut, or
+    not one.
 
-    What the paper leaves open is settled so: Adam at 1e-3 with batches of 256, squared error summed over pixels as in
-    its Algorithm 1, scores weighted to balance the classes, the largest one-vs-rest score with more than two.
+    Two variants share this outline. ``paper`` is the published algorithm. What the paper leaves open is settled so:
+    Adam at 1e-3 with batches of 256, squared error summed over pixels as in its Algorithm 1, scores weighted to balance
+    the classes, the largest one-vs-rest score with more than two. It ends anywhere: the classifier widens the shortcut
+    axis until the noise is small beside it, shrinks its logits until the penalty is, or has the encoder write the
+    shortcut into axes whose correlation is small. ``scale_free`` takes these ways out:
+
+    1. The beta-VAE is first trained alone, with a beta that follows the variance of the images, so that its shortcut
+       axes are there before the classifier is.
+    2. These axes are used as well as flattened. They are cut into a pseudo-attribute. Where recolouring an image is all
+       that it takes to change that attribute, training images are recoloured at random (see
+       ``longway.groups.appearance``); else, where the pseudo-groups are to be trusted, each counts the same. Either
+       way the shortcut tells nothing any more, and there is nothing to hide.
+    3. Noise is in proportion to each axis's spread as well as to its score, of which a running mean is kept; the
+       consistency compares probabilities; the VAE's loss is divided by the variance of the data.
 
     Parameters
     ----------
+    variant : {"scale_free", "paper"}, default "scale_free"
     latent_dim : int, default 10
         Latent axes, the paper's d.
-    noise : float, default 0.1
-        Noise scale, the paper's alpha.
+    noise : float, default 0.5
+        Noise scale, the paper's alpha; of ``scale_free`` in spreads of each axis.
     beta : float, default 2
-        Weight of the KL term, the paper's beta.
+        Weight of the KL term, the paper's beta; of ``scale_free`` times ``longway.nn.vae.scaled_beta``.
     consistency : float, default 10
-        Weight of the squared distance of clean and noisy logits, the paper's lambda.
+        Weight of the distance of clean and noisy predictions, the paper's lambda.
     reconstruction : {"sum", "mean"}, default "sum"
-        Squared error summed or averaged over one sample; it decides what beta means.
+        Squared error summed or averaged over one sample, of ``paper``; it decides what beta means.
     channels : sequence of int, default (32, 32, 64, 128)
         Convolutions of the encoder; the last are left out on images too small for them.
     class_balanced : bool, default True
         Whether scores weigh the classes equally.
-    epochs : int, default 100
-    batch_size : int, default 256
+    first_epochs : int, default 8
+        Of the beta-VAE alone, in ``scale_free``.
+    epochs : int, default 30
+    batch_size : int, default 128
     learning_rate : float, default 1e-3
         Of Adam.
-    selection : {"balanced", "average", "worst_class", "worst_group", "auto"}, default "balanced"
-        Which validation score chooses the epoch; the paper's is class-balanced accuracy without group labels. Where
-        the validation data hold the shortcut too, it favours epochs that use it.
+    selection : {"auto", "balanced", "average", "worst_class", "worst_group"}, default "auto"
+        Which validation score chooses the epoch. Where the validation data hold the shortcut too, accuracy favours
+        epochs that use it. ``auto`` is the worst group: the given one, or else, in ``scale_free``, the worst
+        pseudo-group of validation data that are recoloured like the training data; without trusted pseudo-groups it is
+        class-balanced accuracy, which is the paper's.
     validation_fraction : float, default 0.1
     device : str, default "auto"
     random_state : int, RandomState or None, default 0
@@ -63,6 +96,15 @@ class SITAR(Method):
     ----------
     shortcut_scores_ : ndarray of shape (latent_dim,)
         Score v of each axis over all training data, after training.
+    inferred_ : dict
+        Of ``scale_free``: the shortcut axes before the classifier was trained, the sizes of the pseudo-groups, the
+        doubts, the share of images whose pseudo-attribute recolouring changed (``recoloured``), and how training was
+        made to contradict the shortcut (``against``: "recolouring", "groups" or "noise" alone).
+
+    Warns
+    -----
+    UserWarning
+        If the fitted posterior has collapsed: ``beta`` is too high.
 
     References
     ----------
@@ -78,31 +120,34 @@ class SITAR(Method):
         "learning_rate": Between(3e-4, 3e-3, log=True),
     }
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cmnist": {"latent_dim": 10, "noise": 1.0, "beta": 2.0, "consistency": 10.0, "channels": (32, 64)},
-        "celeba": {"latent_dim": 10, "noise": 0.1, "beta": 2.0, "consistency": 10.0},
-        "waterbirds": {"latent_dim": 32, "noise": 0.01, "beta": 2.0, "consistency": 10.0},
-        "camelyon17": {"latent_dim": 10, "noise": 0.1, "beta": 2.0, "consistency": 50.0},
+        "cmnist": {**PAPER, "latent_dim": 10, "noise": 1.0, "consistency": 10.0, "channels": (32, 64)},
+        "celeba": {**PAPER, "latent_dim": 10, "noise": 0.1, "consistency": 10.0},
+        "waterbirds": {**PAPER, "latent_dim": 32, "noise": 0.01, "consistency": 10.0},
+        "camelyon17": {**PAPER, "latent_dim": 10, "noise": 0.1, "consistency": 50.0},
     }
 
     def __init__(
         self,
         *,
+        variant: str = "scale_free",
         latent_dim: int = 10,
-        noise: float = 0.1,
+        noise: float = 0.5,
         beta: float = 2.0,
         consistency: float = 10.0,
         reconstruction: str = "sum",
         channels: Sequence[int] = CHANNELS,
         class_balanced: bool = True,
-        epochs: int = 100,
-        batch_size: int = 256,
+        first_epochs: int = 8,
+        epochs: int = 30,
+        batch_size: int = 128,
         learning_rate: float = 1e-3,
-        selection: str = "balanced",
+        selection: str = "auto",
         validation_fraction: float = 0.1,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
         verbose: int = 0,
     ) -> None:
+        self.variant = variant
         self.latent_dim = latent_dim
         self.noise = noise
         self.beta = beta
@@ -110,6 +155,7 @@ class SITAR(Method):
         self.reconstruction = reconstruction
         self.channels = channels
         self.class_balanced = class_balanced
+        self.first_epochs = first_epochs
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -129,17 +175,31 @@ class SITAR(Method):
     def _fit(self, task: Task) -> nn.Module:
         rows, validation, source = task.split(self.validation_fraction)
         network = self._build(rows.shape, task.n_classes)
-        network.vae.set_moments(rows)
-        best = BestEpoch(network, validation, self.selection, source)
-        objective = SitarObjective(
-            network, self.noise, self.beta, self.consistency, self.reconstruction, self.class_balanced
-        )
+        self.inferred_: dict[str, Any] = {}
+        objective: nn.Module
+        beside: tuple[np.ndarray, ...] = ()
+        rule = self.selection
+        if self.variant == "paper":
+            network.vae.set_moments(rows)
+            objective = SitarObjective(
+                network, self.noise, self.beta, self.consistency, self.reconstruction, self.class_balanced
+            )
+            rule = "balanced" if rule == "auto" and validation.groups is None else rule
+        else:
+            first = self._first_stage(rows, task)
+            network.vae = first.found.vae
+            rows, validation = first.rows, first.contradicted(validation, rule, task.generator)
+            rule = "balanced" if rule == "auto" and validation.groups is None else rule
+            objective = ScaleFreeObjective(network, self.noise, self.consistency, self.beta, first, self.class_balanced)
+            beside = (first.found.attribute,)
+        best = BestEpoch(network, validation, rule, source)
         self.history_ = train(
             objective,
             rows,
             Schedule(self.epochs, self.batch_size, self.learning_rate),
             generator=task.generator,
             device=self.device,
+            beside=beside,
             after_epoch=best.observe,
             verbose=self.verbose,
             description="SITAR",
@@ -148,10 +208,87 @@ class SITAR(Method):
         self.shortcut_scores_ = self._scores(network, rows, task.n_classes)
         return network
 
+    def _first_stage(self, rows: Rows, task: Task) -> FirstStage:
+        """Train the beta-VAE alone, read the pseudo-attribute off it, and find a way to contradict it."""
+        seed = int(task.generator.integers(2**31))
+        found = shortcut_axes(
+            rows,
+            task.n_classes,
+            seed=seed,
+            latent_dim=self.latent_dim,
+            beta=self.beta,
+            channels=self.channels,
+            epochs=self.first_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            device=self.device,
+            verbose=self.verbose,
+        )
+        maps = recolouring(rows, found, seed=seed) if len(rows.shape) == 3 else None
+        first = FirstStage(rows, found, maps)
+        self.inferred_ = {
+            **found.summary(),
+            "recoloured": None if maps is None else maps.flipped,
+            "against": first.against,
+        }
+        return first
+
     def _scores(self, network: SitarNet, rows: Rows, n_classes: int) -> np.ndarray:
         latents = predict_logits(network.encoder, rows)
+        if active_axes(latents.numpy()).sum() <= min(1, self.latent_dim - 1):
+            warnings.warn(
+                f"the posterior has collapsed: {int(active_axes(latents.numpy()).sum())} of {self.latent_dim} latent "
+                f"axes vary over the training data. beta={self.beta:g} is too high for them",
+                UserWarning,
+                stacklevel=4,
+            )
         labels = torch.from_numpy(rows.y)
         return shortcut_scores(latents, labels, n_classes, class_balanced=self.class_balanced).numpy()
+
+
+class FirstStage:
+    """What is known of the shortcut once the beta-VAE has been trained alone, and how to contradict it.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training data.
+    found : AxisGroups
+        Their pseudo-groups.
+    maps : Recolouring, optional
+        Of images.
+
+    Attributes
+    ----------
+    against : {"recolouring", "groups", "noise"}
+        Images are recoloured at random; each pseudo-group counts the same; or nothing beside the noise can be done.
+    rows : Rows
+        Training data, weighted accordingly.
+    """
+
+    def __init__(self, rows: Rows, found: AxisGroups, maps: Recolouring | None) -> None:
+        self.found, self.maps = found, maps
+        if maps is not None and maps.is_the_shortcut and found.is_plain:
+            self.against = "recolouring"
+        else:
+            self.against = "noise" if found.doubts else "groups"
+        balance = inverse_frequency(found.groups, rows.weight) if self.against == "groups" else 1.0
+        self.rows = rows.reweighted(rows.weight * balance)
+
+    def contradicted(self, validation: Rows, rule: str, generator: np.random.Generator) -> Rows:
+        """Return validation data that can tell an epoch that uses the shortcut from one that does not.
+
+        Where the rule is ``auto`` and no groups are given: recoloured like the training data, or with pseudo-groups.
+        """
+        if self.against == "noise" or rule != "auto" or validation.groups is not None:
+            return validation
+        if self.against == "groups":
+            return validation.grouped(self.found.assign(validation))
+        assert self.maps is not None
+        chosen = validation.take(np.sort(generator.permutation(len(validation))[:MOST_RECOLOURED]))
+        to = generator.integers(0, self.found.n_values, len(chosen))
+        pair = torch.from_numpy(self.found.attribute_of(chosen)), torch.from_numpy(to)
+        return Rows(self.maps.apply(chosen.inputs(slice(None)), *pair).numpy(), chosen.y, chosen.weight)
 
 
 class SitarNet(nn.Module):
@@ -203,3 +340,55 @@ class SitarObjective(nn.Module):
             + self.weight * terms["consistency"]
         )
         return {"loss": loss, **terms, "top_score": scores.max()}
+
+
+class ScaleFreeObjective(nn.Module):
+    """SITAR's loss in a form in which no scale can be traded for invariance.
+
+    Parameters
+    ----------
+    network : SitarNet
+        Its VAE has been trained alone.
+    noise, weight, beta : float
+        Alpha in spreads, lambda, and beta as ``SITAR`` has them.
+    first : FirstStage
+    class_balanced : bool
+        Whether scores weigh the classes equally.
+    """
+
+    scores: Tensor
+
+    def __init__(
+        self, network: SitarNet, noise: float, weight: float, beta: float, first: FirstStage, class_balanced: bool
+    ) -> None:
+        super().__init__()
+        self.network, self.noise, self.weight = network, noise, weight
+        self.beta = scaled_beta(beta, first.rows)
+        # Where nothing contradicts the shortcut, a classifier that weighs more has it written all over the axes.
+        self.share = scaled_beta(1.0, first.rows) ** -1 if first.against == "noise" else 1 / summed_variance(first.rows)
+        self.class_balanced = class_balanced
+        self.recolouring = first.maps if first.against == "recolouring" else None
+        self.n_values = first.found.n_values
+        self.register_buffer("scores", torch.from_numpy(first.found.scores).float())
+
+    def forward(self, x: Tensor, y: Tensor, weight: Tensor, attribute: Tensor) -> dict[str, Tensor]:
+        """Return the loss of a batch, with pseudo-attributes (n,), and its terms."""
+        network = self.network
+        if self.recolouring is not None:
+            x = self.recolouring.apply(x, attribute, torch.randint_like(attribute, self.n_values))
+        mean, log_variance, latent, output = network.vae(x)
+        clean = network.classifier(latent)
+        if len(y.unique()) > 1:
+            fresh = shortcut_scores(mean, y, clean.shape[1], class_balanced=self.class_balanced)
+            self.scores.lerp_(fresh, 0.1)
+        spread = mean.detach().std(0, correction=0)
+        noisy = network.classifier(perturb(latent, self.scores * spread, self.noise))
+        terms = {
+            "reconstruction": reconstruction_error(network.vae.standardize(x), output),
+            "kl": kl_to_standard_normal(mean, log_variance),
+            "cross_entropy": (cross_entropy(noisy, y, reduction="none") * weight).mean(),
+            "consistency": divergence(clean, noisy),
+        }
+        vae = self.share * (terms["reconstruction"] + self.beta * terms["kl"])
+        loss = vae + terms["cross_entropy"] + self.weight * terms["consistency"]
+        return {"loss": loss, **terms, "top_score": self.scores.max()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error, sample_posterior
@@ -13,6 +15,12 @@ from longway.rows import Rows
 
 CHANNELS = (32, 32, 64, 128)
 """Convolutions of SITAR's encoder for 64x64 images."""
+
+USUAL_VARIANCE = 70.0
+"""Variance of coloured 28x28 digits, summed over pixels: the images for which beta = 2 was published."""
+
+ACTIVE = 0.01
+"""Variance of the posterior means from which an axis is in use; Burda et al., 2016, draw the line there."""
 
 
 class VAE(nn.Module):
@@ -98,6 +106,43 @@ class VAEObjective(nn.Module):
         reconstruction = reconstruction_error(self.vae.standardize(x), output, self.reduction)
         kl = kl_to_standard_normal(mean, log_variance)
         return {"loss": reconstruction + self.beta * kl, "reconstruction": reconstruction, "kl": kl}
+
+
+def scaled_beta(beta: float, rows: Rows) -> float:
+    r"""Return the beta that does to these images what ``beta`` does to coloured 28x28 digits.
+
+    The squared error summed over pixels grows with the number of pixels and with their contrast, the KL term does not:
+    an axis is worth its nats only where it explains more than about :math:`\beta / 2` of the summed variance, so one
+    beta collapses small images and hardly holds back large ones. Features are standardised and need no correction.
+
+    Parameters
+    ----------
+    beta : float
+        Weight of the KL term on images whose summed variance is ``USUAL_VARIANCE``.
+    rows : Rows
+        Training data.
+    """
+    if len(rows.shape) == 1:
+        return beta
+    return beta * summed_variance(rows) / USUAL_VARIANCE
+
+
+def summed_variance(rows: Rows) -> float:
+    """Return the variance of what a VAE reconstructs, summed over one sample: d of d standardised features."""
+    if len(rows.shape) == 1:
+        return float(rows.shape[0])
+    total, squares = torch.zeros(rows.shape, dtype=torch.float64), 0.0
+    for part in rows.slices():
+        x = rows.inputs(part, torch.float64)
+        total += x.sum(0)
+        squares += float(x.square().sum())
+    variance = squares / len(rows) - float((total / len(rows)).square().sum())
+    return max(variance, 1e-6)
+
+
+def active_axes(latents: np.ndarray) -> np.ndarray:
+    """Return which axes a VAE uses, of shape (d,): those whose posterior means (n, d) vary by ``ACTIVE`` or more."""
+    return latents.var(0) >= ACTIVE
 
 
 def _convolutional(

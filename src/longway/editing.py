@@ -1,0 +1,182 @@
+"""The editing of HSFM's supports, as published and free of scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from longway.functional.heads import Heads
+from longway.functional.hypergradient import Head, hypergradient
+from longway.functional.whitening import Whitening
+from longway.lastlayer import head_of, scaled
+from longway.nn.heads import FeatureHead
+from longway.rows import Rows, predict_logits
+from longway.support import SupportEditor, even_weights, hardest
+
+CLIP = 10.0
+"""The paper's bound on the norm of the support's gradient."""
+VANISHING = 1e-3
+"""Mean residual on the support below which the published algorithm has nothing to go by."""
+
+
+class Settings(Protocol):
+    """What editing needs to know; ``HSFM`` has it."""
+
+    n_hard: int
+    inner_steps: int
+    inner_rate: float
+    outer_rate: float
+    outer_steps: int
+    epochs: int
+
+
+class Run:
+    """One support, edited against one half of the validation data."""
+
+    def __init__(
+        self,
+        method: Settings,
+        network: FeatureHead,
+        whitening: Whitening,
+        support: Rows,
+        source: Rows,
+        cells: np.ndarray,
+    ) -> None:
+        self.method, self.network, self.whitening = method, network, whitening
+        self.source, self.cells = source, cells
+        self.losses: list[float] = []
+        self.device = network.linear.weight.device
+        self.editor = SupportEditor(
+            self._inner(support),
+            torch.from_numpy(support.y).to(self.device),
+            network.linear.out_features,
+            steps=method.inner_steps,
+            rate=method.inner_rate,
+            edit_rate=method.outer_rate,
+            edits=method.epochs * method.outer_steps,
+        )
+
+    def path(self, epochs: int, advance: Callable[[str], Any]) -> Heads:
+        """Return the head before editing and after each epoch, on standardised features: ``epochs + 1`` of them.
+
+        ``losses`` holds the outer loss of each epoch. Where it ends early, a gradient was no longer finite, and the
+        last good head stands for the epochs that are missing.
+        """
+        heads = [self._head()]
+        hard = self._hard(heads[-1]) if epochs else None
+        for epoch in range(1, epochs + 1):
+            if epoch > 1 and self._is_chosen:
+                hard = self._hard(heads[-1])
+            losses = [self.editor.edit(*hard) for _ in range(self.method.outer_steps)] if hard else [None]
+            if losses[-1] is None:
+                break
+            heads.append(self._head())
+            self.losses.append(losses[-1])
+            advance(f"hard-set loss {losses[-1]:.3g}")
+        heads += [heads[-1]] * (epochs + 1 - len(heads))
+        return Heads(*(torch.stack(parts) for parts in zip(*heads, strict=True)))
+
+    @property
+    def _is_chosen(self) -> bool:
+        """Whether there are more rows in a cell than the hard set takes."""
+        return bool(np.unique(self.cells, return_counts=True)[1].max() > self.method.n_hard)
+
+    def _hard(self, head: Head) -> tuple[Tensor, Tensor, Tensor]:
+        """Return features, labels and weights of the hard set."""
+        chosen = np.arange(len(self.source))
+        if self._is_chosen:
+            self.network.set_linear(head)
+            logits, y = current_logits(self.network, self.source), torch.from_numpy(self.source.y)
+            chosen = hardest(cross_entropy(logits, y, reduction="none").numpy(), self.cells, self.method.n_hard)
+        rows, weights = self.source.take(chosen), torch.from_numpy(even_weights(self.cells[chosen])).float()
+        return self._inner(rows), torch.from_numpy(rows.y).to(self.device), weights.to(self.device)
+
+    def _head(self) -> Head:
+        weight, bias = self.editor.head()
+        return Head(weight @ self.whitening.to, bias)
+
+    def _inner(self, rows: Rows) -> Tensor:
+        """Return whitened features."""
+        return scaled(self.network, rows, torch.float32) @ self.whitening.to
+
+
+class PublishedEditor:
+    """Edits the support by exact hypergradients with Adam, and moves the head after it by Adam."""
+
+    def __init__(self, method: Settings, network: FeatureHead, support: Rows) -> None:
+        self.method, self.network = method, network
+        self.device = network.linear.weight.device
+        self.support = self._features(support)
+        self.labels = torch.from_numpy(support.y).to(self.device)
+        self.rows = torch.arange(len(support), device=self.device)
+        self.optimizer = torch.optim.Adam([self.support], lr=method.outer_rate, fused=True)
+        self.head = Head(*(part.float().requires_grad_() for part in head_of(network)))
+        self.head_optimizer = torch.optim.Adam(self.head, lr=method.inner_rate, fused=True)
+
+    def vanishing(self) -> bool:
+        """Whether the head leaves no residual on the support to speak of."""
+        with torch.no_grad():
+            p = self.head.logits(self.support).softmax(1).gather(1, self.labels.unsqueeze(1))
+        return bool((1 - p).mean() < VANISHING)
+
+    def edit(self, hard: Rows) -> float | None:
+        """Take the epoch's edits against these hard samples; return the last outer loss, None if it is not finite."""
+        labels, features = torch.from_numpy(hard.y).to(self.device), self._features(hard)
+        start = Head(*(part.detach() for part in self.head))
+        for _ in range(self.method.outer_steps):
+            result = hypergradient(
+                self.support,
+                self.labels,
+                features,
+                labels,
+                start,
+                steps=self.method.inner_steps,
+                rate=self.method.inner_rate,
+            )
+            norm = float(result.support.norm())
+            if not math.isfinite(norm):
+                return None
+            self.support.grad = result.support * min(1.0, CLIP / max(norm, 1e-12))
+            self.optimizer.step()
+        return float(result.loss)
+
+    def move_head(self) -> bool:
+        """Take the head's own steps on the edited support; if not finite, return False and leave the network."""
+        for _ in range(self.method.inner_steps):
+            self._set_gradient()
+            self.head_optimizer.step()
+        if not all(bool(part.isfinite().all()) for part in self.head):
+            return False
+        self.network.set_linear(self.head)
+        return True
+
+    @torch.no_grad()
+    def _set_gradient(self) -> None:
+        """Store the gradient of the head's mean cross-entropy over the support."""
+        residual = self.head.logits(self.support).softmax(1)
+        residual[self.rows, self.labels] -= 1
+        residual /= len(residual)
+        self.head.weight.grad, self.head.bias.grad = residual.T @ self.support, residual.sum(0)
+
+    def _features(self, rows: Rows) -> Tensor:
+        return scaled(self.network, rows, torch.float32)
+
+
+def held_out_logits(network: FeatureHead, rows: Rows, heads: Heads) -> Tensor:
+    """Return logits (n, P, C) of several heads."""
+    parts = [
+        heads.logits(scaled(network, rows.take(np.arange(part.start, part.stop)), torch.float32)).cpu()
+        for part in rows.slices()
+    ]
+    return torch.cat(parts)
+
+
+def current_logits(network: FeatureHead, rows: Rows) -> Tensor:
+    """Return logits (n, C) in the precision of the features."""
+    return predict_logits(network.folded(torch.float64 if rows.X.dtype == np.float64 else torch.float32), rows)

@@ -1,0 +1,75 @@
+"""Maps between the colours of two sets of images, in closed form."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def colour_moments(images: Tensor, values: Tensor, n_values: int) -> tuple[Tensor, Tensor]:
+    """Return the mean and the second moment of the pixels of each set of images.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, c, h, w)
+    values : Tensor of shape (n,), integer
+        The set that each image is in, ``0 .. n_values - 1``.
+    n_values : int
+        V.
+
+    Returns
+    -------
+    mean : Tensor of shape (V, c), float64
+    second : Tensor of shape (V, c, c), float64
+        Of ``p p^T``, not centred; zero for a set without images, as is its mean.
+    """
+    pixels = images.double().flatten(2)
+    count = torch.zeros(n_values, dtype=torch.float64).index_add_(0, values, torch.ones(len(values)).double())
+    count = count.clamp_min(1) * pixels.shape[2]
+    channels = pixels.shape[1]
+    mean = torch.zeros(n_values, channels, dtype=torch.float64).index_add_(0, values, pixels.sum(2))
+    second = torch.zeros(n_values, channels, channels, dtype=torch.float64)
+    second.index_add_(0, values, pixels @ pixels.transpose(1, 2))
+    return mean / count[:, None], second / count[:, None, None]
+
+
+def colour_maps(mean: Tensor, second: Tensor) -> Tensor:
+    r"""Return the linear maps of pixels that give each set of images the colours of each other set.
+
+    With the spectra :math:`M_a = U_a \Lambda_a U_a^T` of the second moments, :math:`W_{ab} = U_b \Lambda_b^{1/2}
+    \Lambda_a^{-1/2} U_a^T` takes the principal colours of a to those of b, so that :math:`W_{ab} M_a W_{ab}^T = M_b`
+    wherever a has as many colours as b. Unlike the map of optimal transport it is defined where the two share no
+    colour, as pure red and pure green. Colours that a lacks are mapped to nothing.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (V, c)
+        Mean pixel of each set; it tells the signs of the principal colours.
+    second : Tensor of shape (V, c, c)
+        Second moments of the pixels of each set.
+
+    Returns
+    -------
+    Tensor of shape (V, V, c, c)
+        ``maps[a, b] @ pixel``; the identity for a = b.
+
+    Examples
+    --------
+    >>> red, green = torch.diag(torch.tensor([0.2, 0.0])), torch.diag(torch.tensor([0.0, 0.2]))
+    >>> (colour_maps(torch.eye(2), torch.stack([red, green]))[0, 1] @ torch.tensor([1.0, 0.0])).round()
+    tensor([0., 1.])
+    """
+    spectrum, axes = torch.linalg.eigh(second)  # rising
+    spectrum = spectrum.where(spectrum > 1e-6 * spectrum[:, -1:], 0.0)
+    along_mean = (axes * mean.unsqueeze(2)).sum(1, keepdim=True)
+    axes = axes * torch.where(along_mean < 0, -1.0, 1.0)
+    # The signs of weak colours are hardly told by the mean: take those that turn the colours least.
+    alike = torch.einsum("aik,bik->abk", axes, axes)
+    turn = torch.where(alike < 0, -1.0, 1.0)
+    turn[..., -1] = 1.0
+    inverse = spectrum.rsqrt().where(spectrum > 0, 0.0)
+    scale = spectrum.sqrt().unsqueeze(0) * inverse.unsqueeze(1) * turn
+    maps = torch.einsum("bik,abk,ajk->abij", axes, scale, axes)
+    same = torch.arange(len(mean))
+    maps[same, same] = torch.eye(mean.shape[1], dtype=maps.dtype)
+    return maps
