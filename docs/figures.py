@@ -21,7 +21,13 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = re.compile(r"(?P<begin><!-- figures: (?P<name>\S+) -->).*?(?P<end><!-- end -->)", re.DOTALL)
-METHODS = {"erm": "ERM", "sitar": "SITAR", "hsfm": "HSFM", "pseudo-groups": "Pseudo-groups"}
+METHODS = {
+    "erm": "ERM",
+    "sitar": "SITAR",
+    "sitar-published": "SITAR, as published",
+    "hsfm": "HSFM",
+    "pseudo-groups": "Pseudo-groups",
+}
 
 
 class Results(NamedTuple):

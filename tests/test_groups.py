@@ -17,7 +17,7 @@ def digits():
 @pytest.fixture(scope="module")
 def found(digits):
     train = digits["train"]
-    return infer_groups(train.X, train.y, epochs=40, beta=0.3, batch_size=64)
+    return infer_groups(train.X, train.y, epochs=40, batch_size=64)
 
 
 def test_axes_of_coloured_digits_are_the_colour(digits, found):

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from longway.base import Method, Task
 from longway.groups import InferredGroups, find_groups
 from longway.rows import Rows
+
+SMALLEST = 10
+"""Inferred groups with fewer training rows are stray rows rather than a group: a method that balances groups would
+train on little else."""
 
 
 class GroupAware(Method):
@@ -34,9 +40,10 @@ class GroupAware(Method):
         rows, validation = task.rows, task.validation
         if rows.groups is None:
             found = self._infer(rows, task)
-            rows = rows.grouped(found.groups)
+            home = without_strays(found.groups, task.n_classes, found.n_values)
+            rows = rows.grouped(home[found.groups])
             if validation is not None and validation.groups is None:
-                validation = validation.grouped(found.assign(validation))
+                validation = validation.grouped(home[found.assign(validation)])
         return replace(task, rows=rows, validation=validation)
 
     def _infer(self, rows: Rows, task: Task) -> InferredGroups:
@@ -47,3 +54,23 @@ class GroupAware(Method):
         )
         self.inferred_ = {"way": self.infer, "seed": seed, **found.summary()}
         return found
+
+
+def without_strays(groups: np.ndarray, n_classes: int, n_values: int) -> np.ndarray:
+    """Return what each inferred group counts as, (n_classes * n_values,): the largest of its class if it is a stray.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n,)
+        ``class * n_values + attribute`` of the training rows.
+    n_classes, n_values : int
+
+    Examples
+    --------
+    >>> without_strays(np.repeat([0, 1, 2, 3], [50, 10, 9, 60]), 2, 2).tolist()
+    [0, 1, 3, 3]
+    """
+    sizes = np.bincount(groups, minlength=n_classes * n_values).reshape(n_classes, n_values)
+    itself = np.arange(n_classes * n_values).reshape(n_classes, n_values)
+    largest = itself[np.arange(n_classes), sizes.argmax(1)]
+    return np.where(sizes < SMALLEST, largest[:, None], itself).ravel()

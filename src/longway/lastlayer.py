@@ -112,8 +112,9 @@ class LastLayer(Method):
         rule = resolve_rule(self.selection, parts.judge.groups)
         heads = self._solve(network, parts.retrain, settings, parts)
         scores = judge(network, heads, parts.judge)
-        # A class or group that the validation data lack has no score; what is left decides. The first of equals wins.
-        best = int(np.argmax([record[f"val_{rule}"] for record in scores]))
+        # A class or group that the validation data lack has no score; what is left decides. Of equals the most balanced
+        # wins (where no setting gets a tiny group right, all are equal), and then the first.
+        best = max(range(len(scores)), key=lambda i: (scores[i][f"val_{rule}"], scores[i]["val_balanced"], -i))
         self.history_ = [
             {"epoch": i, **setting, **record}
             for i, (setting, record) in enumerate(zip(settings, scores, strict=True), 1)

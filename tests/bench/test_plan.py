@@ -1,12 +1,15 @@
 """Plans and protocols: what they mean, and one clear line for what they cannot mean."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from longway import METHODS, LongwayError
 from longway.bench.plan import load_plan, read_plan
 from longway.bench.protocol import Protocol
-from longway.bench.spec import TrialSpec
+from longway.bench.spec import DataSpec, TrialSpec
+from longway.bench.trial import method_of
 from longway.space import Between, OneOf, draw, read_range
 
 TOML = """
@@ -132,7 +135,15 @@ def test_an_error_in_the_file_has_its_line(written):
 
 def test_names_of_protocols():
     assert Protocol(groups="train", validation="balanced").title == "training groups, worst group, balanced validation"
+    assert Protocol(selection="own").title == "no group labels, own rules"
+    assert Protocol(selection="own").settings == "worst_class"
     assert Protocol(groups="val", settings="oracle").title == "validation groups, worst group, settings by oracle"
+
+
+def test_a_method_may_keep_its_own_rule():
+    spec = TrialSpec(DataSpec("digits", {}), "sitar", {}, 3, selection="own")
+    assert method_of(spec).selection == "auto"
+    assert method_of(replace(spec, selection="balanced")).selection == "balanced"
 
 
 def test_ranges():

@@ -47,3 +47,11 @@ def test_alike_sets_are_left_as_they_are():
     twice = torch.cat([images, images])
     maps = colour_maps(*colour_moments(twice, torch.arange(24) // 12, 2))
     torch.testing.assert_close(maps[0, 1], torch.eye(3).double())
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_turning_keeps_the_length_of_every_pixel(seed):
+    maps = colour_maps(*colour_moments(*draw(seed), 2), matched=False)
+    torch.testing.assert_close(maps[0, 1] @ maps[0, 1].T, torch.eye(3).double())
+    torch.testing.assert_close(maps[1, 0], maps[0, 1].T)

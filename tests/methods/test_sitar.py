@@ -14,7 +14,7 @@ from longway.nn.vae import scaled_beta, summed_variance
 from longway.rows import Rows
 
 IRIS, SPECIES = load_iris(return_X_y=True)
-SMALL = {"channels": (16, 32), "batch_size": 64, "first_epochs": 30, "epochs": 15}
+SMALL = {"channels": (16, 32), "batch_size": 64, "first_epochs": 30, "epochs": 30}
 
 SETTINGS = {
     "cmnist": (10, 1.0, 2.0, 10.0),

@@ -40,6 +40,7 @@ RULES = {
     "worst_class": "recall of the worst validation class",
     "balanced": "mean recall of the validation classes",
     "average": "average validation accuracy",
+    "own": "the rule that is its method's default",
     "oracle": "the test data themselves: an oracle, not a result",
 }
 

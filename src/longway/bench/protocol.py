@@ -17,6 +17,9 @@ data's; or the training data's too.
 VALIDATION = ("as_train", "balanced")
 """What the validation data are like: drawn as the training data are, or with all groups of one size."""
 
+OWN = "own"
+"""Selection of epochs by the rule that each method has by default, such as SITAR's on recoloured validation images."""
+
 ORACLE = "oracle"
 """Selection of settings by the test data themselves: what a method could reach, never what it does."""
 
@@ -33,10 +36,11 @@ class Protocol:
         alone, and without a label of it.
     selection : str, default "auto"
         The rule by which each fit chooses its epoch (`longway.selection.RULES`); ``auto`` is ``worst_group`` where
-        validation groups are known, else ``worst_class``.
+        validation groups are known, else ``worst_class``; ``own`` leaves each method its own default, which its record
+        names.
     settings : str, optional
-        The rule that chooses among the settings that were tried, by default the same; ``oracle`` chooses by the test
-        data and is shown only as such.
+        The rule that chooses among the settings that were tried, by default the same (``worst_class`` beside ``own``);
+        ``oracle`` chooses by the test data and is shown only as such.
     validation : {"as_train", "balanced"}, default "as_train"
         What the validation data are like.
     title : str, optional
@@ -67,8 +71,8 @@ class Protocol:
         rule = self.selection
         if rule == "auto":
             rule = "worst_class" if self.groups == "none" else "worst_group"
-        self._check(rule, "selection", RULES)
-        settings = self.settings or rule
+        self._check(rule, "selection", (*RULES, OWN))
+        settings = self.settings or ("worst_class" if rule == OWN else rule)
         self._check(settings, "settings", (*RULES, ORACLE))
         object.__setattr__(self, "selection", rule)
         object.__setattr__(self, "settings", settings)
@@ -109,9 +113,9 @@ class Protocol:
             "val": "validation groups",
             "train": "training groups",
         }[self.groups]
-        words = [known, self.selection.replace("_", " ")]
+        words = [known, "own rules" if self.selection == OWN else self.selection.replace("_", " ")]
         if self.validation == "balanced":
             words.append("balanced validation")
-        if self.settings != self.selection:
+        if self.settings != ("worst_class" if self.selection == OWN else self.selection):
             words.append(f"settings by {self.settings.replace('_', ' ')}")
         return ", ".join(words)

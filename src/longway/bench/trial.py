@@ -14,6 +14,7 @@ from longway import checks
 from longway.artifacts import load, save
 from longway.base import Method
 from longway.bench.prepared import Prepared, arrays, prepare
+from longway.bench.protocol import OWN
 from longway.bench.records import counts_of, failure
 from longway.bench.spec import FORMAT, TrialSpec
 from longway.bench.store import Store, versions
@@ -36,6 +37,8 @@ def method_of(spec: TrialSpec) -> Method:
     """
     cls = METHODS[spec.method]
     values = {"random_state": spec.seed, "selection": spec.selection, "device": spec.device}
+    if spec.selection == OWN:
+        del values["selection"]
     cls.check_names(spec.parameters)
     known = cls._get_param_names()
     method = cls(**{**{name: value for name, value in values.items() if name in known}, **spec.parameters})

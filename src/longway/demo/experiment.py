@@ -1,9 +1,10 @@
-"""Runs the demonstration's trials: four methods on coloured digits over a few seeds."""
+"""Runs the demonstration's trials: methods on coloured digits over a few seeds."""
 
 from __future__ import annotations
 
 import os
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +20,20 @@ from longway.methods import ERM, HSFM, RWG, SITAR
 from longway.metrics import evaluate_groups, summarise
 from longway.progress import progress
 
-RECOMMENDED = "Pseudo-groups"
-"""What the demonstration recommends: RWG on groups that it infers from shortcut axes."""
+RECOMMENDED = "SITAR"
+"""What the demonstration recommends: SITAR as Longway has it."""
+
+PSEUDO_GROUPS = "Pseudo-groups"
+"""RWG on groups that it infers from shortcut axes."""
+
+PUBLISHED = "SITAR, as published"
 
 CONTRACT = {
     "ERM": "labels",
-    "SITAR": "labels",
+    PUBLISHED: "labels",
     "HSFM": "labels, balanced validation",
-    "Pseudo-groups": "labels",
+    PSEUDO_GROUPS: "labels",
+    RECOMMENDED: "labels",
 }
 """What each method was given, in words."""
 
@@ -36,8 +43,8 @@ FIRST_SEED = 30
 TESTS = ("test", "ood")
 """The test in distribution, and the one in which the colour is reversed."""
 
-AXES: dict[str, Any] = {"epochs": 12, "beta": 0.3, "batch_size": 64}
-"""The beta-VAE for 10x10 images; 300 numbers an image need a smaller beta than 12,288."""
+AXES: dict[str, Any] = {"epochs": 12, "batch_size": 64}
+"""The beta-VAE that groups are inferred with."""
 
 NETWORK: dict[str, Any] = {"epochs": 10, "batch_size": 64}
 """The convolutional net, for every method that trains one."""
@@ -85,7 +92,7 @@ def run(seeds: int = 3, *, n_jobs: int = -1, verbose: int = 1) -> Demo:
     began = time.perf_counter()
     jobs = [
         delayed(job)(seed)
-        for job in (_sitar, _pseudo_groups, _erm_and_hsfm)
+        for job in (_sitar, _pseudo_groups, _published, _erm_and_hsfm)
         for seed in range(FIRST_SEED, FIRST_SEED + seeds)
     ]
     trials: list[dict[str, Any]] = []
@@ -106,14 +113,21 @@ def run(seeds: int = 3, *, n_jobs: int = -1, verbose: int = 1) -> Demo:
         "table": [_summary(method, [t for t in trials if t["method"] == method]) for method in order],
         "trials": trials,
     }
-    inferred = next(trial["inferred"] for trial in trials if trial["method"] == RECOMMENDED)
+    inferred = next(trial["inferred"] for trial in trials if trial["method"] == PSEUDO_GROUPS)
     return Demo(record, *_pictures(inferred["seed"]))
 
 
 def _sitar(seed: int) -> list[dict[str, Any]]:
     data = _data(seed)
+    return [_trial(RECOMMENDED, seed, SITAR(batch_size=64, random_state=seed), data, data["val"])]
+
+
+def _published(seed: int) -> list[dict[str, Any]]:
+    data = _data(seed)
     method = SITAR.from_paper("cmnist", batch_size=64, epochs=15, random_state=seed)
-    trial = _trial("SITAR", seed, method, data, data["val"])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the posterior has collapsed")  # what the report says of it
+        trial = _trial(PUBLISHED, seed, method, data, data["val"])
     train = data["train"]
     latents = method.latents(train.X)
     spread = latents.std(0)
@@ -125,7 +139,7 @@ def _sitar(seed: int) -> list[dict[str, Any]]:
 def _pseudo_groups(seed: int) -> list[dict[str, Any]]:
     data = _data(seed)
     method = RWG(infer_options=AXES, **NETWORK, random_state=seed)
-    return [_trial("Pseudo-groups", seed, method, data, data["val"])]
+    return [_trial(PSEUDO_GROUPS, seed, method, data, data["val"])]
 
 
 def _erm_and_hsfm(seed: int) -> list[dict[str, Any]]:

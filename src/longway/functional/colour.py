@@ -33,7 +33,7 @@ def colour_moments(images: Tensor, values: Tensor, n_values: int) -> tuple[Tenso
     return mean / count[:, None], second / count[:, None, None]
 
 
-def colour_maps(mean: Tensor, second: Tensor) -> Tensor:
+def colour_maps(mean: Tensor, second: Tensor, *, matched: bool = True) -> Tensor:
     r"""Return the linear maps of pixels that give each set of images the colours of each other set.
 
     With the spectra :math:`M_a = U_a \Lambda_a U_a^T` of the second moments, :math:`W_{ab} = U_b \Lambda_b^{1/2}
@@ -41,12 +41,18 @@ def colour_maps(mean: Tensor, second: Tensor) -> Tensor:
     wherever a has as many colours as b. Unlike the map of optimal transport it is defined where the two share no
     colour, as pure red and pure green. Colours that a lacks are mapped to nothing.
 
+    Without the spectra, :math:`U_b U_a^T` turns the principal colours and keeps the brightness of each pixel. Sets that
+    differ in content differ in brightness too, such as digits of more and of less ink; matching that leaves a trace by
+    which a recoloured image can be told from one that was of that colour all along.
+
     Parameters
     ----------
     mean : Tensor of shape (V, c)
         Mean pixel of each set; it tells the signs of the principal colours.
     second : Tensor of shape (V, c, c)
         Second moments of the pixels of each set.
+    matched : bool, default True
+        Match the second moments; else turn the colours only.
 
     Returns
     -------
@@ -68,7 +74,7 @@ def colour_maps(mean: Tensor, second: Tensor) -> Tensor:
     turn = torch.where(alike < 0, -1.0, 1.0)
     turn[..., -1] = 1.0
     inverse = spectrum.rsqrt().where(spectrum > 0, 0.0)
-    scale = spectrum.sqrt().unsqueeze(0) * inverse.unsqueeze(1) * turn
+    scale = spectrum.sqrt().unsqueeze(0) * inverse.unsqueeze(1) * turn if matched else turn
     maps = torch.einsum("bik,abk,ajk->abij", axes, scale, axes)
     same = torch.arange(len(mean))
     maps[same, same] = torch.eye(mean.shape[1], dtype=maps.dtype)

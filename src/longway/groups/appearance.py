@@ -48,6 +48,9 @@ class Recolouring:
 def recolouring(rows: Rows, found: AxisGroups, *, seed: int) -> Recolouring:
     """Fit recolourings between the values of a pseudo-attribute, and see whether they change it.
 
+    Maps that turn the colours and keep the brightness come first; where they do not change the pseudo-attribute, those
+    that match the moments of the colours stand in, which may leave a trace (see ``colour_maps``).
+
     Parameters
     ----------
     rows : Rows
@@ -69,11 +72,18 @@ def recolouring(rows: Rows, found: AxisGroups, *, seed: int) -> Recolouring:
         share = torch.bincount(values, minlength=n_values) / counts.clamp_min(1)
         for total, moment in zip(totals, colour_moments(rows.inputs(part), values, n_values), strict=True):
             total += moment * share.view(-1, *[1] * (moment.ndim - 1))
-    maps = colour_maps(*totals).float()
     generator = np.random.default_rng(seed)
     chosen = np.sort(generator.permutation(len(rows))[:WITNESSES])
     of = found.attribute[chosen]
     to = (of + generator.integers(1, n_values, len(chosen))) % n_values
-    swapped = Recolouring(maps, 0.0).apply(rows.inputs(chosen), torch.from_numpy(of), torch.from_numpy(to))
-    read = found.attribute_of(Rows(swapped.numpy(), rows.y[chosen], np.ones(len(chosen))))
-    return Recolouring(maps, float((read == to).mean()))
+    witnesses = rows.inputs(chosen), torch.from_numpy(of), torch.from_numpy(to)
+
+    def judged(*, matched: bool) -> Recolouring:
+        """Return maps, and how often they change what is read off the axes."""
+        maps = colour_maps(*totals, matched=matched).float()
+        swapped = Recolouring(maps, 0.0).apply(*witnesses)
+        read = found.attribute_of(Rows(swapped.numpy(), rows.y[chosen], np.ones(len(chosen))))
+        return Recolouring(maps, float((read == to).mean()))
+
+    turned = judged(matched=False)
+    return turned if turned.is_the_shortcut else judged(matched=True)

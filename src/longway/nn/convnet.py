@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+LARGEST = 32
+"""Side in pixels from which on the first convolution strides."""
+
 
 class ConvNet(nn.Module):
     """Strided convolutions down to 4x4 pixels, one hidden layer, logits; dropout around the hidden layer.
+
+    The first convolution keeps the size of images of up to 32 pixels and strides on larger ones, where it would cost
+    more than all others.
 
     Parameters
     ----------
@@ -31,8 +37,10 @@ class ConvNet(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(input_shape[0], width, 3, 1, 1), nn.ReLU()]
-        channels, size = width, min(input_shape[1:])
+        size = min(input_shape[1:])
+        stride = -(-size // LARGEST)
+        layers: list[nn.Module] = [nn.Conv2d(input_shape[0], width, 3, stride, 1), nn.ReLU()]
+        channels, size = width, -(-size // stride)
         while size > 4:
             outer = min(2 * channels, 4 * width)
             layers += [nn.Conv2d(channels, outer, 3, 2, 1), nn.ReLU()]
