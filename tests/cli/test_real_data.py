@@ -24,6 +24,7 @@ def test_celeba_through_mobilenet(tmp_path, good, shared_data):
     people = [set(identity[data.split == part]) for part in data.parts]
     assert sum(map(len, people)) == len(set.union(*people)) == len(set(identity))
     roles = ["--label", "Wavy_Hair", "--attribute", "Male", "--split-by", "identity"]
+    worst = {}
     for method in ("erm", "hsfm"):
         model = tmp_path / f"{method}.safetensors"
         good("fit", method, features, *roles, "--out", model)
@@ -32,9 +33,11 @@ def test_celeba_through_mobilenet(tmp_path, good, shared_data):
         shown = {name: line for line in lines for name in GROUPS if line.strip().startswith(name)}
         record = json.loads(good("evaluate", model, features, "--json"))
         assert record["n"] == data.parts["test"]
-        assert record["average_accuracy"] > 0.6
+        assert record["average_accuracy"] > {"erm": 0.65, "hsfm": 0.5}[method]
+        worst[method] = record["worst_group_accuracy"]
         for group in record["counts"]["groups"]:
             assert f"{group['low']:.1%} - {group['high']:.1%}" in shown[group["name"]]
+    assert worst["hsfm"] > worst["erm"]
     # The same labels straight from the images; a feature may differ in its last bit, as batches do
     words = ["--out", tmp_path / "direct.csv", "--limit", 200]
     good("predict", model, faces, "--backbone", encoder, *words)
