@@ -29,6 +29,14 @@ QUICK: dict[str, dict[str, Any]] = {
     "subg": {"infer_options": {"epochs": 1}},
     "groupdro": {"infer_options": {"epochs": 1}},
     "lff": {"epochs": 1},
+    "irm": {"epochs": 1, "infer_options": {"epochs": 1}},
+    "vrex": {"epochs": 1, "infer_options": {"epochs": 1}},
+    "chromavae": {"epochs": 1},
+    "generativeclassifier": {"epochs": 1},
+    "freezethentrain": {"epochs": 1},
+    "repspectral": {"epochs": 1},
+    "gccs": {"epochs": 1},
+    "semanticanchor": {"epochs": 1},
     "dfr": {"infer_options": {"epochs": 1}, "n_refits": 2},
 }
 
@@ -135,8 +143,15 @@ PARAMETERS: dict[str, tuple[list[Any], str]] = {
     **dict.fromkeys(("strengths", "ridges", "rates"), ([1.0, [], [0], [1, -1]], "a list of numbers, each above 0")),
     "smoothings": ([0.9, [], [1], [-0.1]], "a list of numbers, each from 0, below 1"),
     "n_points": ([20, [], [0], [2.5]], "a list of whole numbers, each 1 or more"),
-    **dict.fromkeys(("n_refits", "steps"), ([0, 2.5], "a whole number, 1 or more")),
-    **dict.fromkeys(("dropout", "retrain_fraction"), ([0, 1, None], "a number between 0 and 1")),
+    **dict.fromkeys(
+        ("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws"), ([0, 2.5], "a whole number, 1 or more")
+    ),
+    **dict.fromkeys(
+        ("dropout", "retrain_fraction", "confidence", "frozen_share"), ([0, 1, None], "a number between 0 and 1")
+    ),
+    **dict.fromkeys(("separation", "classification"), ([0, -1, None], "a number above 0")),
+    **dict.fromkeys(("penalty", "pull"), ([-1, "much"], "a number, 0 or more")),
+    **dict.fromkeys(("momentum", "anneal", "burn_in"), ([1, -0.1, None], "a number from 0, below 1")),
     "early_ridge": ([-1, None], "a number, 0 or more"),
     "first_epochs": ([0, 1.5], "a whole number, 1 or more"),
     "first_ridge": ([-1, None], "a number, 0 or more"),
@@ -184,6 +199,9 @@ WORDS = {
     "disagreement": ("earl", "early"),
     "weighting": ("error", "errors"),
     "infer": ("axs", "axes"),
+    "covariance": ("ful", "full"),
+    "classifier": ("kn", "knn"),
+    "bound": ("elb", "elbo"),
 }
 
 

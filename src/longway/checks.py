@@ -85,9 +85,12 @@ PARAMETERS: Mapping[str, Rule] = {
     **dict.fromkeys(("smallest", "components", "early_epochs", "first_epochs"), COUNT),
     **dict.fromkeys(("folds", "most_clusters"), PLURAL),
     "n_clusters": (lambda value: value is None or _is_whole(value, 2), "a whole number, 2 or more, or None"),
-    **dict.fromkeys(("strong_ridge", "first_ridge", "adjustment", "gamma"), NOT_NEGATIVE),
-    **dict.fromkeys(("up_weight", "eta", "q"), POSITIVE),
-    "smoothing": (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0, below 1"),
+    **dict.fromkeys(("strong_ridge", "first_ridge", "adjustment", "gamma", "penalty", "pull"), NOT_NEGATIVE),
+    **dict.fromkeys(("up_weight", "eta", "q", "separation", "classification"), POSITIVE),
+    **dict.fromkeys(
+        ("smoothing", "momentum", "anneal", "burn_in"),
+        (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0, below 1"),
+    ),
     **dict.fromkeys(("necessity", "gammas", "pulls"), (_are_strengths, "a list of numbers, each 0 or more")),
     **dict.fromkeys(("strengths", "ridges", "rates"), (_are_positive, "a list of numbers, each above 0")),
     "smoothings": (
@@ -95,8 +98,8 @@ PARAMETERS: Mapping[str, Rule] = {
         "a list of numbers, each from 0, below 1",
     ),
     "n_points": (lambda value: _are_widths(value) and len(value) > 0, "a list of whole numbers, each 1 or more"),
-    **dict.fromkeys(("n_refits", "steps"), COUNT),
-    **dict.fromkeys(("dropout", "retrain_fraction"), SHARE),
+    **dict.fromkeys(("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws"), COUNT),
+    **dict.fromkeys(("dropout", "retrain_fraction", "confidence", "frozen_share"), SHARE),
     "early_ridge": NOT_NEGATIVE,
     **dict.fromkeys(
         ("head", "early_head"),
@@ -116,6 +119,9 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "balance": ("auto", "class", "group"),
     "disagreement": ("early", "dropout"),
     "weighting": ("errors", "exponential"),
+    "covariance": ("diagonal", "full"),
+    "classifier": ("knn", "mlp", "linear"),
+    "bound": ("elbo", "importance"),
 }
 """Parameters that are one of a few words."""
 

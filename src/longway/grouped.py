@@ -74,3 +74,32 @@ def without_strays(groups: np.ndarray, n_classes: int, n_values: int) -> np.ndar
     itself = np.arange(n_classes * n_values).reshape(n_classes, n_values)
     largest = itself[np.arange(n_classes), sizes.argmax(1)]
     return np.where(sizes < SMALLEST, largest[:, None], itself).ravel()
+
+
+def environments(groups: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the environment of each row, of shape (n,), numbered from 0: sets of rows that hold several classes.
+
+    Methods that compare the risk of environments need sets in which the shortcut goes with the label to a different
+    degree. Groups (n,) in which more than one class occurs, such as hospitals, are taken as they are. Where a group
+    has one class only, groups are taken for class x attribute: environment 0 has the largest group of each class,
+    environment 1 the second largest, and so on. With a shortcut of two values these are the rows that agree with it and
+    those that contradict it.
+
+    Examples
+    --------
+    >>> hospitals, y = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 0, 1, 1])
+    >>> environments(hospitals, y).tolist()
+    [0, 0, 1, 1, 1]
+    >>> attribute, y = np.array([0, 0, 1, 1, 1, 0]), np.array([0, 0, 0, 1, 1, 1])
+    >>> environments(2 * y + attribute, y).tolist()
+    [0, 0, 1, 0, 0, 1]
+    """
+    codes = np.unique(groups, return_inverse=True)[1]
+    cells, of, sizes = np.unique(np.stack([codes, y]), axis=1, return_inverse=True, return_counts=True)
+    if (np.bincount(cells[0]) > 1).all():
+        return codes
+    place = np.empty(len(sizes), np.int64)
+    for code in np.unique(y):
+        members = np.flatnonzero(cells[1] == code)
+        place[members[np.argsort(-sizes[members], kind="stable")]] = np.arange(len(members))
+    return place[of]

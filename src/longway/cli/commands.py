@@ -101,7 +101,9 @@ def fit(
         str,
         typer.Argument(
             metavar="METHOD",
-            help="erm, rwy, suby, rwg, subg, groupdro, jtt, lff, ccr, sitar, dfr, afr, llr, selective, lort or hsfm.",
+            help="erm, rwy, suby, rwg, subg, groupdro, jtt, lff, ccr, sitar, sitarhead, irm, vrex, chromavae, "
+            "generativeclassifier, freezethentrain, repspectral, gccs, semanticanchor, dfr, afr, llr, selective, lort "
+            "or hsfm.",
             show_default=False,
         ),
     ],

@@ -3,26 +3,36 @@
 from longway.base import Method
 from longway.methods.afr import AFR
 from longway.methods.ccr import CCR
+from longway.methods.chroma_vae import ChromaVAE
 from longway.methods.dfr import DFR
 from longway.methods.erm import ERM
+from longway.methods.freeze_then_train import FreezeThenTrain
+from longway.methods.gccs import GCCS
+from longway.methods.generative_classifier import GenerativeClassifier
 from longway.methods.groupdro import GroupDRO
 from longway.methods.hsfm import HSFM
+from longway.methods.irm import IRM
 from longway.methods.jtt import JTT
 from longway.methods.lff import LfF
 from longway.methods.llr import LLR
 from longway.methods.lort import LORT
+from longway.methods.rep_spectral import RepSpectral
 from longway.methods.rwg import RWG
 from longway.methods.rwy import RWY
 from longway.methods.selective import Selective
+from longway.methods.semantic_anchor import SemanticAnchor
 from longway.methods.sitar import SITAR
 from longway.methods.sitar_head import SITARHead
 from longway.methods.subg import SUBG
 from longway.methods.suby import SUBY
+from longway.methods.vrex import VREx
 
 METHODS: dict[str, type[Method]] = {
     cls.__name__.lower(): cls
     for cls in (
         *(ERM, RWY, SUBY, RWG, SUBG, GroupDRO, JTT, LfF, CCR, SITAR, SITARHead),
+        *(IRM, VREx, ChromaVAE, GenerativeClassifier, FreezeThenTrain),
+        *(RepSpectral, GCCS, SemanticAnchor),
         *(DFR, AFR, LLR, Selective, LORT, HSFM),
     )
 }
@@ -33,7 +43,9 @@ __all__ = [
     "CCR",
     "DFR",
     "ERM",
+    "GCCS",
     "HSFM",
+    "IRM",
     "JTT",
     "LLR",
     "LORT",
@@ -43,8 +55,14 @@ __all__ = [
     "SITAR",
     "SUBG",
     "SUBY",
+    "ChromaVAE",
+    "FreezeThenTrain",
+    "GenerativeClassifier",
     "GroupDRO",
     "LfF",
+    "RepSpectral",
     "SITARHead",
     "Selective",
+    "SemanticAnchor",
+    "VREx",
 ]

@@ -1,0 +1,227 @@
+"""Chroma-VAE: a classifier on a few latent axes draws the shortcut to them; a second one sees the others only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from longway.base import Method, Task
+from longway.errors import LongwayError
+from longway.functional.vae import kl_to_standard_normal, reconstruction_error
+from longway.linear import fit_linear
+from longway.nn.classifier import CrossEntropy
+from longway.nn.heads import FeatureHead
+from longway.nn.neighbours import Neighbours
+from longway.nn.vae import CHANNELS, VAE, MeanEncoder, scaled_beta
+from longway.rows import Rows, predict_logits
+from longway.selection import BestEpoch
+from longway.space import Between, OneOf, Space
+from longway.training import Schedule, train
+
+
+class ChromaVAE(Method):
+    """Train a beta-VAE whose first axes also have to predict the label, then classify by the other axes alone.
+
+    The latent space is cut in two. A classifier on the first part, z1, is trained together with the beta-VAE, and what
+    is simplest to tell the classes apart with, the shortcut, goes there. As reconstruction has no use for the same
+    thing twice, the other part, z2, holds the rest. A second classifier is then fitted to z2 and used.
+
+    Parameters
+    ----------
+    latent_dim : int, default 16
+        All latent axes.
+    shortcut_dim : int, default 2
+        Axes of z1; fewer than ``latent_dim``.
+    classification : float, default 10
+        Weight of the first classifier's cross-entropy beside the beta-VAE's loss. On images that loss is scaled so that
+        the weight means what it does on coloured 28x28 digits.
+    classifier : {"knn", "mlp", "linear"}, default "knn"
+        The second classifier: a vote of nearest training samples (the paper's strong variant), an MLP of one hidden
+        layer of 128, or a linear head.
+    n_neighbors : int, default 15
+        Of the vote.
+    beta : float, default 2
+        Weight of the KL term; on images times ``longway.nn.vae.scaled_beta``.
+    channels : sequence of int, default (32, 32, 64, 128)
+        Convolutions of the encoder; the last are left out on images too small for them.
+    epochs : int, default 30
+        Of the beta-VAE, and of an MLP.
+    batch_size : int, default 128
+    learning_rate : float, default 1e-3
+        Of Adam.
+    selection : str, default "auto"
+        Of the epoch of an MLP: ``worst_group`` where validation groups are given, else ``worst_class``. Nothing else is
+        chosen.
+    validation_fraction : float, default 0.1
+        Of an MLP.
+    device : str, default "auto"
+    random_state : int, RandomState or None, default 0
+    verbose : int, default 0
+
+    Attributes
+    ----------
+    head_history_ : list of dict
+        One record an epoch of an MLP; ``history_`` has those of the beta-VAE.
+
+    References
+    ----------
+    Yang et al., "Chroma-VAE: mitigating shortcut learning with generative classifiers", NeurIPS 2022. The sizes and
+    weights of its runs are not known here.
+    """
+
+    takes_images = True
+    supervision = "val_groups"
+    space: ClassVar[Space] = {
+        "latent_dim": Between(8, 64, log=True, whole=True),
+        "shortcut_dim": OneOf((1, 2, 4)),
+        "classification": Between(1.0, 100.0, log=True),
+        "beta": Between(0.1, 4.0, log=True),
+        "n_neighbors": OneOf((5, 15, 50)),
+    }
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int = 16,
+        shortcut_dim: int = 2,
+        classification: float = 10.0,
+        classifier: str = "knn",
+        n_neighbors: int = 15,
+        beta: float = 2.0,
+        channels: Sequence[int] = CHANNELS,
+        epochs: int = 30,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        selection: str = "auto",
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.shortcut_dim = shortcut_dim
+        self.classification = classification
+        self.classifier = classifier
+        self.n_neighbors = n_neighbors
+        self.beta = beta
+        self.channels = channels
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.selection = selection
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def latents(self, X: np.ndarray) -> np.ndarray:
+        """Return the posterior means, of shape (n, latent_dim), those of z1 first."""
+        network = cast(ChromaNet, self._fitted_module())
+        return predict_logits(MeanEncoder(network.vae), self._rows(X)).numpy()
+
+    def _build(self, input_shape: tuple[int, ...], n_classes: int) -> ChromaNet:
+        second: nn.Module
+        width = self.latent_dim - self.shortcut_dim
+        if self.classifier == "knn":
+            second = Neighbours(width, n_classes, self.n_neighbors)
+        else:
+            second = FeatureHead(width, n_classes, (128,) if self.classifier == "mlp" else ())
+        vae = VAE(input_shape, self.latent_dim, self.channels)
+        return ChromaNet(vae, self.shortcut_dim, n_classes, second)
+
+    def _fit(self, task: Task) -> nn.Module:
+        if self.shortcut_dim >= self.latent_dim:
+            raise LongwayError(
+                f"shortcut_dim={self.shortcut_dim} leaves no axis of latent_dim={self.latent_dim} to classify by: "
+                "lower shortcut_dim or raise latent_dim"
+            )
+        rows, validation, source = (
+            task.split(self.validation_fraction) if self.classifier == "mlp" else (task.rows, None, "")
+        )
+        network = self._build(rows.shape, task.n_classes)
+        network.vae.set_moments(rows)
+        objective = ChromaObjective(network, scaled_beta(self.beta, rows), scaled_beta(1.0, rows), self.classification)
+        self.history_ = train(objective, rows, self._schedule(), description="Chroma-VAE", **self._running(task))
+        codes = self._codes(network, rows)
+        if isinstance(network.second, Neighbours):
+            network.second.set(torch.from_numpy(codes.X), torch.from_numpy(rows.y), torch.from_numpy(rows.weight))
+        elif validation is None:
+            network.second.load_state_dict(fit_linear(codes, task.n_classes, 1e-2).state_dict())
+        else:
+            self._train_head(network.second, codes, self._codes(network, validation), source, task)
+        return network
+
+    def _codes(self, network: ChromaNet, rows: Rows) -> Rows:
+        """Return rows whose features are the means of z2."""
+        means = predict_logits(MeanEncoder(network.vae), rows).numpy()
+        return Rows(np.ascontiguousarray(means[:, self.shortcut_dim :]), rows.y, rows.weight, rows.groups)
+
+    def _train_head(self, head: nn.Module, rows: Rows, validation: Rows, source: str, task: Task) -> None:
+        cast(FeatureHead, head).standardize.set(*rows.moments())
+        best = BestEpoch(head, validation, self.selection, source)
+        self.head_history_ = train(
+            CrossEntropy(head),
+            rows,
+            self._schedule(),
+            after_epoch=best.observe,
+            description="Chroma-VAE, second classifier",
+            **self._running(task),
+        )
+        self.selection_ = best.restore()
+
+    def _schedule(self) -> Schedule:
+        return Schedule(self.epochs, self.batch_size, self.learning_rate)
+
+    def _running(self, task: Task) -> dict[str, Any]:
+        """Return how both are trained."""
+        return {"generator": task.generator, "device": self.device, "verbose": self.verbose}
+
+
+class ChromaNet(nn.Module):
+    """A beta-VAE, a classifier on its first axes, and another on the rest, which is the one that predicts."""
+
+    def __init__(self, vae: VAE, shortcut_dim: int, n_classes: int, second: nn.Module) -> None:
+        super().__init__()
+        self.vae, self.shortcut_dim, self.second = vae, shortcut_dim, second
+        self.first = nn.Sequential(nn.Linear(shortcut_dim, 128), nn.ReLU(), nn.Linear(128, n_classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map inputs (n, ...) to logits (n, C), from the posterior means of z2."""
+        return self.second(self.vae.encode(x)[0][:, self.shortcut_dim :])
+
+
+class ChromaObjective(nn.Module):
+    """The beta-VAE's loss and the cross-entropy of the classifier on z1.
+
+    Parameters
+    ----------
+    network : ChromaNet
+    beta : float
+        Weight of the KL term.
+    scale : float
+        What the beta-VAE's loss is divided by.
+    classification : float
+        Weight of the cross-entropy.
+    """
+
+    def __init__(self, network: ChromaNet, beta: float, scale: float, classification: float) -> None:
+        super().__init__()
+        self.network, self.beta, self.scale, self.classification = network, beta, scale, classification
+
+    def forward(self, x: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        """Return the loss of a batch and its terms; sample weights (n,) apply to the cross-entropy."""
+        vae = self.network.vae
+        mean, log_variance, latent, output = vae(x)
+        logits = self.network.first(latent[:, : self.network.shortcut_dim])
+        terms = {
+            "reconstruction": reconstruction_error(vae.standardize(x), output),
+            "kl": kl_to_standard_normal(mean, log_variance),
+            "cross_entropy": (cross_entropy(logits, y, reduction="none") * weight).mean(),
+        }
+        bound = (terms["reconstruction"] + self.beta * terms["kl"]) / self.scale
+        return {"loss": bound + self.classification * terms["cross_entropy"], **terms}

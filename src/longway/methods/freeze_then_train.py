@@ -1,0 +1,220 @@
+"""Freeze-then-Train: part of the features is learnt without labels and frozen, the rest is trained beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from longway.base import Task
+from longway.methods.erm import ERM
+from longway.methods.llr import LLR
+from longway.nn.classifier import Features
+from longway.nn.convnet import ConvNet
+from longway.nn.heads import FeatureHead, Standardize
+from longway.rows import Rows, predict_logits
+from longway.space import Between, Space
+
+
+class FreezeThenTrain(ERM):
+    """Freeze principal components, train a network beside them, then fit the last layer again.
+
+    Of as many features as the representation has, a share is the top principal components of the training data, which
+    no label has a part in. They stay as they are while a network is trained for the rest, with one linear head on all
+    of them. What is frozen already need not be learnt, and cannot be unlearnt where labels say less of it than of the
+    shortcut. The last layer is then fitted again on validation data, as ``LLR`` does.
+
+    On features, components are those of the standardised features, as many as a share of them; the rest is the output
+    of an MLP on them. On images they are those of the hidden layer of an untrained ``ConvNet``, and the network beside
+    it starts as its copy. The published code has a pre-trained network in both places.
+
+    Parameters
+    ----------
+    frozen_share : float, default 0.5
+        Share of the features that are frozen, the paper's p.
+    balance, ridges
+        Of the last layer, see ``LLR``.
+    hidden : sequence of int, default (128,)
+        Of the MLP on features.
+    selection : str, default "auto"
+        Which validation score chooses the epoch and the ridge: ``worst_group`` where validation groups are given, else
+        ``worst_class``.
+    validation_fraction : float, default 0.2
+    **erm
+        All other parameters of ``ERM``; ``ridge`` has no effect.
+
+    Attributes
+    ----------
+    explained_variance_ : float
+        Share of the variance that the frozen components have.
+    retrained_on_ : str
+        Where the data that the last layer was fitted to again come from.
+
+    References
+    ----------
+    Ye et al., "Freeze then train: towards provable representation learning under spurious correlations and feature
+    noise", AISTATS 2023.
+    """
+
+    supervision = "val_groups"
+    # The published runs take SGD on pre-trained networks.
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        name: {
+            "frozen_share": share,
+            "learning_rate": 1e-3,
+            "weight_decay": 1e-3,
+            "batch_size": 128,
+            "epochs": 100,
+        }
+        for name, share in (("quarter", 0.25), ("three-quarters", 0.75))
+    }
+    space: ClassVar[Space] = {
+        "frozen_share": Between(0.1, 0.9),
+        "learning_rate": ERM.space["learning_rate"],
+        "weight_decay": ERM.space["weight_decay"],
+    }
+
+    def __init__(
+        self,
+        *,
+        frozen_share: float = 0.5,
+        balance: str = "auto",
+        ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
+        hidden: Sequence[int] = (128,),
+        ridge: float = 1e-2,
+        epochs: int = 20,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+        selection: str = "auto",
+        validation_fraction: float = 0.2,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            hidden=hidden,
+            ridge=ridge,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            selection=selection,
+            validation_fraction=validation_fraction,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.frozen_share = frozen_share
+        self.balance = balance
+        self.ridges = ridges
+
+    def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FrozenBeside:
+        return FrozenBeside(input_shape, n_classes, self.frozen_share, self.hidden)
+
+    def _is_solved(self, rows: Rows) -> bool:
+        return False
+
+    def _fresh(self, rows: Rows, task: Task) -> nn.Module:
+        network = self._build(rows.shape, task.n_classes)
+        self.explained_variance_ = network.freeze(rows)
+        return network
+
+    def _fit(self, task: Task) -> nn.Module:
+        rows, validation, source = task.split(self.validation_fraction)
+        network = self._train(rows, validation, source, task)
+        assert isinstance(network, FrozenBeside)
+        self._retrain(network, rows, validation, source, task)
+        return network
+
+    def _retrain(self, network: FrozenBeside, rows: Rows, validation: Rows, source: str, task: Task) -> None:
+        """Fit the last layer again, and record how."""
+        llr = LLR(balance=self.balance, ridges=self.ridges, selection=self.selection, device=self.device)
+        features = Features(cast(FeatureHead, network))
+        embedded, judged = (
+            replace(some, X=predict_logits(features, some).numpy(), index=None) for some in (rows, validation)
+        )
+        head = llr._fit(replace(task, rows=embedded, validation=judged))
+        assert isinstance(head, FeatureHead)
+        network.linear.load_state_dict(head.folded().state_dict())
+        self.selection_["setting"] = llr.selection_["setting"]
+        self.retrained_on_ = source if llr.retrained_on_ == "eval_set" else llr.retrained_on_
+
+
+class FrozenBeside(nn.Module):
+    """Frozen principal components beside a trained network, and a linear layer on both.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        (c, h, w) or (d,).
+    n_classes : int
+        C.
+    share : float
+        Of the features that are frozen; one of each kind at least.
+    hidden : sequence of int
+        Of the trained MLP on features.
+    """
+
+    mean: Tensor
+    components: Tensor
+
+    def __init__(self, input_shape: tuple[int, ...], n_classes: int, share: float, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.is_convolutional = len(input_shape) == 3
+        width = ConvNet(input_shape, n_classes).linear.in_features if self.is_convolutional else input_shape[0]
+        frozen = max(1, int(share * width))
+        trained = max(1, width - frozen)
+        if self.is_convolutional:
+            self.trained: ConvNet | FeatureHead = ConvNet(input_shape, trained)
+            self.base: nn.Module = nn.Sequential(deepcopy(self.trained.body), nn.ReLU())
+        else:
+            self.trained = FeatureHead(input_shape[0], trained, hidden)
+            self.base = Standardize(input_shape[0])
+        self.base.requires_grad_(False)
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("components", torch.zeros(width, frozen))
+        self.linear = nn.Linear(frozen + trained, n_classes)
+
+    def freeze(self, rows: Rows) -> float:
+        """Take the principal components of training data; return the share of the variance that they have."""
+        if isinstance(self.base, Standardize) and isinstance(self.trained, FeatureHead):
+            for scale in (self.base, self.trained.standardize):
+                scale.set(*rows.moments())
+        weight = torch.from_numpy(rows.weight / rows.weight.sum())
+        mean = torch.zeros(len(self.mean), dtype=torch.float64)
+        second = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+        self.base.eval()
+        with torch.inference_mode():
+            for part in rows.slices(2048):
+                x = self.base(rows.inputs(part)).double()
+                mean += weight[part] @ x
+                second += (weight[part].unsqueeze(1) * x).T @ x
+        values, vectors = torch.linalg.eigh(second - torch.outer(mean, mean))
+        values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
+        kept = values[: self.components.shape[1]]
+        # One factor for all keeps their proportions, and lets a head learn at the pace of the trained features.
+        scale = kept.mean().sqrt().clamp_min(1e-12)
+        self.mean.copy_(mean)
+        self.components.copy_(vectors[:, : len(kept)] / scale)
+        return float(kept.sum() / values.sum().clamp_min(1e-300))
+
+    def train(self, mode: bool = True) -> FrozenBeside:
+        """Set the mode of all but the frozen part, whose dropout stays off."""
+        super().train(mode)
+        self.base.eval()
+        return self
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map inputs (n, ...) to features (n, k), the frozen ones first."""
+        frozen = (self.base(x) - self.mean) @ self.components
+        return torch.cat([frozen, self.trained(x)], 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map inputs (n, ...) to logits (n, C)."""
+        return self.linear(self.features(x))

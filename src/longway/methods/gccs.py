@@ -1,0 +1,122 @@
+"""GCCS: outputs of each class are to be Gaussian, at a vertex of a simplex."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from longway.base import Task
+from longway.functional.gaussians import class_moments, kl_to_spherical
+from longway.methods.erm import ERM
+from longway.rows import Rows
+from longway.space import Between, OneOf, Space
+
+
+class GCCS(ERM):
+    r"""Bring the outputs of each class to a Gaussian of its own (Gaussian class-conditional simplex loss).
+
+    The target of class c is :math:`N(s e_c, I)` in C dimensions, so that all targets are equally far apart and planes
+    are the best decision surfaces. The loss is the mean over the classes of a batch of the divergence between a
+    Gaussian with the class's moments and its target. It compares moments, and no single sample to its label.
+
+    Logits are the outputs times s: their softmax is the probability of each class under the targets, and the largest
+    is the nearest target.
+
+    The paper's kurtosis term is left out, as its form is not known here.
+
+    Parameters
+    ----------
+    separation : float, default 5
+        How far each target is from the origin, s, in its own deviations.
+    covariance : {"diagonal", "full"}, default "diagonal"
+        Which moments are compared. ``full`` wants more samples of each class in a batch than there are classes.
+    hidden : sequence of int, default (128,)
+        As in ``ERM``; a network is trained also where there is no hidden layer.
+    **erm
+        All other parameters of ``ERM``; ``ridge`` has no effect.
+
+    References
+    ----------
+    Ali et al., "Gaussian class-conditional simplex loss for accurate, adversarially robust deep classifier training",
+    EURASIP Journal on Information Security, 2023 (arXiv 2010.15487). Only the abstract was read.
+    """
+
+    space: ClassVar[Space] = {
+        "separation": Between(2.0, 50.0, log=True),
+        "covariance": OneOf(("diagonal", "full")),
+        "learning_rate": ERM.space["learning_rate"],
+        "weight_decay": ERM.space["weight_decay"],
+    }
+
+    def __init__(
+        self,
+        *,
+        separation: float = 5.0,
+        covariance: str = "diagonal",
+        hidden: Sequence[int] = (128,),
+        ridge: float = 1e-2,
+        epochs: int = 20,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+        selection: str = "average",
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            hidden=hidden,
+            ridge=ridge,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            selection=selection,
+            validation_fraction=validation_fraction,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.separation = separation
+        self.covariance = covariance
+
+    def _is_solved(self, rows: Rows) -> bool:
+        return False
+
+    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+        return GCCSObjective(network, task.n_classes, self.separation, self.covariance == "full"), ()
+
+
+class GCCSObjective(nn.Module):
+    """The divergence of the classes of a batch from their targets.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Inputs to logits.
+    n_classes : int
+        C.
+    separation : float
+        See ``GCCS``.
+    full : bool
+        Whether whole covariances are compared.
+    """
+
+    targets: Tensor
+
+    def __init__(self, network: nn.Module, n_classes: int, separation: float, full: bool) -> None:
+        super().__init__()
+        self.network, self.n_classes, self.separation, self.full = network, n_classes, separation, full
+        self.register_buffer("targets", separation * torch.eye(n_classes))
+
+    def forward(self, x: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        """Return the loss of a batch with labels (n,) and sample weights (n,)."""
+        moments = class_moments(self.network(x) / self.separation, y, weight, self.n_classes, full=self.full)
+        present = weight @ one_hot(y, self.n_classes).to(weight) > 0
+        return {"loss": (kl_to_spherical(moments, self.targets) * present).sum() / present.sum().clamp_min(1)}

@@ -1,0 +1,154 @@
+"""Semantic anchors: features are pulled to a point of their class that no sample has a part in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from longway.base import Task
+from longway.methods.erm import ERM
+from longway.nn.convnet import ConvNet
+from longway.nn.heads import FeatureHead
+from longway.rows import Rows
+from longway.space import Between, Space
+
+
+class SemanticAnchor(ERM):
+    r"""Pull features to class anchors that are made without samples (semantic anchor regularisation).
+
+    A random vector for each class is drawn once and mapped by a small network, the projector, to a point in feature
+    space. The classifier's last layer has to tell these anchors apart, which trains the projector. A running mean of
+    the anchors moves only where each is classified with confidence; features are pulled to that of their class:
+
+    .. math:: CE(f(x), y) + CE(W a, c) + \lambda \, \mathrm{mean}_k (h_k(x) - \bar a_{y,k})^2
+
+    A mean of samples would lean to what is frequent among them; an anchor has seen none. It is made for rare classes. A
+    shortcut that features hold is pulled to the anchor like the rest.
+
+    Parameters
+    ----------
+    pull : float, default 0.1
+        Weight of the distance to the anchor, lambda.
+    confidence : float, default 0.8
+        Probability of its own class that every anchor must have for the running means to move.
+    momentum : float, default 0.999
+        Share of the old value in the running means.
+    hidden : sequence of int, default (128,)
+        As in ``ERM``; without a hidden layer the features cannot move, and are not pulled anywhere.
+    **erm
+        All other parameters of ``ERM``; ``ridge`` has no effect.
+
+    Attributes
+    ----------
+    anchors_ : ndarray of shape (C, k)
+        The running means at the end, zeros where the anchors were never told apart.
+
+    References
+    ----------
+    "Beyond prototypes: semantic anchor regularization for better representation learning", arXiv 2312.11872. It weighs
+    the anchors' cross-entropy by confidence; here all count the same.
+    """
+
+    space: ClassVar[Space] = {
+        "pull": Between(1e-3, 10.0, log=True),
+        "confidence": Between(0.5, 0.95),
+        "learning_rate": ERM.space["learning_rate"],
+        "weight_decay": ERM.space["weight_decay"],
+    }
+
+    def __init__(
+        self,
+        *,
+        pull: float = 0.1,
+        confidence: float = 0.8,
+        momentum: float = 0.999,
+        hidden: Sequence[int] = (128,),
+        ridge: float = 1e-2,
+        epochs: int = 20,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+        selection: str = "average",
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            hidden=hidden,
+            ridge=ridge,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            selection=selection,
+            validation_fraction=validation_fraction,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.pull = pull
+        self.confidence = confidence
+        self.momentum = momentum
+
+    def _is_solved(self, rows: Rows) -> bool:
+        return False
+
+    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+        assert isinstance(network, ConvNet | FeatureHead)
+        return AnchorObjective(network, self.pull, self.confidence, self.momentum), ()
+
+    def _keep(self, objective: nn.Module) -> None:
+        assert isinstance(objective, AnchorObjective)
+        self.anchors_ = objective.running.cpu().numpy()
+
+
+class AnchorObjective(nn.Module):
+    """The losses of a network and of its anchors.
+
+    Parameters
+    ----------
+    network : ConvNet or FeatureHead
+    pull, confidence, momentum : float
+        See ``SemanticAnchor``.
+    """
+
+    seeds: Tensor
+    running: Tensor
+    started: Tensor
+
+    def __init__(self, network: ConvNet | FeatureHead, pull: float, confidence: float, momentum: float) -> None:
+        super().__init__()
+        self.network, self.pull, self.confidence, self.momentum = network, pull, confidence, momentum
+        n_classes, width = network.linear.weight.shape
+        blocks = [layer for _ in range(2) for layer in (nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU())]
+        self.projector = nn.Sequential(*blocks, nn.Linear(width, width))
+        self.register_buffer("seeds", torch.randn(n_classes, width))
+        self.register_buffer("running", torch.zeros(n_classes, width))
+        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+
+    def forward(self, x: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        """Move the running anchors, then return the loss of a batch with labels (n,) and weights (n,)."""
+        network = self.network
+        features = network.features(x)
+        dropout = network.dropout if isinstance(network, ConvNet) else nn.Identity()
+        fit = (cross_entropy(network.linear(dropout(features)), y, reduction="none") * weight).mean()
+        anchors = self.projector(self.seeds)
+        logits = network.linear(anchors)
+        told_apart = cross_entropy(logits, torch.arange(len(anchors), device=x.device))
+        self._move(anchors.detach(), logits.detach())
+        distance = ((features - self.running[y]).square().mean(1) * weight).mean() * self.started
+        loss = fit + told_apart + self.pull * distance
+        return {"loss": loss, "cross_entropy": fit, "anchors": told_apart, "distance": distance}
+
+    def _move(self, anchors: Tensor, logits: Tensor) -> None:
+        """Take anchors (C, k) into the running means where every one of them is classified with confidence."""
+        sure = (logits.softmax(1).diagonal() >= self.confidence).all()
+        moved = torch.where(self.started, self.momentum * self.running + (1 - self.momentum) * anchors, anchors)
+        self.running.copy_(torch.where(sure, moved, self.running))
+        self.started |= sure

@@ -1,0 +1,33 @@
+"""How far a training run has come, for losses that change on the way."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Elapsed(nn.Module):
+    """Counts the samples that a training run has seen, and says when a first share of it is over.
+
+    The count is a buffer, so that it is part of the state of what it belongs to.
+
+    Parameters
+    ----------
+    share : float
+        Of the run, from 0, below 1.
+    total : int
+        Samples that the run sees in all: rows times epochs.
+    """
+
+    seen: Tensor
+
+    def __init__(self, share: float, total: int) -> None:
+        super().__init__()
+        self.first = share * total
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, n: int) -> bool:
+        """Return whether the first share is over before the ``n`` samples of this step, and count them."""
+        over = bool(self.seen >= self.first)
+        self.seen += n
+        return over

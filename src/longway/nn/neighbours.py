@@ -1,0 +1,63 @@
+"""A vote of the nearest training points, as a module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+QUERIES = 256
+"""Points whose distances to all training points are held at a time."""
+
+
+class Neighbours(nn.Module):
+    """Logits from the classes of the k nearest training points, by Euclidean distance.
+
+    The training points are buffers, so that they are saved and moved with the module. Until ``set`` is called or a
+    state is loaded there is one point.
+
+    Parameters
+    ----------
+    n_features, n_classes : int
+        d and C.
+    n_neighbors : int
+        k; all points where there are fewer.
+    """
+
+    points: Tensor
+    labels: Tensor
+    weights: Tensor
+
+    def __init__(self, n_features: int, n_classes: int, n_neighbors: int) -> None:
+        super().__init__()
+        self.n_classes, self.n_neighbors = n_classes, n_neighbors
+        self.register_buffer("points", torch.zeros(1, n_features))
+        self.register_buffer("labels", torch.zeros(1, dtype=torch.int64))
+        self.register_buffer("weights", torch.ones(1))
+
+    def set(self, points: Tensor, labels: Tensor, weights: Tensor) -> None:
+        """Store points (n, d), class codes (n,) and sample weights (n,); points without weight are left out."""
+        counts = weights > 0
+        self.points, self.labels = points[counts].to(self.points), labels[counts].to(self.labels)
+        self.weights = (weights[counts] / weights[counts].mean()).to(self.weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, d) to the logarithms (n, C) of the classes' shares in the vote, to which each class adds 1 / C."""
+        return torch.cat([self._vote(some) for some in x.split(QUERIES)])
+
+    def _vote(self, x: Tensor) -> Tensor:
+        # By products of matrices the distance of two equal points is not zero, and differs with the size of a batch.
+        distances = torch.cdist(x, self.points, compute_mode="donot_use_mm_for_euclid_dist")
+        nearest = distances.topk(min(self.n_neighbors, len(self.points)), largest=False).indices
+        votes = torch.full((len(x), self.n_classes), 1 / self.n_classes, dtype=x.dtype, device=x.device)
+        votes.scatter_add_(1, self.labels[nearest], self.weights[nearest].to(x.dtype))
+        return (votes / votes.sum(1, keepdim=True)).log()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Make room for as many points as the state has."""
+        for name in ("points", "labels", "weights"):
+            if prefix + name in state_dict:
+                here = getattr(self, name)
+                setattr(self, name, here.new_empty(state_dict[prefix + name].shape))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
