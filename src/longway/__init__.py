@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from longway.base import Method
     from longway.data import GroupedDataset, read
     from longway.errors import CorruptFileError, LongwayError
+    from longway.explaining import Explanation, explain
     from longway.groups import AxisGroups, InferredGroups, infer_groups
     from longway.methods import (
         AFR,
@@ -52,6 +53,7 @@ __all__ = [
     "Audit",
     "AxisGroups",
     "CorruptFileError",
+    "Explanation",
     "GroupDRO",
     "GroupMetrics",
     "GroupedDataset",
@@ -64,6 +66,7 @@ __all__ = [
     "audit",
     "describe",
     "evaluate_groups",
+    "explain",
     "infer_groups",
     "load",
     "read",
@@ -76,6 +79,7 @@ _HOMES = {
     "longway.base": ("Method",),
     "longway.data": ("GroupedDataset", "read"),
     "longway.errors": ("CorruptFileError", "LongwayError"),
+    "longway.explaining": ("Explanation", "explain"),
     "longway.groups": ("AxisGroups", "InferredGroups", "infer_groups"),
     "longway.methods": (
         "AFR",
