@@ -132,12 +132,16 @@ class Neighbour(Record):
         Length of its edit as a share of its own, in standardised features.
     before, after : Example
         The nearest training sample before and after the edit; ``value`` is the distance.
+    towards : Example
+        The training sample that the edit leads to most directly; ``value`` is the cosine of the edit and of the way
+        there.
     """
 
     label: str
     moved: float
     before: Example
     after: Example
+    towards: Example
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from longway.methods import HSFM
 from longway.progress import progress
 
 Nearest = Callable[[int, float], Example]
-"""Makes an example of a training row (its number among them, and a distance)."""
+"""Makes an example of a training row: its number among them, and a value."""
 
 
 def explain_edits(
@@ -47,7 +47,7 @@ def explain_edits(
     train : ndarray of shape (m, d)
         Features among which the nearest are looked for.
     nearest, ends : callable
-        Make examples of training rows, and of the extreme samples of values (n,).
+        Make examples of a training row with a value, and of the extreme samples of values (n,).
     n_examples : int
         Support rows of each class that are shown.
     decoder : callable, optional
@@ -60,16 +60,17 @@ def explain_edits(
     moved = np.linalg.norm(edit, axis=1) / np.linalg.norm(before, axis=1).clip(min=1e-12)
     points, scaled = (np.asarray(X, np.float64) - mean) / spread, (np.asarray(train, np.float64) - mean) / spread
     found = [_closest(rows, scaled) for rows in (before, after)]
+    ways = _most_direct(before, edit, scaled)
     by_class, shown = [], []
     for code in np.unique(labels).tolist():
         own = np.flatnonzero(labels == code)
         by_class.append(_of_class(code, classes[code], edit[own], moved[own], points, codes, attributes, ends))
         shown += own[np.argsort(-moved[own], kind="stable")[:n_examples]].tolist()
     neighbours = [
-        Neighbour(classes[labels[row]], float(moved[row]), *(nearest(*(part[row] for part in each)) for each in found))
+        Neighbour(classes[labels[row]], float(moved[row]), *(nearest(*each[row]) for each in (*found, ways)))
         for row in shown
     ]
-    changed = int((found[0][0] != found[1][0]).sum())
+    changed = sum(old[0] != new[0] for old, new in zip(*found, strict=True))
     drawn = None if decoder is None else _decoded(decoder, model, shown, verbose)
     return Edits(len(labels), changed, tuple(by_class), tuple(neighbours), drawn)
 
@@ -88,7 +89,7 @@ def _of_class(
     length = float(np.linalg.norm(edit, axis=1).mean())
     agreement = float(np.linalg.norm(mean)) / length if length > 0 else 0.0
     values = points @ mean
-    along = Direction(f"The mean edit of {name}", code, *ends(values), values=values)
+    along = Direction(f"The mean edit of class {name}", code, *ends(values), values=values)
     own = codes == code
     alignment = aligned(mean, points, attributes, codes)
     if own.any() and not own.all():
@@ -107,6 +108,17 @@ def _closest(rows: np.ndarray, among: np.ndarray) -> list[tuple[int, float]]:
     squares = (rows**2).sum(1)[:, None] - 2 * rows @ among.T + (among**2).sum(1)
     where = squares.argmin(1)
     return [(int(j), float(np.linalg.norm(row - among[j]))) for row, j in zip(rows, where, strict=True)]
+
+
+def _most_direct(rows: np.ndarray, edit: np.ndarray, among: np.ndarray) -> list[tuple[int, float]]:
+    """Return the position of the point (m, d) that each row's edit (k, d) leads to most directly, and the cosine."""
+    chosen = []
+    for row, step in zip(rows, edit, strict=True):
+        ways = among - row
+        lengths = np.linalg.norm(ways, axis=1) * np.linalg.norm(step)
+        cosines = np.divide(ways @ step, lengths, out=np.zeros(len(ways)), where=lengths > 0)
+        chosen.append((int(cosines.argmax()), float(cosines.max())))
+    return chosen
 
 
 def _decoded(decoder: Decoder, model: HSFM, rows: Sequence[int], verbose: int) -> np.ndarray:

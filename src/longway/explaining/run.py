@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,8 @@ def explain(
         )  # fmt: skip
         advance("attributes")
         attributes, notes = known_attributes(case.columns, case.codes[case.looked_at])
-        reliance, more = _reliance(case, attributes)
+        case, more = _with_ordinary(case) if attributes else (case, [])
+        reliance = _reliance(case, attributes)
         advance("axes")
         axes, flat = _axes(case, n_axes, n_examples)
         advance("where it looks")
@@ -172,21 +174,25 @@ def _doubts(model: Method | AxisGroups) -> tuple[str, ...]:
     return (*getattr(model, "doubts_", ()), *getattr(model, "inferred_", {}).get("doubts", ()))
 
 
-def _reliance(case: Case, attributes: list[Attribute]) -> tuple[tuple[Reliance, ...], list[str]]:
-    """Return how far the models rely on attributes, an ordinary head among them, and notes."""
-    models, notes = case.models, []
-    if not attributes or not models:
-        return (), []
-    if len(models) == 1 and case.X.ndim == 2 and not isinstance(case.model, ERM):
-        train = case.train
-        ordinary = ERM(device=case.model.device).fit(case.X[train], case.y[train])  # type: ignore[union-attr]
-        models = {"ERM": ordinary, **models}
-        notes.append(f"an ordinary head (ERM) was fitted here to {len(train):,} rows, to compare with")
-        if np.array_equal(train, case.looked_at):
-            notes.append("no split is known: these rows are also those that were looked at")
+def _with_ordinary(case: Case) -> tuple[Case, list[str]]:
+    """Return the case with an ordinary head beside a model on features that nothing else is beside, and notes."""
+    if len(case.models) != 1 or case.X.ndim != 2 or isinstance(case.model, ERM | AxisGroups):
+        return case, []
+    train = case.train
+    ordinary = ERM(device=case.model.device).fit(case.X[train], case.y[train])
+    notes = [f"an ordinary head (ERM) was fitted here to {len(train):,} rows, to compare with"]
+    if np.array_equal(train, case.looked_at):
+        notes.append("no training part is known: these rows are also those that were looked at")
+    return replace(case, beside={"ERM": ordinary}), notes
+
+
+def _reliance(case: Case, attributes: list[Attribute]) -> tuple[Reliance, ...]:
+    """Return how far the models rely on attributes."""
+    if not attributes or not case.models:
+        return ()
     X = case.X[case.looked_at]
-    odds = {name: log_odds(model, X) for name, model in models.items()}
-    return relied_on(attributes, odds, case.codes[case.looked_at], case.classes), notes
+    odds = {name: log_odds(model, X) for name, model in case.models.items()}
+    return relied_on(attributes, odds, case.codes[case.looked_at], case.classes)
 
 
 def log_odds(model: Method, X: np.ndarray) -> np.ndarray:
