@@ -153,7 +153,7 @@ def _checked(model: Any, beside: Any) -> dict[str, Method]:
     """Return the other models by name; refuse what cannot be explained or compared."""
     if not isinstance(model, Method | AxisGroups):
         raise LongwayError(
-            f"model is a {type(model).__name__}: give a fitted method of Longway, or groups from infer_groups(way='axes')"
+            f"model is a {type(model).__name__}: give a fitted method of Longway, or what infer_groups returns"
         )
     others = {type(beside).__name__: beside} if isinstance(beside, Method) else dict(beside or {})
     for each in (model, *others.values()):

@@ -102,9 +102,7 @@ def load_unclip(place: str, *, device: str = "auto", seed: int = 0, **options: A
     try:
         import diffusers
     except ImportError as error:
-        raise LongwayError(
-            "decoder needs diffusers and transformers: pip install 'longway[decode]'"
-        ) from error
+        raise LongwayError("decoder needs diffusers and transformers: pip install 'longway[decode]'") from error
     where = resolve_device(device)
     dtype = torch.float32 if where.type == "cpu" else torch.float16
     try:

@@ -67,7 +67,7 @@ def explain_edits(
         by_class.append(_of_class(code, classes[code], edit[own], moved[own], points, codes, attributes, ends))
         shown += own[np.argsort(-moved[own], kind="stable")[:n_examples]].tolist()
     neighbours = [
-        Neighbour(classes[labels[row]], float(moved[row]), *(nearest(*each[row]) for each in (*found, ways)))
+        Neighbour(classes[int(labels[row])], float(moved[row]), *(nearest(*each[row]) for each in (*found, ways)))
         for row in shown
     ]
     changed = sum(old[0] != new[0] for old, new in zip(*found, strict=True))

@@ -214,9 +214,7 @@ def _answers(case: Case, n_examples: int) -> tuple[Direction, ...]:
     else:
         counts = np.bincount(case.codes[case.looked_at], minlength=len(case.classes))
         shown = np.argsort(-counts, kind="stable")[:ANSWERS].tolist()
-    return tuple(
-        Direction(case.classes[c], c, *case.ends(odds[:, c], n_examples), values=odds[:, c]) for c in shown
-    )
+    return tuple(Direction(case.classes[c], c, *case.ends(odds[:, c], n_examples), values=odds[:, c]) for c in shown)
 
 
 def _axes(case: Case, n_axes: int, n_examples: int) -> tuple[tuple[Direction, ...], tuple[int, ...]]:

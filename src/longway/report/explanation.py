@@ -34,7 +34,7 @@ from longway.report.heat import enlarged, overlay
 from longway.report.images import shrink, to_pixels
 from longway.report.page import Page
 from longway.report.samples import SIDE, Samples
-from longway.report.signals import Pair, distribution, pairs
+from longway.report.signals import NOTHING, Pair, distribution, pairs
 from longway.report.words import clip, interval, percent, three
 from longway.storage import write_json
 
@@ -49,8 +49,8 @@ CURVES = ("val_average", "val_worst_group", "val_worst_class")
 """Scores that are drawn over epochs, where there are any."""
 
 _AXES = (
-    "The axes that the model sees, the one that tells the label most first. What its ends show may be a shortcut or the "
-    "thing itself: no figure tells the two apart, a person can."
+    "The axes that the model sees, the one that tells the label most first. What its ends show may be a shortcut or "
+    "the thing itself: no figure tells the two apart, a person can."
 )
 _HEAT = (
     "Grad-CAM: the places that speak for what each model says of an image. First the images about which the models "
@@ -157,7 +157,7 @@ def _short(found: Explanation) -> list[Block]:
         label = f"of the reliance on {clip(found.reliance[0].attribute, 40)} is left"
         if first > 0:
             note = f"beside {clip(next(iter(found.reliance[0].by_model)), 40)}"
-            figures.append(KeyFigure(f"{last / first:.0%}", label, note, "good" if last < first else "neutral"))
+            figures.append(KeyFigure(f"{last / first:.0%}", label, note))
     blocks: list[Block] = [KeyFigures(figures)]
     if found.notes:
         blocks.append(Bullets([clip(note, 600) for note in found.notes[:ROWS]]))
@@ -238,7 +238,17 @@ def _heat(found: Explanation, samples: Samples) -> list[Block]:
         captions = ["the image", *(f"{clip(name, 24)}: {clip(said, 24)}" for name, said in each.predicted.items())]
         heading = clip(each.example.label, 24)
         rows.append(ImageRow(heading, np.stack(large), captions, note=clip(each.example.id, 32)))
-    return [ImageGrid(rows, "Bright places speak most for what the model says. A map is as coarse as the last convolution's.", width=112)] if rows else []
+    return (
+        [
+            ImageGrid(
+                rows,
+                "Bright places speak most for what the model says. A map is as coarse as the last convolution's.",
+                width=112,
+            )
+        ]
+        if rows
+        else []
+    )
 
 
 def _reliance(found: Sequence[Reliance]) -> list[Block]:
@@ -250,8 +260,8 @@ def _reliance(found: Sequence[Reliance]) -> list[Block]:
         Pair(
             f"{clip(each.attribute, 50)} → {clip(each.label, 30)}",
             three(each.by_model[shown[0]]),
-            *([three(each.by_model[shown[1]])] if len(shown) > 1 else []),
-            note=f"{each.n:,} samples",
+            three(each.by_model[shown[1]]) if len(shown) > 1 else NOTHING,
+            f"{each.n:,} samples",
         )
         for each in found[:DRAWN]
     ]
@@ -284,14 +294,16 @@ def _edits(found: Explanation, edits: Edits, samples: Samples, most: int) -> lis
             for each in edits.classes[:4]
         ),
     ]
-    tabs = [Tab(f"class {clip(each.label, 40)}", _class_edit(each, found, edits, samples, most)) for each in edits.classes]
+    tabs = [
+        Tab(f"class {clip(each.label, 40)}", _class_edit(each, found, edits, samples, most)) for each in edits.classes
+    ]
     return [KeyFigures(figures), Tabs(tabs)]
 
 
 def _class_edit(each: ClassEdit, found: Explanation, edits: Edits, samples: Samples, most: int) -> list[Block]:
     words = (
-        f"Rows of class {clip(each.label, 40)} moved {'much' if each.agreement > 0.5 else 'little'} alike: their mean edit is "
-        f"{each.agreement:.0%} as long as an edit is on average."
+        f"Rows of class {clip(each.label, 40)} moved {'much' if each.agreement > 0.5 else 'little'} alike: their mean edit "
+        f"is {each.agreement:.0%} as long as an edit is on average."
     )
     blocks: list[Block] = [Text(words)]
     if each.alignment:
