@@ -98,6 +98,10 @@ PARAMETERS: Mapping[str, Rule] = {
     **dict.fromkeys(("n_refits", "steps"), COUNT),
     **dict.fromkeys(("dropout", "retrain_fraction"), SHARE),
     "early_ridge": NOT_NEGATIVE,
+    "axes": (
+        lambda value: isinstance(value, str | Sequence | np.ndarray),
+        "'auto' or a list of whole numbers, such as [0, 3]",
+    ),
     **dict.fromkeys(
         ("head", "early_head"),
         (

@@ -109,7 +109,7 @@ def explain(
     >>> from longway import ERM, explain
     >>> from longway.data.planted import planted_shortcut
     >>> drawn = planted_shortcut(400, correlation=0.95)
-    >>> found = explain(ERM().fit(drawn.X, drawn.y), drawn.X, drawn.y, metadata={"shortcut": drawn.groups % 2})
+    >>> found = explain(ERM().fit(drawn.X, drawn.y), drawn.X, drawn.y, metadata={"shortcut": drawn.shortcut})
     >>> found.reliance[0].attribute, found.reliance[0].by_model["ERM"].value > 1
     ('shortcut = 1', True)
     """

@@ -302,8 +302,8 @@ def _edits(found: Explanation, edits: Edits, samples: Samples, most: int) -> lis
 
 def _class_edit(each: ClassEdit, found: Explanation, edits: Edits, samples: Samples, most: int) -> list[Block]:
     words = (
-        f"Rows of class {clip(each.label, 40)} moved {'much' if each.agreement > 0.5 else 'little'} alike: their mean edit "
-        f"is {each.agreement:.0%} as long as an edit is on average."
+        f"Rows of class {clip(each.label, 40)} moved {'much' if each.agreement > 0.5 else 'little'} alike: their mean "
+        f"edit is {each.agreement:.0%} as long as an edit is on average."
     )
     blocks: list[Block] = [Text(words)]
     if each.alignment:
