@@ -103,7 +103,9 @@ def test_a_pipeline_that_cannot_be_loaded(monkeypatch):
         raise OSError("no file named\nmodel_index.json")
 
     fake_diffusers(monkeypatch, load)
-    with pytest.raises(LongwayError, match=r"decoder here cannot be loaded as a diffusers pipeline: no file named model"):
+    with pytest.raises(
+        LongwayError, match=r"decoder here cannot be loaded as a diffusers pipeline: no file named model"
+    ):
         load_unclip("here", device="cpu")
 
 

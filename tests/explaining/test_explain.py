@@ -39,8 +39,9 @@ def networks(digits):
     images, y, _ = digits
     return (
         ERM(epochs=2, batch_size=64).fit(images, y),
-        SITAR(epochs=2, first_epochs=4, batch_size=16, latent_dim=4, beta=0.1, channels=(8, 8),
-                    learning_rate=3e-3).fit(images, y),
+        SITAR(epochs=2, first_epochs=4, batch_size=16, latent_dim=4, beta=0.1, channels=(8, 8), learning_rate=3e-3).fit(
+            images, y
+        ),
     )
 
 
@@ -71,7 +72,7 @@ def test_naming_the_axis_that_the_samples_show_makes_the_head_flat_there(head):
     again = explain(named, X, Y, split=SPLIT, metadata=SHORTCUT)
     assert again.flat == (shown.index,)
     (reliance,) = again.reliance
-    assert abs(reliance.by_model["SITARHead"].value) < abs(reliance.by_model["ERM"].value) 
+    assert abs(reliance.by_model["SITARHead"].value) < abs(reliance.by_model["ERM"].value)
 
 
 def test_the_effect_of_an_axis_is_what_moving_along_it_does(head):
@@ -201,20 +202,20 @@ def test_global_randomness_is_left_alone(head):
 
 
 WRONG = {
-    "no model": (dict(model="erm"), "model is a str: give a fitted method of Longway"),
-    "no labels": (dict(y=None), "y is None: this needs the labels"),
-    "other labels": (dict(y=np.where(TEST.y, "a", "b")), "y holds labels that the training data did not"),
-    "other width": (dict(data=TEST.X[:, :3]), "X has 3 features"),
-    "not finite": (dict(data=np.where(np.arange(20) == 2, np.nan, TEST.X)), "NaN"),
-    "part": (dict(split=SPLIT[800:], part="tset"), "part='tset' is no part of memory; did you mean 'test'?"),
-    "missing part": (dict(split=SPLIT[800:], part="val"), "part='val' is no part of memory"),
-    "no split": (dict(part="test"), "part='test' is no part of memory"),
-    "metadata": (dict(metadata={"a": [1, 2]}), r"metadata['a'] has shape (2,)"),
-    "axes": (dict(n_axes=0), "n_axes=0 must be a whole number, 1 or more"),
-    "examples": (dict(n_examples=True), "n_examples=True must be a whole number, 1 or more"),
-    "rows": (dict(max_rows=1.5), "max_rows=1.5 must be a whole number, 1 or more"),
-    "decoder": (dict(decoder=lambda X: X), "decoder draws the edits of HSFM: leave it out"),
-    "same name": (dict(beside={"SITARHead": 1}), "beside"),
+    "no model": ({"model": "erm"}, "model is a str: give a fitted method of Longway"),
+    "no labels": ({"y": None}, "y is None: this needs the labels"),
+    "other labels": ({"y": np.where(TEST.y, "a", "b")}, "y holds labels that the training data did not"),
+    "other width": ({"data": TEST.X[:, :3]}, "X has 3 features"),
+    "not finite": ({"data": np.where(np.arange(20) == 2, np.nan, TEST.X)}, "NaN"),
+    "part": ({"split": SPLIT[800:], "part": "tset"}, "part='tset' is no part of memory; did you mean 'test'?"),
+    "missing part": ({"split": SPLIT[800:], "part": "val"}, "part='val' is no part of memory"),
+    "no split": ({"part": "test"}, "part='test' is no part of memory"),
+    "metadata": ({"metadata": {"a": [1, 2]}}, r"metadata['a'] has shape (2,)"),
+    "axes": ({"n_axes": 0}, "n_axes=0 must be a whole number, 1 or more"),
+    "examples": ({"n_examples": True}, "n_examples=True must be a whole number, 1 or more"),
+    "rows": ({"max_rows": 1.5}, "max_rows=1.5 must be a whole number, 1 or more"),
+    "decoder": ({"decoder": lambda X: X}, "decoder draws the edits of HSFM: leave it out"),
+    "same name": ({"beside": {"SITARHead": 1}}, "beside"),
 }
 
 
@@ -242,5 +243,5 @@ def test_models_that_cannot_stand_side_by_side(head, digits, networks):
     groups = infer_groups(images, y, epochs=1, latent_dim=2)
     with pytest.raises(LongwayError, match="beside: inferred groups say nothing"):
         explain(groups, images, y, beside=networks[0])
-    with pytest.raises(LongwayError, match="1 to 4 channels|images of shape"):
+    with pytest.raises(LongwayError, match="must hold images of shape"):
         explain(networks[0], TEST.X, TEST.y)
