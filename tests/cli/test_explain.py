@@ -61,4 +61,4 @@ def test_networks_side_by_side(good, bad, photos, tmp_path):
 def test_bad_input(bad, model, csv, tmp_path):
     out = ("--out", tmp_path / "out")
     assert "no such file" in bad("explain", tmp_path / "none", csv, *out)
-    assert "--part 'tset'" not in bad("explain", model, csv, *out, "--part", "tset")
+    assert "part='tset' is no part of" in bad("explain", model, csv, *out, "--part", "tset")
