@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from longway.base import Method
     from longway.data import GroupedDataset, read
     from longway.errors import CorruptFileError, LongwayError
+    from longway.explaining import Explanation, explain
     from longway.groups import AxisGroups, InferredGroups, infer_groups
     from longway.methods import (
         AFR,
@@ -63,6 +64,7 @@ __all__ = [
     "AxisGroups",
     "ChromaVAE",
     "CorruptFileError",
+    "Explanation",
     "FreezeThenTrain",
     "GenerativeClassifier",
     "GroupDRO",
@@ -80,6 +82,7 @@ __all__ = [
     "audit",
     "describe",
     "evaluate_groups",
+    "explain",
     "infer_groups",
     "load",
     "read",
@@ -92,6 +95,7 @@ _HOMES = {
     "longway.base": ("Method",),
     "longway.data": ("GroupedDataset", "read"),
     "longway.errors": ("CorruptFileError", "LongwayError"),
+    "longway.explaining": ("Explanation", "explain"),
     "longway.groups": ("AxisGroups", "InferredGroups", "infer_groups"),
     "longway.methods": (
         "AFR",

@@ -101,6 +101,10 @@ PARAMETERS: Mapping[str, Rule] = {
     **dict.fromkeys(("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws"), COUNT),
     **dict.fromkeys(("dropout", "retrain_fraction", "confidence", "frozen_share"), SHARE),
     "early_ridge": NOT_NEGATIVE,
+    "axes": (
+        lambda value: isinstance(value, str | Sequence | np.ndarray),
+        "'auto' or a list of whole numbers, such as [0, 3]",
+    ),
     **dict.fromkeys(
         ("head", "early_head"),
         (

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from report.made_audit import N, audit, candidate
+from report.made_explanation import explanation
 
 from longway.metrics import evaluate_groups
 from longway.report import Code, Figure, Page, Section, Tab, Tabs, Text, figures
@@ -16,6 +17,7 @@ from longway.report.audit import audit_page
 from longway.report.changes import compare_audits
 from longway.report.changes_page import changes_page
 from longway.report.evaluation import evaluation_page
+from longway.report.explanation import explanation_page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if BROWSER is None:
@@ -51,6 +53,7 @@ PAGES = {
     "changes": lambda: changes_page(compare_audits(hostile_audit(), replace(hostile_audit(), slices=()))),
     "evaluation": evaluation,
     "curves": curves,
+    "explanation": lambda: explanation_page(explanation(HOSTILE)),
 }
 
 

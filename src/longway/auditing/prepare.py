@@ -94,7 +94,7 @@ def prepare(
     LongwayError
         It cannot be used; the message names the argument and the way out.
     """
-    data = _dataset(data, y, metadata, split, ids, source)
+    data = as_dataset(data, y, metadata, split, ids, source)
     n = len(data)
     assert data.y is not None
     labels = checks.labels(data.y, n)
@@ -113,10 +113,10 @@ def prepare(
         checks.finite(data.X, "X")
         notes += _duplicates(data)
     usable = np.flatnonzero(kept[codes])
-    rows = _sample(usable, codes, max_rows, np.random.default_rng(seed))
+    rows = some_rows(usable, codes, max_rows, np.random.default_rng(seed))
     if len(rows) < len(usable):
         notes.append(f"{len(rows):,} of {len(usable):,} rows, drawn at random, were audited")
-    columns = _columns(data, rows)
+    columns = plain_columns(data, rows)
     X, good, skipped = _read(data, rows, columns, max_skipped)
     rows = rows[good]
     columns = {name: values if len(values) == len(rows) else values[good] for name, values in columns.items()}
@@ -128,7 +128,14 @@ def prepare(
     return Inputs(data.kind, X, codes, classes, some, good_ids, rows, columns, data.source, n, notes, skipped)
 
 
-def _dataset(data: Any, y: Any, metadata: Any, split: Any, ids: Any, source: str | None) -> GroupedDataset:
+def as_dataset(data: Any, y: Any, metadata: Any, split: Any, ids: Any, source: str | None) -> GroupedDataset:
+    """Return what was given, an array or a list with what is known of its rows or a data set, as a data set.
+
+    Raises
+    ------
+    LongwayError
+        There are no labels, or something has another shape.
+    """
     if isinstance(data, GroupedDataset):
         if data.y is None and y is None:
             raise LongwayError("y is None and the data have no label: name the column with label=")
@@ -146,7 +153,7 @@ def _dataset(data: Any, y: Any, metadata: Any, split: Any, ids: Any, source: str
             data.table,
         )
     if y is None:
-        raise LongwayError("y is None: an audit needs the labels")
+        raise LongwayError("y is None: this needs the labels")
     if isinstance(data, list | tuple) and data and all(isinstance(text, str) for text in data):
         import datasets
 
@@ -190,7 +197,7 @@ def _sparse(classes: np.ndarray, counts: np.ndarray) -> list[str]:
     ]
 
 
-def _sample(usable: np.ndarray, codes: np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
+def some_rows(usable: np.ndarray, codes: np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
     """Return at most so many positions, in order; every class keeps its share, and 8 samples at least."""
     if len(usable) <= most:
         return usable
@@ -237,7 +244,7 @@ def _spread_of(inverse: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return high - low
 
 
-def _columns(data: GroupedDataset, rows: np.ndarray) -> dict[str, np.ndarray]:
+def plain_columns(data: GroupedDataset, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Read attributes and all plain columns beside the inputs."""
     found = {name: np.asarray(values)[rows] for name, values in data.attributes.items()}
     if data.table is not None:

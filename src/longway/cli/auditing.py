@@ -96,7 +96,7 @@ def case(
     given = {}
     if predictions is not None:
         given["predictions"] = _predictions(predictions, raw)
-    raw = _without(raw, [predictions, options.split])
+    raw = without_columns(raw, [predictions, options.split])
     if part not in (None, "all"):
         where = np.flatnonzero(raw.split == part_name(str(part)))
         raw = raw.part(str(part))
@@ -217,10 +217,10 @@ def _of_model(options: DataOptions, model: Path, part: str | None, transform: Tr
     if use.data.kind == "features" and transform.backbone is not None:
         raw = options.read()
         raw = raw if use.part == "all" else raw.part(use.part)
-    return Case(_without(use.data, [options.split]), raw, {"model": use.model}, options, transform, use.drawn)
+    return Case(without_columns(use.data, [options.split]), raw, {"model": use.model}, options, transform, use.drawn)
 
 
-def _without(data: GroupedDataset, names: Sequence[str | None]) -> GroupedDataset:
+def without_columns(data: GroupedDataset, names: Sequence[str | None]) -> GroupedDataset:
     """Return data whose table lacks columns that are no property of a sample, so that none is tested as a signal."""
     return data if data.table is None else replace(data, table=data.table.without([name for name in names if name]))
 
@@ -299,13 +299,15 @@ def _in_order(lines: list[list[str]], place: int, raw: GroupedDataset, path: Pat
     return [where[name] for name in ids]
 
 
-def _completed(found: Audit, options: DataOptions, backbone: str | None, kind: str) -> Audit:
-    """Add to the commands of an audit the options that its data were read with."""
+def data_words(options: DataOptions, backbone: str | None, kind: str) -> str:
+    """Return the options that data were read with, as they are added to a command."""
     words: list[str] = []
     for option, value in {
         "--label": options.label,
         "--split": options.split,
         "--split-by": options.split_by,
+        "--fractions": None if options.fractions == DataOptions.fractions else options.fractions,
+        "--split-seed": str(options.split_seed) if options.split_seed else None,
         "--input": options.input,
         "--hf-config": options.hf_config,
         "--hf-split": options.hf_split,
@@ -313,7 +315,12 @@ def _completed(found: Audit, options: DataOptions, backbone: str | None, kind: s
     }.items():
         for each in [value] if isinstance(value, str) else value or []:
             words += [option, each]
-    more = shlex.join(words)
+    return shlex.join(words)
+
+
+def _completed(found: Audit, options: DataOptions, backbone: str | None, kind: str) -> Audit:
+    """Add to the commands of an audit the options that its data were read with."""
+    more = data_words(options, backbone, kind)
 
     def command(text: str) -> str:
         return f"{text} {more}" if text and more else text

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from longway import __version__
-from longway.cli import audit, bench, commands
+from longway.cli import audit, bench, commands, explain
 from longway.errors import LongwayError
 from longway.storage import is_full
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 for name in commands.NAMES:
     app.command(name)(getattr(commands, name))
 app.command("audit")(audit.audit)
+app.command("explain")(explain.explain)
 app.add_typer(bench.app)
 
 _NAMES = "input|label|attributes|group|split|split_by|fractions|hf_config|hf_split|out|overwrite|dtype|size|device"

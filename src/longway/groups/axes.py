@@ -63,14 +63,7 @@ class AxisGroups(InferredGroups):
         ndarray of shape (d, steps, ...)
             One reconstruction per axis and step.
         """
-        low, high = np.percentile(self.latents, [1, 99], axis=0)
-        d = self.latents.shape[1]
-        walks = np.tile(self.latents.mean(0), (d, steps, 1))
-        for axis in range(d):
-            walks[axis, :, axis] = np.linspace(low[axis], high[axis], steps)
-        with torch.inference_mode():
-            decoded = self.vae.decoder(torch.from_numpy(walks.reshape(-1, d)).float())
-        return decoded.numpy().reshape(d, steps, *decoded.shape[1:])
+        return walks(self.vae, self.latents, steps)
 
     @property
     def is_plain(self) -> bool:
@@ -79,6 +72,25 @@ class AxisGroups(InferredGroups):
 
     def _particulars(self) -> dict[str, Any]:
         return {"axes": list(self.axes), "scores": self.scores.tolist()}
+
+
+def walks(vae: VAE, latents: np.ndarray, steps: int = 9) -> np.ndarray:
+    """Decode walks along each axis of latent means (n, d), from its 1st to its 99th percentile, others at their means.
+
+    Returns
+    -------
+    ndarray of shape (d, steps, ...)
+        One reconstruction per axis and step.
+    """
+    low, high = np.percentile(latents, [1, 99], axis=0)
+    d = latents.shape[1]
+    places = np.tile(latents.mean(0), (d, steps, 1))
+    for axis in range(d):
+        places[axis, :, axis] = np.linspace(low[axis], high[axis], steps)
+    weight = next(vae.decoder.parameters())
+    with torch.inference_mode():
+        decoded = vae.decoder(torch.from_numpy(places.reshape(-1, d)).to(weight)).cpu()
+    return decoded.numpy().reshape(d, steps, *decoded.shape[1:])
 
 
 def shortcut_axes(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from longway.auditing.contract import Audit, Example
+from longway.auditing.contract import Example
 from longway.errors import LongwayError
 from longway.report.blocks import Block, Column, ImageGrid, ImageRow, Table
 from longway.report.images import shrink, to_pixels
@@ -19,23 +19,44 @@ SNIPPET = 220
 """Characters of a text that are shown."""
 
 
+class Found(Protocol):
+    """What holds examples: an audit or an explanation."""
+
+    @property
+    def kind(self) -> str:
+        """What was looked at: features, images or texts."""
+
+    @property
+    def n_given(self) -> int:
+        """Rows that were given."""
+
+    @property
+    def rows(self) -> np.ndarray | None:
+        """Positions in what was given of the rows that examples count."""
+
+    @property
+    def images(self) -> np.ndarray | None:
+        """Pictures of these rows."""
+
+
 class Samples:
     """Draws examples as images where there are any, as texts where there are texts, else as rows of a table.
 
     Parameters
     ----------
-    audit : Audit
+    found : Audit or Explanation
     inputs : sequence, optional
-        Images or texts as they were given to the audit, in the same order: an array (n, c, h, w), a list of str, or a
-        column of a data set. Read only where an example is shown. Without them, the pictures that the audit holds.
+        Images or texts as they were given, in the same order: an array (n, c, h, w), a list of str, or a column of a
+        data set. Read only where an example is shown. Without them, the pictures that ``found`` holds.
     """
 
-    def __init__(self, audit: Audit, inputs: Any = None) -> None:
-        self.audit = audit
+    def __init__(self, found: Found, inputs: Any = None) -> None:
+        self.found = found
         self.inputs = inputs
-        if inputs is not None and len(inputs) != audit.n_given:
+        if inputs is not None and len(inputs) != found.n_given:
+            what = type(found).__name__.lower()
             raise LongwayError(
-                f"inputs has {len(inputs)} rows, the audit was given {audit.n_given}: give the same inputs"
+                f"inputs has {len(inputs)} rows, the {what} was given {found.n_given}: give the same inputs"
             )
 
     def blocks(self, titles: Sequence[str], ends: Sequence[Sequence[Example]], most: int) -> list[Block]:
@@ -43,23 +64,23 @@ class Samples:
         shown = [(title, list(examples)[:most]) for title, examples in zip(titles, ends, strict=True) if examples]
         if not shown or most < 1:
             return []
-        pictures = [self._pictures(examples) for _, examples in shown]
+        pictures = [self.pictures(examples) for _, examples in shown]
         if all(each is not None for each in pictures):
             rows = [
-                ImageRow(clip(title), np.stack(each), [self._caption(example) for example in examples])
+                ImageRow(clip(title), np.stack(each), [self.caption(example) for example in examples])
                 for (title, examples), each in zip(shown, pictures, strict=True)
                 if each
             ]
             return [ImageGrid(rows, width=SIDE // 2)]
         return [self._table(shown)]
 
-    def _pictures(self, examples: Sequence[Example]) -> list[np.ndarray] | None:
+    def pictures(self, examples: Sequence[Example]) -> list[np.ndarray] | None:
         """Return square pictures of one size, on a clear ground; None where there are no images."""
         found = []
         for example in examples:
             value = self._value(example.row)
-            if value is None and self.audit.images is not None:
-                value = self.audit.images[example.row]
+            if value is None and self.found.images is not None:
+                value = self.found.images[example.row]
             if value is None or isinstance(value, str):
                 return None
             found.append(_square(_pixels(value)))
@@ -72,22 +93,25 @@ class Samples:
             return None
         try:
             value = self.inputs[self.position(row)]
-        except (LongwayError, OSError):  # the audit holds a picture of its own, or the row has its name
+        except (LongwayError, OSError):  # there may be a small picture beside, or the row has its name
             return None
         return None if isinstance(value, np.ndarray) and value.ndim != 3 else value
 
     def position(self, row: int) -> int:
         """Return where an audited row stands in the data as given."""
-        return row if self.audit.rows is None else int(self.audit.rows[row])
+        return row if self.found.rows is None else int(self.found.rows[row])
 
-    def _caption(self, example: Example) -> str:
+    def caption(self, example: Example) -> str:
+        """Return what stands below a picture: its label, what the model says of it if it says anything, its name."""
+        if not example.predicted:
+            return f"{clip(example.label, 24)} · {clip(example.id, 32)}"
         right = example.label == example.predicted
         said = "right" if right else f"called {clip(example.predicted, 24)}"
         return f"{clip(example.label, 24)}, {said} · {clip(example.id, 32)}"
 
     def _table(self, shown: Sequence[tuple[str, Sequence[Example]]]) -> Table:
         valued = any(np.isfinite(example.value) for _, examples in shown for example in examples)
-        texts = self.audit.kind == "texts" and self.inputs is not None
+        texts = any(isinstance(self._value(example.row), str) for _, examples in shown for example in examples)
         columns: list[Column | str] = ["Sample", "Where", "Label", "The model says"]
         columns += [Column("Value", format=".2f")] if valued else []
         rows = [

@@ -44,14 +44,20 @@ class Pair(NamedTuple):
 
 
 def pairs(
-    lines: Sequence[Pair], xlabel: str, names: Sequence[str], *, highlight: Sequence[str] = (), form: str = ".1%"
+    lines: Sequence[Pair],
+    xlabel: str,
+    names: Sequence[str],
+    *,
+    highlight: Sequence[str] = (),
+    form: str = ".1%",
+    limits: tuple[float, float] = (0, 1),
 ) -> Figure:
     """Draw one or two estimates a line, with intervals, joined.
 
     Parameters
     ----------
     lines : sequence of Pair
-        From top to bottom; values in [0, 1].
+        From top to bottom.
     xlabel : str
     names : sequence of str
         Of the first estimate and, where there is one, of the second.
@@ -59,6 +65,8 @@ def pairs(
         Names of lines that stand out.
     form : str, default ".1%"
         Format specification of the numbers.
+    limits : (float, float), default (0, 1)
+        What the values lie between.
 
     Raises
     ------
@@ -77,11 +85,14 @@ def pairs(
         for name, each, colour in reversed(list(zip(names, (line.first, line.second), colours, strict=False))):
             _estimate(axes, place, each, colour, f"{line.name}\n{name}: ", line.note, form)
         if not both:
-            axes.annotate("not known", (0.5, place), va="center", ha="center", fontsize=8.5, color=MUTED)
+            axes.annotate("not known", (sum(limits) / 2, place), va="center", ha="center", fontsize=8.5, color=MUTED)
     axes.set_yticks(range(len(lines)), [_shorten(line.name, 44) for line in lines])
     axes.set_ylim(len(lines) - 0.4, -0.6)
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_xticks(np.linspace(0, 1, 5))
+    low, high = limits
+    axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
+    axes.set_xticks(np.linspace(low, high, 5))
+    if low < 0 < high:
+        axes.axvline(0, color=MUTED, linewidth=0.8, zorder=0)
     if form.endswith("%"):
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel(_shorten(xlabel, 90), color=MUTED)

@@ -1,0 +1,185 @@
+"""`longway explain`: pictures of what a saved model uses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from longway.cli.commands import Model
+from longway.cli.options import AsJson, Backbone, DataOptions, Device, Quiet, takes_data
+from longway.errors import LongwayError
+
+if TYPE_CHECKING:
+    from longway.cli.fitting import Loaded
+    from longway.explaining import Explanation
+
+SHOWN = 10
+"""Lines of a table on the terminal."""
+
+
+@takes_data
+def explain(
+    model: Model,
+    data: DataOptions,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="For explanation.html and explanation.json.")
+    ] = Path("longway-explain"),
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option("--beside", metavar="FILE", help="Another model on the same inputs to compare; may be repeated."),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            "--images",
+            metavar="DATA",
+            help="The images or texts behind features, to show them: rows are matched by their names or numbers.",
+        ),
+    ] = None,
+    decoder: Annotated[
+        str | None,
+        typer.Option(
+            "--decoder",
+            metavar="FOLDER|NAME",
+            help="A diffusers pipeline that draws CLIP embeddings, for HSFM's edits.",
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part",
+            metavar="NAME",
+            help="train, val, test or all.",
+            show_default="test where there is a split, else all",
+        ),
+    ] = None,
+    n_axes: Annotated[int, typer.Option("--n-axes", min=1, metavar="NUMBER", help="Axes that are shown.")] = 8,
+    n_examples: Annotated[
+        int, typer.Option("--n-examples", min=1, max=50, metavar="NUMBER", help="Samples in a row.")
+    ] = 6,
+    max_rows: Annotated[int, typer.Option("--max-rows", min=1, metavar="ROWS", help="Looked at, at most.")] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="NUMBER", help="Of all draws.")] = 0,
+    backbone: Backbone = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what a model uses, on real samples: axes, where it looks, attributes, edits, its surest answers."""
+    from longway.artifacts import load
+    from longway.cli import auditing, fitting, printing
+    from longway.explaining import explain as explain_model
+    from longway.explaining import load_unclip
+    from longway.methods import HSFM
+    from longway.report.explanation import write_explanation
+
+    paths = [*(beside or []), model]
+    names = _names(paths)
+    use = fitting.loaded(model, data, "all", backbone, device, quiet)
+    if decoder is not None and not isinstance(use.model, HSFM):
+        raise LongwayError("--decoder draws the edits of HSFM: leave it out for other models")
+    options = data.completed(use.about.get("data", {}))
+    inputs = _pictures(use, images, options, backbone)
+    found = explain_model(
+        use.model,
+        auditing.without_columns(use.data, [options.split, options.split_by]),
+        name=names[-1] if beside else None,
+        beside={name: load(path).set_params(device=device) for name, path in zip(names[:-1], paths, strict=False)},
+        part=part,
+        source=data.source,
+        decoder=None if decoder is None else load_unclip(decoder, device=device, seed=seed),
+        n_axes=n_axes,
+        n_examples=n_examples,
+        max_rows=max_rows,
+        seed=seed,
+        verbose=0 if quiet else 1,
+    )
+    form = use.about.get("form", {}).get("backbone") if backbone else None
+    found = _completed(found, auditing.data_words(options, backbone, use.data.kind), form or {})
+    page = write_explanation(found, out, inputs)
+    if as_json:
+        printing.data(found.to_dict())
+    else:
+        _show(found)
+        printing.say(f"Page with samples and pictures: {page}")
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Return short names of model files, all different."""
+    stems = [path.stem for path in paths]
+    names = [str(path) if stems.count(stem) > 1 else stem for path, stem in zip(paths, stems, strict=True)]
+    if len(set(names)) < len(names):
+        raise LongwayError("--beside names a model twice: give each file once")
+    return names
+
+
+def _pictures(use: Loaded, images: str | None, options: DataOptions, backbone: str | None) -> Any:
+    """Return what stands behind the features of rows, in their order; None where that is not known."""
+    if len(use.model.input_shape_) == 3:
+        if images is not None:
+            raise LongwayError("--images shows what is behind features, but this model takes the images: leave it out")
+        return None
+    if images is None and backbone is None:
+        return None
+    nothing = {"label": None, "attributes": (), "group": None, "split": None, "split_by": None, "fractions": None}
+    if images is None:
+        behind = options.read(**nothing)
+    else:
+        from longway.data import read
+
+        behind = read(images, fractions=None)
+    if behind.kind == "features":
+        raise LongwayError(f"{behind.source} holds features: give the images or texts behind them with --images")
+    where = {str(name): row for row, name in enumerate(behind.ids)}
+    missing = [str(name) for name in use.data.ids if str(name) not in where]
+    if missing:
+        raise LongwayError(
+            f"{behind.source} lacks {len(missing)} rows of {use.data.source}, the first {missing[0]!r}: give the data "
+            "that the features were made of with --images"
+        )
+    return behind.take([where[str(name)] for name in use.data.ids]).X
+
+
+def _completed(found: Explanation, words: str, form: dict[str, Any]) -> Explanation:
+    """Add to the commands the options that the data were read with, and how a backbone took them."""
+    if form:
+        shape = [f"--{name} {','.join(map(str, form[name]))}" for name in ("mean", "std")]
+        words = " ".join([words, *([f"--size {form['size']}"] if form["size"] else []), *shape])
+    axes = tuple(
+        replace(each, command=f"{each.command} {words}" if each.command and words else each.command)
+        for each in found.axes
+    )
+    return replace(found, axes=axes)
+
+
+def _show(found: Explanation) -> None:
+    from longway.cli import printing
+    from longway.report.words import clip, percent
+
+    said = ", ".join(f"{clip(name, 40)} {percent(each.value)}" for name, each in found.accuracy.items())
+    of = f"of the {found.part} part " if found.part else ""
+    printing.say(f"Accuracy on {found.n:,} samples {of}of {clip(found.source)}: {said}")
+    if found.axes:
+        rows = [
+            [each.name, f"{each.score:.2f}", "-" if each.effect != each.effect else f"{100 * each.effect:.1f}"]
+            + (["yes" if each.flat else "no"] if found.flat else [])
+            for each in found.axes[:SHOWN]
+        ]
+        columns = ["Axis", "Shortcut score", "Effect, points", *(["Flat"] if found.flat else [])]
+        printing.table("Axes, the one that tells the label most first", columns, rows)
+    if found.reliance:
+        models = list(found.reliance[0].by_model)
+        rows = [
+            [clip(each.attribute, 50), *(f"{each.by_model[name].value:.2f}" for name in models)]
+            for each in found.reliance[:SHOWN]
+        ]
+        columns = ["Attribute", *(clip(name, 30) for name in models)]
+        printing.table("Reliance on attributes, in deviations of the log-odds", columns, rows)
+    if found.edits is not None:
+        for each in found.edits.classes:
+            near = ", ".join(f"{clip(a.attribute, 40)} {a.cosine:+.2f}" for a in each.alignment[:4])
+            printing.say(f"Edits of class {clip(each.label, 40)}: {100 * each.moved:.1f} % of a row; cosines: {near}")
+    for note in found.notes:
+        printing.say(f"Note: {clip(note, 400)}")

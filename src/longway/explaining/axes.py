@@ -1,0 +1,101 @@
+"""Axes of what a model sees: latent axes of SITAR and of inferred groups, whitened axes of a SITAR head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longway.groups.axes import AxisGroups, walks
+from longway.methods import SITAR, SITARHead
+from longway.methods.sitar import SitarNet
+from longway.nn.heads import FeatureHead
+from longway.nn.vae import MeanEncoder
+from longway.rows import Rows, predict_logits
+
+STEPS = 9
+"""Pictures of a walk along an axis."""
+
+
+@dataclass(frozen=True)
+class AxisView:
+    """All axes of a model.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, k)
+        Where samples lie on them.
+    scores : ndarray of shape (k,)
+        Shortcut scores, of the training data.
+    effect : ndarray of shape (k,)
+        See ``Direction.effect``.
+    flat : tuple of int
+        Axes that the head was made flat along.
+    traversals : ndarray of shape (k, steps, c, h, w), optional
+    """
+
+    values: np.ndarray
+    scores: np.ndarray
+    effect: np.ndarray
+    flat: tuple[int, ...] = ()
+    traversals: np.ndarray | None = None
+
+
+def view_axes(model: object, X: np.ndarray) -> AxisView | None:
+    """Return the axes of a fitted model with samples (n, ...) on them; None where it has no axes."""
+    if isinstance(model, AxisGroups):
+        return _of_groups(model, X)
+    if isinstance(model, SITAR):
+        return _of_sitar(model, X)
+    if isinstance(model, SITARHead):
+        return _of_head(model, X)
+    return None
+
+
+def _of_groups(found: AxisGroups, X: np.ndarray) -> AxisView:
+    rows = Rows(X, np.zeros(len(X), np.int64), np.ones(len(X)))
+    values = predict_logits(MeanEncoder(found.vae), rows).numpy()
+    pictures = found.traverse(STEPS) if X.ndim == 4 else None
+    return AxisView(values, found.scores, np.full(len(found.scores), np.nan), traversals=pictures)
+
+
+def _of_sitar(model: SITAR, X: np.ndarray) -> AxisView:
+    network = cast(SitarNet, model._fitted_module())
+    values = model.latents(X)
+
+    def head(latents: Tensor) -> Tensor:
+        weight = next(network.classifier.parameters())
+        return network.classifier(latents.to(weight)).cpu()
+
+    pictures = walks(network.vae, values, STEPS) if X.ndim == 4 else None
+    return AxisView(values, model.shortcut_scores_, _effects(head, values), traversals=pictures)
+
+
+def _of_head(model: SITARHead, X: np.ndarray) -> AxisView:
+    network = cast(FeatureHead, model._fitted_module())
+    # The head's weights on features are those on axes, mapped through the components: map them back
+    weight, components = network.linear.weight.detach().cpu().double(), torch.from_numpy(model.components_)
+    on_axes = torch.linalg.lstsq(components, weight.T).solution
+    bias = network.linear.bias.detach().cpu().double()
+    values = model.project(X)
+    effect = _effects(lambda latents: latents @ on_axes + bias, values)
+    return AxisView(values, model.shortcut_scores_, effect, tuple(model.axes_))
+
+
+def _effects(head: Callable[[Tensor], Tensor], values: np.ndarray) -> np.ndarray:
+    """Return by how much one deviation along each axis moves the probabilities of a head of axes (n, k) to logits."""
+    places, spread = torch.from_numpy(values).double(), values.std(0)
+    moved = np.empty(len(spread))
+    with torch.inference_mode():
+        for axis, step in enumerate(spread.tolist()):
+            ends = []
+            for side in (-0.5, 0.5):
+                at = places.clone()
+                at[:, axis] += side * step
+                ends.append(head(at).softmax(1))
+            moved[axis] = float((ends[1] - ends[0]).abs().amax(1).mean())
+    return moved

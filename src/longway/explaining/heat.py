@@ -1,0 +1,83 @@
+"""Where a network looks: Grad-CAM at its last convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from longway.errors import LongwayError
+from longway.functional.gradcam import grad_cam
+
+
+def heat_maps(module: nn.Module, images: Tensor, codes: Tensor) -> Tensor:
+    """Return which places of each image speak for a class, at the size of the image.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Maps images to logits and holds a ``Conv2d``; left as it was.
+    images : Tensor of shape (n, c, h, w)
+    codes : Tensor of shape (n,), integer
+        The class of each.
+
+    Returns
+    -------
+    Tensor of shape (n, h, w)
+        From 0 to 1, the largest value of each map; all 0 where nothing speaks for the class.
+
+    Raises
+    ------
+    LongwayError
+        The network has no convolution.
+    """
+    layer = last_convolution(module)
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.enable_grad(), captured(layer) as found:
+            # The images get a gradient so that maps have one in a network whose weights are frozen
+            logits = module(images.detach().requires_grad_())
+            activations = found[-1]
+            chosen = logits.gather(1, codes.to(logits.device).unsqueeze(1)).sum()
+            (gradients,) = torch.autograd.grad(chosen, activations)
+    finally:
+        module.train(was_training)
+    maps = grad_cam(activations.detach(), gradients)
+    maps = interpolate(maps.unsqueeze(1), images.shape[2:], mode="bilinear", align_corners=False).squeeze(1)
+    highest = maps.amax((1, 2), keepdim=True)
+    return maps / highest.where(highest > 0, 1.0)
+
+
+def last_convolution(module: nn.Module) -> nn.Module:
+    """Return the last convolution of a network, or the ReLU right behind it: what it gives is what Grad-CAM looks at.
+
+    Raises
+    ------
+    LongwayError
+        There is none.
+    """
+    leaves = [each for each in module.modules() if not list(each.children())]
+    places = [place for place, each in enumerate(leaves) if isinstance(each, nn.Conv2d)]
+    if not places:
+        raise LongwayError(f"{type(module).__name__} has no convolution: Grad-CAM needs a network on images")
+    behind = leaves[places[-1] + 1 :][:1]
+    return behind[0] if behind and isinstance(behind[0], nn.ReLU) else leaves[places[-1]]
+
+
+@contextmanager
+def captured(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect what a layer gives while the body runs; nothing stays attached to it."""
+    found: list[Tensor] = []
+
+    def keep(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
+        found.append(output)
+
+    handle = layer.register_forward_hook(keep)
+    try:
+        yield found
+    finally:
+        handle.remove()

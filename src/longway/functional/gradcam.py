@@ -1,0 +1,39 @@
+"""Grad-CAM: which places of a feature map a logit rests on."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
+    r"""Return where feature maps speak for a logit.
+
+    Each channel counts by its mean gradient over all places; what then speaks against the logit is cut off:
+    :math:`\mathrm{ReLU}\big(\sum_k \alpha_k A^k\big)` with
+    :math:`\alpha_k = \frac{1}{hw} \sum_{ij} \partial \ell / \partial A^k_{ij}`.
+
+    Parameters
+    ----------
+    activations : Tensor of shape (n, k, h, w)
+        What the last convolution gives for each input, A.
+    gradients : Tensor of shape (n, k, h, w)
+        Of one logit of each input, by its activations.
+
+    Returns
+    -------
+    Tensor of shape (n, h, w)
+        0 or more, in units of the logit.
+
+    References
+    ----------
+    Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> maps = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])
+    >>> grad_cam(maps, torch.tensor([[[[2.0, 0.0]], [[-4.0, 0.0]]]]))
+    tensor([[[1., 0.]]])
+    """
+    weights = gradients.mean((2, 3), keepdim=True)
+    return (weights * activations).sum(1).relu()
