@@ -32,7 +32,7 @@ class IRM(RWG):
 
     Parameters
     ----------
-    penalty : float, default 100
+    penalty : float, default 10
         Weight of the penalty, the paper's lambda.
     anneal : float, default 0.25
         Share of training before the penalty gets its weight.
@@ -76,7 +76,7 @@ class IRM(RWG):
     def __init__(
         self,
         *,
-        penalty: float = 100.0,
+        penalty: float = 10.0,
         anneal: float = 0.25,
         infer: str = "axes",
         infer_options: dict[str, Any] | None = None,

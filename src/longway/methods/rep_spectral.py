@@ -35,7 +35,7 @@ class RepSpectral(ERM):
     penalty : float, default 1e-2
         Weight of the penalty, the paper's lambda.
     burn_in : float, default 0.5
-        Share of training before the penalty is there.
+        Share of training before the penalty is there. ``selection`` may keep an epoch of it.
     hidden : sequence of int, default (128,)
         As in ``ERM``. A linear head has no feature map, and is that of ``ERM``.
     **erm

@@ -19,7 +19,7 @@ class VREx(IRM):
 
     Parameters
     ----------
-    penalty : float, default 100
+    penalty : float, default 10
         Weight of the variance, the paper's beta.
     **irm
         All other parameters of ``IRM``.
