@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.special import expit, logsumexp, softmax
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import enet_path
 from torch import Tensor
@@ -52,7 +53,7 @@ class _Problems:
         p = scores.sigmoid() if some.shape[1] == 1 else scores.softmax(1)
         residual = (p - self.targets) * self.weights[torch.from_numpy(problems)].unsqueeze(1)
         gradient = (residual.flatten(0, 1) @ self.columns.T).reshape(some.shape) + self.l2 * some
-        return _violation(some, gradient, self.l1).cpu().numpy()
+        return _violation(theta[problems], gradient.cpu().numpy(), self.l1.cpu().numpy())
 
 
 @dataclass(frozen=True)
@@ -147,18 +148,21 @@ def elastic_net(
     problems = _pose(features, labels, n_classes, strength, weights, l1_ratio)
     theta = _first(problems, start)
     columns, left = problems.columns.cpu().numpy(), np.arange(len(theta))
-    for _ in range(max_rounds):
-        violation = problems.violation(theta, left)
-        worst = violation.max((1, 2))
-        left, violation, worst = (part[worst > tolerance] for part in (left, violation, worst))
-        moved = np.zeros(len(left), bool)
-        for k, i in enumerate(left):
-            where = _working_set(theta[i], violation[k], tolerance)
-            goal = max(tolerance / 2, FORCING * float(worst[k]))
-            theta[i][where], moved[k] = _newton(_part(problems, columns, i, where), theta[i][where], goal)
-        left = left[moved]
-        if len(left) == 0:
-            break
+    with config_context(skip_parameter_validation=True), warnings.catch_warnings():
+        # A minimum of the model that is not quite reached still gives a direction downhill.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for _ in range(max_rounds):
+            violation = problems.violation(theta, left)
+            worst = violation.max((1, 2))
+            left, violation, worst = (part[worst > tolerance] for part in (left, violation, worst))
+            moved = np.zeros(len(left), bool)
+            for k, i in enumerate(left):
+                where = _working_set(theta[i], violation[k], tolerance)
+                goal = max(tolerance / 2, FORCING * float(worst[k]))
+                theta[i][where], moved[k] = _newton(_part(problems, columns, i, where), theta[i][where], goal)
+            left = left[moved]
+            if len(left) == 0:
+                break
     found = torch.from_numpy(theta).to(features)
     if found.shape[1] == 1:
         found = torch.cat([-found / 2, found / 2], 1)
@@ -195,11 +199,11 @@ def _working_set(theta: np.ndarray, violation: np.ndarray, tolerance: float) -> 
     """Return scores and columns of the parameters to work on: those in use, the worst violators, and the biases."""
     used = theta != 0
     used[:, -1] = False
-    worst = np.where((violation > tolerance) & ~used, violation, 0)
-    worst[:, -1] = 0
-    wanted = min(np.count_nonzero(worst), max(LEAST_GROWTH, np.count_nonzero(used) // 2))
-    if wanted:
-        used.flat[np.argpartition(worst, -wanted, axis=None)[-wanted:]] = True
+    violators = (violation > tolerance) & ~used
+    violators[:, -1] = False
+    candidates = np.flatnonzero(violators)
+    worst_first = np.argsort(-violation.flat[candidates], kind="stable")
+    used.flat[candidates[worst_first[: max(LEAST_GROWTH, np.count_nonzero(used) // 2)]]] = True
     scores, columns = used.nonzero()
     biases = np.arange(len(theta))
     return np.append(scores, biases), np.append(columns, np.full(len(biases), theta.shape[1] - 1))
@@ -225,7 +229,7 @@ def _newton(part: _Part, value: np.ndarray, tolerance: float) -> tuple[np.ndarra
     for _ in range(NEWTON_STEPS):
         p = expit(scores) if len(scores) == 1 else softmax(scores, axis=0)
         gradient = part.gradient(p, value)
-        worst = float(_violation(torch.from_numpy(value), torch.from_numpy(gradient), torch.from_numpy(part.l1)).max())
+        worst = float(_violation(value, gradient, part.l1).max())
         if worst <= tolerance:
             break
         step = _model_minimum(part, part.hessian(p), gradient, value, losses, worst) - value
@@ -271,22 +275,21 @@ def _lasso(
         return start
     response = np.zeros(len(gram))
     response[0] = math.sqrt(norm)  # of the data behind the Gram matrix only the response's norm is read
-    with warnings.catch_warnings():
-        # A minimum that is not quite reached still gives a direction downhill.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        found = enet_path(
-            gram.T,
-            response,
-            l1_ratio=1.0,
-            alphas=np.array([penalty / len(gram)]),
-            precompute=gram,
-            Xy=products,
-            coef_init=start.astype(np.float64),
-            check_input=False,
-            tol=gap / norm,
-        )
+    found = enet_path(
+        gram.T,
+        response,
+        l1_ratio=1.0,
+        alphas=np.array([penalty / len(gram)]),
+        precompute=gram,
+        Xy=products,
+        coef_init=start.astype(np.float64),
+        check_input=False,
+        tol=gap / norm,
+    )
     return np.asarray(found[1][:, 0])
 
 
-def _violation(theta: Tensor, gradient: Tensor, l1: Tensor) -> Tensor:
-    return torch.where(theta == 0, (gradient.abs() - l1).clamp_min(0), (gradient + l1 * theta.sign()).abs())
+def _violation(theta: np.ndarray, gradient: np.ndarray, l1: np.ndarray) -> np.ndarray:
+    """Return how far parameters are from their conditions of optimality, given the gradient of all but the l1 term."""
+    unused = np.maximum(np.abs(gradient) - l1, 0)
+    return np.asarray(np.where(theta == 0, unused, np.abs(gradient + l1 * np.sign(theta))))
