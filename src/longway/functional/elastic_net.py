@@ -1,89 +1,105 @@
 """Sparse linear heads: multinomial logistic regression with an elastic net, many problems on one data set at once.
 
-Proximal gradient steps with momentum move all problems in one product of matrices and find which weights are zero;
-Newton steps on the weights that are not, problem by problem, then reach the optimum. Only features that can matter are
-looked at: a working set, grown until the conditions of optimality hold for all features.
+One product of matrices tells for all problems which features violate their condition of optimality. Problem by
+problem, a working set of those in use and the worst violators then takes proximal Newton steps: the loss is replaced by
+its second-order model, and scikit-learn's coordinate descent minimises that plus the penalty, through the model's Gram
+matrix. The working sets grow until no feature violates its condition.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+import warnings
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.special import expit, logsumexp, softmax
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import enet_path
 from torch import Tensor
-from torch.nn.functional import one_hot, softplus
+from torch.nn.functional import one_hot
 
 from longway.functional.heads import Heads
 
-GRADIENT_STEPS = 25
-"""Proximal steps between rounds of Newton's."""
-NEWTON_STEPS = 5
-"""Newton steps in such a round, at most."""
-GROWTH = 100
-"""Features that join the working set at a time, at least."""
+NEWTON_STEPS = 10
+"""Newton steps on a working set, at most, before all features are looked at again."""
+LEAST_GROWTH = 30
+"""Parameters that join a working set at a time, or half as many as are in use."""
+FORCING = 0.3
+"""How far a working set is brought towards its optimum before it grows, as a share of the worst violation."""
+MODEL_TOLERANCE = 0.1
+"""Duality gap at which descent on the model ends, as a share of what the worst violation is worth in the objective."""
+LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.02)
+"""Shares of a Newton step that are tried."""
 
 
 @dataclass(frozen=True)
 class _Problems:
-    """P problems on the same n rows; ``X`` ends in a column of ones, K = 1 score for two classes, else K = C."""
+    """P problems on the same n rows; the last of the a columns holds ones; K = 1 score for two classes, else K = C."""
 
-    X: Tensor  # (n, a)
-    targets: Tensor  # (n, K)
-    weights: Tensor  # (n, P), times the strength
+    columns: Tensor  # (a, n)
+    targets: Tensor  # (K, n)
+    weights: Tensor  # (P, n), times the strength
     l1: Tensor  # (a,), zero for the bias
     l2: Tensor  # (a,)
 
-    def scores(self, theta: Tensor) -> Tensor:
-        """Map parameters (P, K, a) to scores (n, P, K)."""
-        return (self.X @ theta.flatten(0, 1).T).reshape(len(self.X), *theta.shape[:2])
+    def violation(self, theta: np.ndarray, problems: np.ndarray) -> np.ndarray:
+        """Return how far each parameter of some problems (p, K, a) is from its condition of optimality."""
+        used = torch.from_numpy(np.flatnonzero(theta.any((0, 1)))).to(self.columns.device)
+        some = torch.from_numpy(theta[problems]).to(self.columns)
+        scores = (some[:, :, used].flatten(0, 1) @ self.columns[used]).reshape(*some.shape[:2], -1)
+        p = scores.sigmoid() if some.shape[1] == 1 else scores.softmax(1)
+        residual = (p - self.targets) * self.weights[torch.from_numpy(problems)].unsqueeze(1)
+        gradient = (residual.flatten(0, 1) @ self.columns.T).reshape(some.shape) + self.l2 * some
+        return _violation(theta[problems], gradient.cpu().numpy(), self.l1.cpu().numpy())
 
-    def smooth_gradient(self, theta: Tensor) -> Tensor:
-        """Return the gradient (P, K, a) of all but the l1 term."""
-        scores = self.scores(theta)
-        residual = (_probabilities(scores) - self.targets.unsqueeze(1)) * self.weights.unsqueeze(2)
-        return (residual.flatten(1).T @ self.X).reshape(theta.shape) + self.l2 * theta
 
-    def violation(self, theta: Tensor) -> Tensor:
-        """Return how far each parameter (P, K, a) is from its condition of optimality."""
-        gradient = self.smooth_gradient(theta)
-        return torch.where(
-            theta == 0, (gradient.abs() - self.l1).clamp_min(0), (gradient + self.l1 * theta.sign()).abs()
-        )
+@dataclass(frozen=True)
+class _Part:
+    """One problem on the s parameters of its working set and the n rows that count in it; the K biases come last."""
 
-    def of(self, problem: int, theta: Tensor, columns_of: Tensor) -> tuple[_Problems, Tensor]:
-        """Return one problem on the rows and columns that count in it, and these columns; X is seen column by column.
+    taken: np.ndarray  # (s, n), the column of each parameter
+    scores_of: np.ndarray  # (s,), the score that each parameter adds to
+    targets: np.ndarray  # (K, n)
+    weights: np.ndarray  # (n,)
+    l1: np.ndarray  # (s,)
+    l2: np.ndarray  # (s,)
 
-        ``columns_of`` (a, n) is X transposed, from which columns are read much faster.
-        """
-        used = (self.weights[:, problem] > 0).nonzero().squeeze(1)
-        columns = ((theta[problem] != 0).any(0) | (self.l1 == 0)).nonzero().squeeze(1)
-        part = _Problems(
-            columns_of[columns].index_select(1, used).T,
-            self.targets[used],
-            self.weights[used, problem : problem + 1],
-            self.l1[columns],
-            self.l2[columns],
-        )
-        return part, columns
+    def scores(self, value: np.ndarray) -> np.ndarray:
+        """Map parameters (s,) to scores (K, n)."""
+        spread = np.zeros((len(self.targets), len(value)), self.taken.dtype)
+        spread[self.scores_of, np.arange(len(value))] = value
+        return np.asarray(spread @ self.taken)
 
-    def on(self, features: Tensor) -> _Problems:
-        """Return the problems on some of the columns."""
-        return replace(self, X=self.X[:, features].contiguous(), l1=self.l1[features], l2=self.l2[features])
+    def losses(self, scores: np.ndarray) -> np.ndarray:
+        """Return each row's cross-entropy (n,), in double precision."""
+        exact = scores.astype(np.float64)
+        total = np.logaddexp(0, exact[0]) if len(exact) == 1 else logsumexp(exact, axis=0)
+        return np.asarray(total - (self.targets * exact).sum(0))
 
-    def among(self, problems: Tensor) -> _Problems:
-        """Return some of the problems."""
-        return replace(self, weights=self.weights[:, problems])
+    def objective(self, losses: np.ndarray, value: np.ndarray) -> float:
+        return float(losses @ self.weights + (self.l1 * np.abs(value) + 0.5 * self.l2 * value * value).sum())
 
-    def curvature(self) -> Tensor:
-        """Return a bound (P,) on the largest curvature of the loss, by power iteration."""
-        vectors = torch.ones(self.weights.shape[1], self.X.shape[1], dtype=self.X.dtype, device=self.X.device)
-        vectors += 0.1 * torch.arange(self.X.shape[1], device=self.X.device).remainder(7)  # in general position
-        for _ in range(30):
-            vectors = ((self.X @ vectors.T) * self.weights).T @ self.X
-            norm = vectors.norm(dim=1, keepdim=True)
-            vectors = vectors / norm.clamp_min(1e-30)
-        return 1.1 * norm.squeeze(1) * (0.25 if self.targets.shape[1] == 1 else 0.5) + self.l2.max()
+    def gradient(self, p: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """Return the gradient (s,) of all but the l1 term."""
+        by_score = self.taken @ ((p - self.targets) * self.weights).T
+        return np.asarray(by_score[np.arange(len(value)), self.scores_of] + self.l2 * value)
+
+    def hessian(self, p: np.ndarray) -> np.ndarray:
+        """Return the curvature (s, s) of all but the l1 term, a trace added, in double precision."""
+        if len(p) == 1:
+            root = self.taken * np.sqrt(self.weights * p[0] * (1 - p[0]))
+            matrix = root @ root.T
+        else:
+            product = self.taken * p[self.scores_of]
+            weighted = product * self.weights
+            matrix = (weighted @ self.taken.T) * (self.scores_of[:, None] == self.scores_of) - weighted @ product.T
+        matrix = matrix.astype(np.float64)
+        diagonal = np.einsum("ii->i", matrix)
+        diagonal += self.l2 + 1e-7 * diagonal.mean() + 1e-12
+        return np.asarray(matrix)
 
 
 def elastic_net(
@@ -96,7 +112,7 @@ def elastic_net(
     l1_ratio: float = 1.0,
     start: Heads | None = None,
     tolerance: float = 1e-3,
-    max_rounds: int = 400,
+    max_rounds: int = 100,
 ) -> Heads:
     r"""Minimise ``strength * sum_i weight_i CE_i + l1_ratio * |W|_1 + (1 - l1_ratio) / 2 * |W|^2`` for each problem.
 
@@ -120,9 +136,9 @@ def elastic_net(
         Where to start; zero if not given.
     tolerance : float, default 1e-3
         Stops when no condition of optimality is violated by more than this, where the l1 term has the slope
-        ``l1_ratio``.
-    max_rounds : int, default 400
-        Rounds of steps on a working set, at most.
+        ``l1_ratio``; or when no step lowers the objective in the features' precision.
+    max_rounds : int, default 100
+        Rounds of looking at all features, at most.
 
     Returns
     -------
@@ -130,24 +146,27 @@ def elastic_net(
         P heads of C rows, in the dtype of the features.
     """
     problems = _pose(features, labels, n_classes, strength, weights, l1_ratio)
-    n_scores, width = problems.targets.shape[1], problems.X.shape[1]
-    theta = torch.zeros(len(strength), n_scores, width, dtype=features.dtype, device=features.device)
-    if start is not None:
-        full = torch.cat([start.weight, start.bias.unsqueeze(2)], 2).to(theta)
-        theta = full[:, 1:] - full[:, :1] if n_scores == 1 else full
-    theta[:, :, :-1][:, :, problems.X[:, :-1].abs().amax(0) == 0] = 0
-    rounds = 0
-    while rounds < max_rounds:
-        violation = problems.violation(theta)
-        open_ = (violation.flatten(1).amax(1) > tolerance).nonzero().squeeze(1)
-        if len(open_) == 0:
-            break
-        chosen = _working_set(theta[open_], violation[open_], tolerance)
-        part, rounds = _solve(problems.among(open_).on(chosen), theta[open_][:, :, chosen], tolerance, rounds)
-        theta[open_.unsqueeze(1), :, chosen.unsqueeze(0)] = part.transpose(1, 2)
-    if n_scores == 1:
-        theta = torch.cat([-theta / 2, theta / 2], 1)
-    return Heads(theta[:, :, :-1].clone(), theta[:, :, -1].clone())
+    theta = _first(problems, start)
+    columns, left = problems.columns.cpu().numpy(), np.arange(len(theta))
+    with config_context(skip_parameter_validation=True), warnings.catch_warnings():
+        # A minimum of the model that is not quite reached still gives a direction downhill.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for _ in range(max_rounds):
+            violation = problems.violation(theta, left)
+            worst = violation.max((1, 2))
+            left, violation, worst = (part[worst > tolerance] for part in (left, violation, worst))
+            moved = np.zeros(len(left), bool)
+            for k, i in enumerate(left):
+                where = _working_set(theta[i], violation[k], tolerance)
+                goal = max(tolerance / 2, FORCING * float(worst[k]))
+                theta[i][where], moved[k] = _newton(_part(problems, columns, i, where), theta[i][where], goal)
+            left = left[moved]
+            if len(left) == 0:
+                break
+    found = torch.from_numpy(theta).to(features)
+    if found.shape[1] == 1:
+        found = torch.cat([-found / 2, found / 2], 1)
+    return Heads(found[:, :, :-1].clone(), found[:, :, -1].clone())
 
 
 def _pose(
@@ -158,116 +177,119 @@ def _pose(
     penalty = torch.ones(features.shape[1] + 1, dtype=features.dtype, device=features.device)
     penalty[-1] = 0
     return _Problems(
-        torch.cat([features, torch.ones_like(features[:, :1])], 1),
-        targets[:, 1:] if n_classes == 2 else targets,
-        (counts.to(features) * strength.to(features).unsqueeze(1)).T.contiguous(),
+        torch.cat([features, torch.ones_like(features[:, :1])], 1).T.contiguous(),
+        (targets[:, 1:] if n_classes == 2 else targets).T.contiguous(),
+        counts.to(features) * strength.to(features).unsqueeze(1),
         l1_ratio * penalty,
         (1 - l1_ratio) * penalty,
     )
 
 
-def _working_set(theta: Tensor, violation: Tensor, tolerance: float) -> Tensor:
-    """Return the columns to work on: those in use, the bias, and those that violate their conditions most."""
-    used = (theta != 0).any(0).any(0)
-    used[-1] = True
-    worst = violation.amax(0).amax(0)
-    worst = worst.where((worst > tolerance) & ~used, 0)
-    wanted = min(int((worst > 0).sum()), max(GROWTH, int(used.sum())))
-    used[worst.topk(wanted).indices] = True
-    return used.nonzero().squeeze(1)
+def _first(problems: _Problems, start: Heads | None) -> np.ndarray:
+    """Return the parameters (P, K, a) to start from; features that are zero throughout keep the weight zero."""
+    shape = len(problems.weights), len(problems.targets), len(problems.columns)
+    if start is None:
+        return torch.zeros(shape, dtype=problems.columns.dtype).numpy()
+    full = torch.cat([start.weight, start.bias.unsqueeze(2)], 2).to(problems.columns)
+    theta = full[:, 1:] - full[:, :1] if shape[1] == 1 else full
+    return (theta * (problems.columns != 0).any(1)).cpu().numpy()
 
 
-def _solve(problems: _Problems, theta: Tensor, tolerance: float, rounds: int) -> tuple[Tensor, int]:
-    """Bring problems on their working set to half the tolerance; return parameters and the rounds done so far."""
-    curvature = problems.curvature().reshape(-1, 1, 1)
-    columns_of = problems.X.T.contiguous()
-    left = torch.arange(len(theta), device=theta.device)
-    limit = rounds + 40
-    while rounds < limit:
-        rounds += 1
-        some = problems.among(left)
-        moved = _proximal_steps(some, theta[left], curvature[left], GRADIENT_STEPS)
-        worst = some.violation(moved).flatten(1).amax(1)
-        for i in (worst > tolerance / 2).nonzero().squeeze(1).tolist():
-            alone, columns = some.of(i, moved, columns_of)
-            moved[i, :, columns] = _newton(alone, moved[i][:, columns], tolerance / 4)
-        theta[left] = moved
-        worst = some.violation(moved).flatten(1).amax(1)
-        left = left[worst > tolerance / 2]
-        if len(left) == 0:
-            break
-    return theta, rounds
+def _working_set(theta: np.ndarray, violation: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores and columns of the parameters to work on: those in use, the worst violators, and the biases."""
+    used = theta != 0
+    used[:, -1] = False
+    violators = (violation > tolerance) & ~used
+    violators[:, -1] = False
+    candidates = np.flatnonzero(violators)
+    worst_first = np.argsort(-violation.flat[candidates], kind="stable")
+    used.flat[candidates[worst_first[: max(LEAST_GROWTH, np.count_nonzero(used) // 2)]]] = True
+    scores, columns = used.nonzero()
+    biases = np.arange(len(theta))
+    return np.append(scores, biases), np.append(columns, np.full(len(biases), theta.shape[1] - 1))
 
 
-def _proximal_steps(problems: _Problems, theta: Tensor, curvature: Tensor, steps: int) -> Tensor:
-    """Take proximal gradient steps with momentum, which is dropped where it leads uphill."""
-    ahead, momentum = theta, torch.ones_like(curvature)
-    for _ in range(steps):
-        point = ahead - problems.smooth_gradient(ahead) / curvature
-        new = point.sign() * (point.abs() - problems.l1 / curvature).clamp_min(0)
-        uphill = ((ahead - new) * (new - theta)).sum((1, 2), keepdim=True) > 0
-        momentum = momentum.where(~uphill, 1.0)
-        following = (1 + (1 + 4 * momentum.square()).sqrt()) / 2
-        ahead = new + (new - theta) * ((momentum - 1) / following).where(~uphill, 0.0)
-        theta, momentum = new, following
-    return theta
+def _part(problems: _Problems, columns: np.ndarray, problem: int, where: tuple[np.ndarray, np.ndarray]) -> _Part:
+    weights = problems.weights[problem].cpu().numpy()
+    rows = np.flatnonzero(weights)
+    return _Part(
+        columns[where[1]].take(rows, 1),
+        where[0],
+        problems.targets.cpu().numpy().take(rows, 1),
+        weights[rows],
+        problems.l1.cpu().numpy()[where[1]],
+        problems.l2.cpu().numpy()[where[1]],
+    )
 
 
-def _newton(problem: _Problems, theta: Tensor, tolerance: float) -> Tensor:
-    """Take Newton steps (K, a) on the parameters that are not zero, in which none may change its sign."""
+def _newton(part: _Part, value: np.ndarray, tolerance: float) -> tuple[np.ndarray, bool]:
+    """Take proximal Newton steps until no condition (s,) is violated by more; say whether any step went down."""
+    scores, moved = part.scores(value), False
+    losses = part.losses(scores)
     for _ in range(NEWTON_STEPS):
-        where = ((theta != 0) | (problem.l1 == 0)).nonzero(as_tuple=True)
-        value, (scores_of, columns) = theta[where], where
-        probabilities = _probabilities(problem.scores(theta.unsqueeze(0))).squeeze(1)
-        residual = problem.weights * (probabilities - problem.targets)
-        taken = problem.X.T[columns]
-        gradient = (taken * residual.T[scores_of]).sum(1)
-        gradient += problem.l1[columns] * value.sign() + problem.l2[columns] * value
-        if float(gradient.abs().max()) <= tolerance:
+        p = expit(scores) if len(scores) == 1 else softmax(scores, axis=0)
+        gradient = part.gradient(p, value)
+        worst = float(_violation(value, gradient, part.l1).max())
+        if worst <= tolerance:
             break
-        hessian = _hessian(taken, probabilities, problem.weights, scores_of).double()
-        hessian.diagonal().add_(problem.l2[columns] + 1e-7 * hessian.diagonal().mean() + 1e-12)
-        factor, failed = torch.linalg.cholesky_ex(hessian)
-        if failed:
+        step = _model_minimum(part, part.hessian(p), gradient, value, losses, worst) - value
+        direction = part.scores(step)
+        before = part.objective(losses, value)
+        slope = float(gradient @ step + part.l1 @ (np.abs(value + step) - np.abs(value)))
+        for length in LENGTHS:
+            new = value + np.asarray(length * step, value.dtype)
+            new_losses = part.losses(scores + np.asarray(length, value.dtype) * direction)
+            if part.objective(new_losses, new) <= before + 1e-4 * length * slope:
+                break
+        else:
             break
-        step = -torch.cholesky_solve(gradient.double().unsqueeze(1), factor).squeeze(1).to(theta)
-        new = _search(problem, theta, where, step, float(gradient @ step))
-        if new is None:
-            break
-        theta = new
-    return theta
+        value, scores, losses, moved = new, scores + np.asarray(length, value.dtype) * direction, new_losses, True
+    return value, moved
 
 
-def _hessian(taken: Tensor, probabilities: Tensor, weights: Tensor, scores_of: Tensor) -> Tensor:
-    """Return the loss's curvature (s, s) in s parameters, of features ``taken`` (s, n), each of some class's score."""
-    if probabilities.shape[1] == 1:
-        return (taken * (weights * probabilities * (1 - probabilities)).T) @ taken.T
-    product = taken * probabilities.T[scores_of]
-    weighted = product * weights.T
-    own = (weighted @ taken.T) * (scores_of.unsqueeze(1) == scores_of)
-    return own - weighted @ product.T
+def _model_minimum(
+    part: _Part, hessian: np.ndarray, gradient: np.ndarray, value: np.ndarray, losses: np.ndarray, worst: float
+) -> np.ndarray:
+    """Minimise the second-order model of the loss plus the penalty; the biases, which are free, are solved for first.
+
+    It is a lasso whose response has at most the squared norm computed here: a row's residual, measured by the inverse
+    curvature in its scores, comes to 1 / p - 1 where p is the probability of its label.
+    """
+    linear = hessian @ value - gradient
+    norm = float(value @ (hessian @ value - 2 * gradient) + part.weights @ np.expm1(losses) + part.l2 @ value**2)
+    k = len(part.targets)
+    cross = hessian[-k:, :-k]
+    solved = np.linalg.solve(hessian[-k:, -k:], np.column_stack([cross, linear[-k:]]))
+    gram = hessian[:-k, :-k] - cross.T @ solved[:, :-1]
+    products = linear[:-k] - cross.T @ solved[:, -1]
+    gap = MODEL_TOLERANCE * worst**2 / np.einsum("ii->i", hessian).mean()
+    weights = _lasso(gram, products, float(part.l1[0]), value[:-k], norm, gap)
+    return np.append(weights, solved[:, -1] - solved[:, :-1] @ weights)
 
 
-def _search(problem: _Problems, theta: Tensor, where: tuple[Tensor, ...], step: Tensor, slope: float) -> Tensor | None:
-    """Return the parameters after the longest step that lowers the objective; None if there is none."""
-    before = _objective(problem, theta)
-    bound, signs = problem.l1[where[1]] > 0, theta[where].sign()
-    for length in (1.0, 0.5, 0.25, 0.1, 0.02):
-        value = theta[where] + length * step
-        new = theta.clone()
-        new[where] = value.where(~bound | (value.sign() == signs), 0.0)
-        after = _objective(problem, new)
-        if after <= before + 1e-4 * length * slope and math.isfinite(after):
-            return new
-    return None
+def _lasso(
+    gram: np.ndarray, products: np.ndarray, penalty: float, start: np.ndarray, norm: float, gap: float
+) -> np.ndarray:
+    """Minimise ``w @ gram @ w / 2 - products @ w + penalty * |w|_1`` by coordinate descent, to a duality gap."""
+    if len(gram) == 0:
+        return start
+    response = np.zeros(len(gram))
+    response[0] = math.sqrt(norm)  # of the data behind the Gram matrix only the response's norm is read
+    found = enet_path(
+        gram.T,
+        response,
+        l1_ratio=1.0,
+        alphas=np.array([penalty / len(gram)]),
+        precompute=gram,
+        Xy=products,
+        coef_init=start.astype(np.float64),
+        check_input=False,
+        tol=gap / norm,
+    )
+    return np.asarray(found[1][:, 0])
 
 
-def _objective(problem: _Problems, theta: Tensor) -> float:
-    scores = problem.scores(theta.unsqueeze(0)).squeeze(1)
-    total = softplus(scores).squeeze(1) if scores.shape[1] == 1 else scores.logsumexp(1)
-    loss = (total - (problem.targets * scores).sum(1)).double() @ problem.weights.squeeze(1).double()
-    return float(loss + (problem.l1 * theta.abs() + 0.5 * problem.l2 * theta.square()).double().sum())
-
-
-def _probabilities(scores: Tensor) -> Tensor:
-    return scores.sigmoid() if scores.shape[-1] == 1 else scores.softmax(-1)
+def _violation(theta: np.ndarray, gradient: np.ndarray, l1: np.ndarray) -> np.ndarray:
+    """Return how far parameters are from their conditions of optimality, given the gradient of all but the l1 term."""
+    unused = np.maximum(np.abs(gradient) - l1, 0)
+    return np.asarray(np.where(theta == 0, unused, np.abs(gradient + l1 * np.sign(theta))))

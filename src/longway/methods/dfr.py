@@ -18,7 +18,7 @@ from longway.nn.heads import FeatureHead
 from longway.rows import Rows
 from longway.space import OneOf, Space
 
-TOLERANCE = 0.3
+TOLERANCE = 0.15
 """On the conditions of optimality, times C: the penalty has the slope 1, and gradients of the loss grow with C."""
 LOOSEST = 0.1
 SMALLEST = 8
