@@ -1,4 +1,4 @@
-"""A quick trial: what a head gains that does not lean on a signal, and whether anything beside the signal tells classes.
+"""A quick trial: what a head gains that does not lean on a signal, and what tells classes beside the signal.
 
 Both are judged on the half that the head was not fitted on.
 """

@@ -67,7 +67,7 @@ def statement(against: int, tried: Trial | None, level: float) -> str:
     if tried is None:
         return f"Only {against} samples contradict this signal: too few to tell core from shortcut. Look at them."
     beside = tried.second_signal
-    if beside.low <= 0.5 and level < STRONG:
+    if beside.low <= 0.5:
         return (
             f"{against} samples contradict this signal, and nothing else was found that tells their class: it may be "
             "the core, and they may be hard or wrongly labelled."
@@ -75,8 +75,8 @@ def statement(against: int, tried: Trial | None, level: float) -> str:
     if level >= SUSPICIOUS:
         return (
             f"{against} samples contradict this signal, they lie where another class lies, and something else tells "
-            f"them from it (area under the curve {beside.value:.2f}, {beside.low:.2f} to {beside.high:.2f}): it behaves "
-            "like an attribute of its own."
+            f"them from it (area under the curve {beside.value:.2f}, {beside.low:.2f} to {beside.high:.2f}): it "
+            "behaves like an attribute of its own."
         )
     return f"{against} samples contradict this signal; they lie like the tail of a class: it behaves like the core."
 
@@ -101,7 +101,7 @@ def level_of(first: Candidate | None) -> Level:
         return "suspicion"
     apart = used.aligned_accuracy.value - used.contradicting_accuracy.value >= GAP
     apart = apart and used.contradicting_accuracy.high < used.aligned_accuracy.low
-    return "strong evidence" if apart else "suspicion"
+    return "strong evidence" if apart and tried.second_signal.low > 0.5 else "suspicion"
 
 
 def verdict(candidates: Sequence[Candidate], slices: Sequence[Slice], kind: str) -> Verdict:

@@ -225,7 +225,9 @@ def _of_model(options: DataOptions, model: Path, part: str | None, transform: Tr
     if use.data.kind == "features" and transform.backbone is not None:
         raw = options.read()
         raw = raw if use.part == "all" else raw.part(use.part)
-    return Case(_without(use.data, [options.split]), raw, {"model": use.model}, options, transform, use.drawn, use.part == "all")
+    return Case(
+        _without(use.data, [options.split]), raw, {"model": use.model}, options, transform, use.drawn, use.part == "all"
+    )
 
 
 def _without(data: GroupedDataset, names: Sequence[str | None]) -> GroupedDataset:

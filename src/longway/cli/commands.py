@@ -133,9 +133,9 @@ def fit(
             help="A signal that `longway audit` found: its sides make groups, of the rows audited. May be repeated.",
         ),
     ] = None,
-    audit: Annotated[
-        Path, typer.Option("--audit", metavar="FOLDER", help="Where that audit is.")
-    ] = Path("longway-audit"),
+    audit: Annotated[Path, typer.Option("--audit", metavar="FOLDER", help="Where that audit is.")] = Path(
+        "longway-audit"
+    ),
     backbone: Backbone = None,
     size: Size = None,
     mean: Mean = None,
