@@ -243,6 +243,7 @@ def audit(results: Results) -> str:
     families = ", ".join(f"{name} {value:.2f}" for name, value in found["auroc_by_family"].items())
     low, high = found["clean_called_strong_interval"]
     precision = found["average_precision"]
+    cleanlab = f"cleanlab's underperforming groups {precision['cleanlab']:.2f}, " if "cleanlab" in precision else ""
     rows = [
         ["Detecting that there is a shortcut, AUROC", f"{found['auroc']:.3f}", f"aim .95; {families}"],
         [
@@ -260,7 +261,7 @@ def audit(results: Results) -> str:
             "Average precision on the minority groups",
             f"{precision['audit']:.2f}",
             f"errors as in JTT {precision['errors']:.2f}, mixtures as in Domino {precision['domino']:.2f}, "
-            f"chance {precision['chance']:.2f}",
+            f"{cleanlab}chance {precision['chance']:.2f}",
         ],
         [
             "ERM's reliance on the shortcut beside that of RWG on the audit's groups, median",

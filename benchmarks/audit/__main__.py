@@ -1,6 +1,7 @@
 """Audit the zoo and write results/audit.json: ``python -m benchmarks.audit [--seeds 2,3] [--out FILE]``.
 
-Seeds 0 and 1 were audited once, before the last two rules of the verdict were set on seeds above 100.
+Rules and weights of the verdict were set on seeds from 100; seeds 0 and 1 were audited once, before. With cleanlab
+installed (`pip install cleanlab`), its check for underperforming groups stands beside the audit.
 
 Each data set's record is kept in the cache as it is made, so that an interrupted run goes on where it stopped; records
 of an audit whose code has changed since are made anew.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +58,10 @@ def records(seeds: list[int], only: str) -> list[dict[str, Any]]:
 
 def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the figures of the zoo."""
-    counted = [each for each in found if each["kind"] != "between"]
-    planted = [each for each in counted if each["kind"] == "planted"]
-    clean = [each for each in counted if each["kind"] == "clean"]
+    planted, clean, alone = (
+        [each for each in found if each["kind"] == kind] for kind in ("planted", "clean", "uncontradicted")
+    )
+    counted = planted + clean
     strong = [each for each in planted if each["level"] == "strong evidence"]
     false = sum(each["level"] == "strong evidence" for each in clean)
     ranked = [each["read"] >= READ for each in strong]
@@ -85,8 +88,18 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
         else {},
         "reliance_ratio_median": float(np.median(ratios)) if ratios else None,
         "reliance_fell_5_times_share": float(np.mean([ratio >= 5 for ratio in ratios])) if ratios else None,
-        "cleanlab": "not run: not a dependency",
+        "uncontradicted": len(alone),
+        "uncontradicted_told": sum(each["uncontradicted"] for each in alone),
+        "cleanlab": _version(),
     }
+
+
+def _version() -> str | None:
+    """Return cleanlab's version; None where it is not installed, and its check was left out."""
+    try:
+        return version("cleanlab")
+    except PackageNotFoundError:
+        return None
 
 
 def _area(found: list[dict[str, Any]]) -> float | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -40,11 +42,13 @@ def measure(case: Case, seed: int) -> dict[str, Any]:
         "level": found.verdict.level,
         "score": found.verdict.score,
         "signal": found.candidates[0].name,
+        "uncontradicted": any(each.contradicting == 0 for each in found.candidates),
         "confirmed_slices": sum(each.confirmed for each in found.slices),
     }
     if attribute is None or case.kind != "planted":
         return record
-    minority = attribute != y
+    assert case.strength is not None
+    minority = attribute != y if case.strength > 0.5 else attribute == y
     record["read"] = _read(found.candidates[0].values, attribute, y)
     record["average_precision"] = _precisions(found, X, y, minority, seed)
     if y.max() == 1:
@@ -66,20 +70,28 @@ def _read(values: np.ndarray, attribute: np.ndarray, y: np.ndarray) -> float:
 
 def _precisions(found: Audit, X: np.ndarray, y: np.ndarray, minority: np.ndarray, seed: int) -> dict[str, float]:
     """Return the average precision with which each way ranks the true minority, and that of chance."""
-    first = found.candidates[0]
-    sides = split(Signal(first.name, "", first.source, first.index, first.values), y, int(y.max()) + 1)
+    first, n_classes = found.candidates[0], int(y.max()) + 1
+    sides = split(Signal(first.name, "", first.source, first.index, first.values), y, n_classes)
     points = Space.of(X).read(X)
-    wrong = _errors(points, y, seed)
-    domino = _domino(points, y, wrong, seed)
-    ways = {"audit": -sides.margin(y), "errors": wrong, "domino": domino}
+    judge = fitted_here(points, y, n_classes, alike_halves(y, np.random.default_rng(seed)))
+    wrong = (judge.codes != y).astype(np.float64)  # JTT's error set, of a head that did not see the rows
+    ways = {"audit": -sides.margin(y), "errors": wrong, "domino": _domino(points, y, wrong, seed)}
+    if (cleanlab := _cleanlab(points, y, judge.probabilities)) is not None:
+        ways["cleanlab"] = cleanlab
     shares = {name: float(average_precision_score(minority, score)) for name, score in ways.items()}
     return {**shares, "chance": float(minority.mean())}
 
 
-def _errors(points: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
-    """Return JTT's error set, of a head that did not see the rows that it judges."""
-    parts = alike_halves(y, np.random.default_rng(seed))
-    return (fitted_here(points, y, int(y.max()) + 1, parts).codes != y).astype(np.float64)
+def _cleanlab(points: np.ndarray, y: np.ndarray, probabilities: np.ndarray) -> np.ndarray | None:
+    """Return how badly off each row is by cleanlab's check for underperforming groups; None without cleanlab."""
+    try:
+        from cleanlab import Datalab
+    except ImportError:
+        return None
+    lab = Datalab(data={"label": y}, label_name="label", task="classification", verbosity=0)
+    with redirect_stdout(io.StringIO()):
+        lab.find_issues(features=points, pred_probs=probabilities, issue_types={"underperforming_group": {}})
+    return 1 - lab.get_issues("underperforming_group")["underperforming_group_score"].to_numpy()
 
 
 def _domino(points: np.ndarray, y: np.ndarray, wrong: np.ndarray, seed: int) -> np.ndarray:
@@ -102,4 +114,4 @@ def _reliances(found: Audit, X: np.ndarray, y: np.ndarray, attribute: np.ndarray
         method.fit(X, y, groups=groups)
         change = method.predict_proba(swapped.astype(X.dtype))[:, 1] - method.predict_proba(X)[:, 1]
         said[name] = float((turned * change).mean())
-    return {**said, "ratio": said["erm"] / max(abs(said["rwg"]), 1e-3)}
+    return {**said, "ratio": abs(said["erm"]) / max(abs(said["rwg"]), 1e-3)}

@@ -1,7 +1,9 @@
 """The zoo: data sets with a shortcut of known strength planted in them, and clean ones that could be mistaken for it.
 
-A data set of the zoo is *planted* where an attribute agrees with the label in 80 % of the samples or more, *clean*
-where it agrees in half of them or there is none, and *between* otherwise: those are audited, and count neither way.
+A data set of the zoo is *planted* where an attribute agrees with the label in 80 % of the samples or more (or in 20 %
+or fewer, which is the same under other names), *clean* where it agrees in half of them or there is none,
+*uncontradicted* where it agrees in all or in none, so that no statistic can tell it from the core, and *between*
+otherwise. The last two are audited, and count neither way.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_classification
 
 from longway.data.catalogue.cmnist import CMNIST
+from longway.data.catalogue.dominoes import Dominoes
 from longway.data.catalogue.draws import induced
 from longway.data.catalogue.planted import Planted
 from longway.data.digits import coloured_digits
@@ -55,10 +58,13 @@ class Case:
 
     @property
     def kind(self) -> str:
-        """Whether it is planted, clean or between."""
+        """Whether it is planted, clean, uncontradicted or between."""
         if self.strength is None or self.strength == 0.5:
             return "clean"
-        return "planted" if self.strength >= PLANTED_FROM else "between"
+        agreement = max(self.strength, 1 - self.strength)
+        if agreement == 1:
+            return "uncontradicted"
+        return "planted" if agreement >= PLANTED_FROM else "between"
 
 
 def zoo(seed: int) -> Iterator[Case]:
@@ -69,6 +75,8 @@ def zoo(seed: int) -> Iterator[Case]:
     yield from _digits(seed)
     if (DATA / "mnist.npz").is_file():
         yield from _cmnist(seed)
+        if (DATA / "cifar10_automobile_truck.npz").is_file():
+            yield from _dominoes(seed)
     if (DATA / "celeba_10k_64px.parquet").is_file():
         yield from _faces(seed)
 
@@ -137,7 +145,7 @@ def _real(seed: int) -> Iterator[Case]:
 
 
 def _digits(seed: int) -> Iterator[Case]:
-    for strength in (0.5, 0.7, 0.8, 0.9, 0.95):
+    for strength in (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0):
 
         def build(strength: float = strength) -> tuple:
             part = coloured_digits(train_correlation=strength, copies=2, seed=seed)["train"]
@@ -155,6 +163,18 @@ def _cmnist(seed: int) -> Iterator[Case]:
             return np.asarray(part.X, np.float32).reshape(ROWS, -1) / 255, part.y, part.attributes["colour"]
 
         yield Case("cmnist", f"colour {strength}", strength, build)
+
+
+def _dominoes(seed: int) -> Iterator[Case]:
+    """Automobiles and trucks above the digits 0 and 1, at half their size."""
+    for strength in (0.5, 0.8, 0.9, 0.95):
+
+        def build(strength: float = strength) -> tuple:
+            part = Dominoes(correlation=strength).build(seed)["train"].take(np.arange(ROWS))
+            X = np.asarray(part.X, np.float32).reshape(ROWS, 3, 32, 2, 16, 2).mean((3, 5)) / 255
+            return X.reshape(ROWS, -1), part.y, part.attributes["digit"]
+
+        yield Case("dominoes", f"digit {strength}", strength, build)
 
 
 @cache

@@ -56,6 +56,29 @@ def test_its_commands_run(good, table, tmp_path):
         good(*words[1:], "--out", tmp_path / "model.safetensors")
 
 
+def test_chosen_signals_make_the_groups_of_a_fit(good, run, bad, table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    good("audit", table, *ROLES, "--max-rows", 300)
+    record = json.loads((tmp_path / "longway-audit" / "audit.json").read_text(encoding="utf-8"))
+    names = [each["name"] for each in record["candidates"] if each["source"] == "axis"][:2]
+    command = next(each["command"] for each in record["candidates"] if each["name"] == names[0])
+    assert shlex.join(["--signal", names[0]]) in command
+    assert "--audit" not in command
+    words = ("fit", "rwg", table, *ROLES, "--out", tmp_path / "m.safetensors", "--use-groups", "train")
+    signals = [word for name in names for word in ("--signal", name)]
+    assert "300 of 600 rows were audited: the fit took these" in good(*words, *signals)
+    groups = [each["name"] for each in run(*words, *signals, "--json").json["counts"]["groups"]]
+    assert any(f"{names[0]}=contradicting, {names[1]}=" in name for name in groups), groups
+    assert "has no signal 'axis 99'" in bad(*words, "--signal", "axis 99")
+    assert "run `longway audit` on the data first" in bad(*words, "--signal", "a", "--audit", tmp_path / "none")
+    sides = tmp_path / "longway-audit" / "sides.csv"
+    lines = sides.read_text().splitlines()
+    sides.write_text("\n".join([lines[0], *("x" + line for line in lines[1:])]))
+    assert "names no row of" in bad(*words, *signals)
+    sides.write_text("\n".join([lines[0], "1,usual"]))
+    assert "lines of different lengths" in bad(*words, *signals)
+
+
 def test_a_fixed_model_is_told_from_an_ordinary_one(good, run, bad, heads, table, tmp_path):
     for name, head in zip(("before", "after"), heads, strict=True):
         good("audit", table, "--model", head, "--part", "all", "--out", tmp_path / name)

@@ -157,8 +157,9 @@ class Trial(Record):
     balanced_gain : Estimate
         Difference of accuracies when all groups count the same.
     second_signal : Estimate
-        Accuracy of the reweighted head when all groups count the same: about 1 / C where nothing but the signal
-        tells the classes apart, far above where a second signal does.
+        Area under the curve with which a head in which all groups count the same ranks contradicting samples apart from
+        those that lie on their side by right: .5 where nothing but the signal tells the classes apart, more where a
+        second signal does.
     average_cost : float
         By how much the plain accuracy falls; negative where it rises.
     smallest_group : int

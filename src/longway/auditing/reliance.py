@@ -37,8 +37,8 @@ def reliance(
         flip_rate=flip,
         shuffled_accuracy=shuffled,
         accuracy={name: float(right[codes == code].mean()) for code, name in enumerate(classes)},
-        aligned_accuracy=_over_classes(right, codes, ~sides.against),
-        contradicting_accuracy=_over_classes(right, codes, sides.against),
+        aligned_accuracy=over_classes(right, codes, ~sides.against),
+        contradicting_accuracy=over_classes(right, codes, sides.against),
     )
 
 
@@ -60,7 +60,7 @@ def between_sides(signal: Signal, sides: Sides, points: np.ndarray, codes: np.nd
     return replace(signal, direction=across / step) if step else signal
 
 
-def _over_classes(right: np.ndarray, codes: np.ndarray, chosen: np.ndarray) -> Estimate:
+def over_classes(right: np.ndarray, codes: np.ndarray, chosen: np.ndarray) -> Estimate:
     """Return the accuracy of chosen rows, classes weighted alike, with the Wilson interval of as many rows."""
     parts = [right[chosen & (codes == code)].mean() for code in np.unique(codes[chosen])]
     if not parts:

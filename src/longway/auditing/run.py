@@ -16,15 +16,15 @@ from longway.auditing.contract import Association, Audit, Candidate, Example
 from longway.auditing.heads import alike_halves
 from longway.auditing.judge import Judge, fitted_here, given_model, given_predictions
 from longway.auditing.metadata import column_signals, same_as_label
-from longway.auditing.modes import Modes, modes
+from longway.auditing.modes import modes
 from longway.auditing.prepare import prepare
-from longway.auditing.reliance import between_sides, reliance
+from longway.auditing.reliance import between_sides, over_classes, reliance
 from longway.auditing.represent import View, represent
 from longway.auditing.signals import Sides, Signal, split
 from longway.auditing.slices import find_slices
 from longway.auditing.space import Space
 from longway.auditing.trial import trial
-from longway.auditing.verdict import how_to_treat, statement, suspicion, verdict
+from longway.auditing.verdict import how_to_treat, standard_errors, statement, suspicion, verdict
 from longway.errors import LongwayError
 from longway.progress import progress
 
@@ -34,6 +34,8 @@ SHOWN = 40
 """Candidates that are kept."""
 EXTREMES = 8
 """Samples shown from either end of a candidate."""
+ALIKE = 0.8
+"""Correlation within classes from which two signals are nearly the same."""
 SLICED = 0.3
 """Suspicion from which the sides of a candidate are proposed as slices."""
 
@@ -133,7 +135,7 @@ def audit(
         skipped=tuple(rows.skipped),
         assumptions=(*_ASSUMPTIONS, *view.assumptions),
         model=found.judge.facts(rows.codes, rows.names),
-        verdict=verdict(candidates, slices, len(rows.classes), rows.kind),
+        verdict=verdict(candidates, slices, rows.kind),
         candidates=candidates,
         slices=slices,
         settings=settings,
@@ -199,7 +201,7 @@ class _Study:
         """Return the signals, the most suspicious first."""
         codes, n_classes = self.view.inputs.codes, len(self.view.inputs.classes)
         linked = associations(self.signals, codes, n_classes)
-        looks = [_look(s, a, codes, n_classes) for s, a in zip(self.signals, linked, strict=True)]
+        looks = [_look(s, a, codes, n_classes, self.ordinary) for s, a in zip(self.signals, linked, strict=True)]
         _share_evidence(looks)
         looks.sort(key=lambda each: (-each.first_guess, -each.association.strength.value))
         looks = looks[:SHOWN]
@@ -207,6 +209,7 @@ class _Study:
             for look in looks[:CLOSE]:
                 look.tried = trial(self.points, codes, look.sides, self.ordinary, self.parts)
                 advance()
+        _share_second(looks[:CLOSE], codes)
         found = [self._candidate(look, k < CLOSE) for k, look in enumerate(looks)]
         found.sort(key=lambda each: (-each.suspicion, -each.association.strength.value))
         return tuple(found)
@@ -232,11 +235,7 @@ class _Study:
         inputs, signal, sides = self.view.inputs, look.signal, look.sides
         codes, n_classes = inputs.codes, len(inputs.classes)
         against = int(sides.against.sum())
-        level = (
-            suspicion(look.association, look.found, look.tried, n_classes, look.evidence)
-            if close
-            else look.first_guess / 2
-        )
+        level = suspicion(look.association, look.evidence, look.second if close else None, look.fails)
         order = np.argsort(signal.values, kind="stable")
         ends = order[:EXTREMES], order[::-1][:EXTREMES]
         low, high = (tuple(self._example(int(row), float(signal.values[row])) for row in rows) for rows in ends)
@@ -259,7 +258,7 @@ class _Study:
             contradicting_share=float(shares.mean()),
             low=low,
             high=high,
-            statement=statement(against, look.tried, n_classes, level) if close else "Not looked into.",
+            statement=statement(against, look.tried, level) if close else "Not looked into.",
             reliance=used,
             trial=look.tried,
             command=command,
@@ -283,22 +282,22 @@ class _Look:
     signal: Signal
     association: Association
     sides: Sides
-    found: Modes
     evidence: float
-    first_guess: float
+    fails: float
     tried: Any = None
+    second: float | None = None
+
+    @property
+    def first_guess(self) -> float:
+        """How suspicious it is where a trial finds what speaks for it."""
+        return suspicion(self.association, self.evidence, np.inf, self.fails)
 
 
-def _look(signal: Signal, association: Association, codes: np.ndarray, n_classes: int) -> _Look:
+def _look(signal: Signal, association: Association, codes: np.ndarray, n_classes: int, right: np.ndarray) -> _Look:
     sides = split(signal, codes, n_classes)
-    found = modes(sides, codes)
-    return _Look(signal, association, sides, found, found.evidence, _guess(association, found.evidence))
-
-
-def _guess(association: Association, evidence: float) -> float:
-    """Return how suspicious a signal is before a trial: half of what it may come to."""
-    empty = Modes(0.0, 0.0, float("nan"), 0.0)
-    return 2 * suspicion(association, empty, None, 2, evidence)
+    against, others = (over_classes(right, codes, chosen).value for chosen in (sides.against, ~sides.against))
+    fails = others - against if sides.against.any() else 0.0
+    return _Look(signal, association, sides, modes(sides, codes).evidence, fails)
 
 
 def _share_evidence(looks: Sequence[_Look]) -> None:
@@ -309,7 +308,25 @@ def _share_evidence(looks: Sequence[_Look]) -> None:
     mean = float(np.mean([look.evidence for look in tied]))
     for look in tied:
         look.evidence = min(look.evidence, mean)
-        look.first_guess = _guess(look.association, look.evidence)
+
+
+def _share_second(looks: Sequence[_Look], codes: np.ndarray) -> None:
+    """Give each signal its second signal, and to those that are nearly the same the weakest of theirs.
+
+    What one of them reads and the other does not quite is no second signal.
+    """
+    inner = np.stack([_within(look.signal.values, codes) for look in looks])
+    alike = np.abs(inner @ inner.T) > ALIKE
+    found = [None if look.tried is None else standard_errors(look.tried.second_signal) for look in looks]
+    for look, own, near in zip(looks, found, alike, strict=True):
+        if own is not None:
+            look.second = min([own, *(z for z, same in zip(found, near, strict=True) if same and z is not None)])
+
+
+def _within(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return values (n,) less the means of their classes, scaled to length 1."""
+    inner = values - (np.bincount(codes, values) / np.bincount(codes))[codes]
+    return inner / max(float(np.linalg.norm(inner)), 1e-300)
 
 
 def _rest(signal: Signal) -> tuple[Any, ...]:

@@ -6,47 +6,58 @@ import shlex
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import norm
 
-from longway.auditing.contract import Association, Candidate, Level, Slice, Trial, Verdict
-from longway.auditing.modes import Modes
+from longway.auditing.contract import Association, Candidate, Estimate, Level, Slice, Trial, Verdict
 from longway.auditing.signals import Signal
 
 STRONG, SUSPICIOUS = 0.7, 0.4
 """Suspicion from which evidence is strong, and from which there is any."""
-BIAS = 2.5
-"""Log-odds taken from the evidence of second modes; set on data that no record uses."""
+BIAS, MOST = 2.2, 5.0
+"""Log-odds that speak against a shortcut beforehand, and those that second modes may speak for one, at most."""
 SIGNIFICANT = 0.01
 FULL = 0.4
 """Association from which a signal counts in full."""
+SURE = 2.5
+"""Standard errors above chance from which a second signal counts in full."""
+FAILS = 0.25
+"""By so much less are contradicting samples right than the others where an ordinary head leans on a signal in full."""
 GAP = 0.1
 """The model fails contradicting samples where its accuracy on them lies this far below that on the others."""
 
 
-def suspicion(association: Association, found: Modes, tried: Trial | None, n_classes: int, evidence: float) -> float:
-    """Return how suspicious a signal is, from 0 to 1.
+def suspicion(association: Association, evidence: float, second: float | None, fails: float) -> float:
+    """Return how suspicious a signal is, from 0 to 1: what speaks for a shortcut and against it, as log-odds.
+
+    The weights were set on data sets that no record uses.
 
     Parameters
     ----------
     association : Association
-    found : Modes
-    tried : Trial or None
-    n_classes : int
     evidence : float
-        ``found.evidence``, or its mean over directions that belong together.
+        Of second modes: ``Modes.evidence``, or its mean over directions that belong together.
+    second : float or None
+        Standard errors by which a second signal tells classes apart better than chance; None without a trial.
+    fails : float
+        By how much less often an ordinary head is right on contradicting samples than on the others.
     """
     if association.adjusted_p > SIGNIFICANT:
         return 0.0
-    weight = min(1.0, association.strength.value / FULL)
-    if tried is None:
-        weight *= 0.5
-    else:
+    odds = MOST * np.tanh(evidence / MOST)
+    if odds > 0 and second is not None:
         # Wrong labels, too, lie deep on the other side; but nothing else tells what their class is.
-        beside = tried.second_signal.value - 1 / n_classes
-        weight *= float(np.clip(1 + 6 * (beside - 0.05), 0.3, 1))
-    return float(weight / (1 + np.exp(BIAS - evidence)))
+        odds *= float(np.clip(0.2 + 0.8 * second / SURE, 0.2, 1))
+    odds += 3 * np.log(min(1.0, association.strength.value / FULL)) - BIAS
+    odds += 8 * float(np.clip(fails - FAILS, -FAILS, 0))
+    return float((0.5 if second is None else 1) / (1 + np.exp(-odds)))
 
 
-def statement(against: int, tried: Trial | None, n_classes: int, level: float) -> str:
+def standard_errors(second_signal: Estimate) -> float:
+    """Return by how many standard errors a second signal does better than chance."""
+    return float((second_signal.value - 0.5) * 2 * norm.isf(0.025) / (second_signal.high - second_signal.low))
+
+
+def statement(against: int, tried: Trial | None, level: float) -> str:
     """Say whether core and shortcut can be told apart for a signal."""
     if against == 0:
         return (
@@ -56,15 +67,16 @@ def statement(against: int, tried: Trial | None, n_classes: int, level: float) -
     if tried is None:
         return f"Only {against} samples contradict this signal: too few to tell core from shortcut. Look at them."
     beside = tried.second_signal
-    if beside.low <= 1 / n_classes:
+    if beside.low <= 0.5:
         return (
             f"{against} samples contradict this signal, and nothing else was found that tells their class: it may be "
             "the core, and they may be hard or wrongly labelled."
         )
     if level >= SUSPICIOUS:
         return (
-            f"{against} samples contradict this signal, they lie where another class lies, and without it the classes "
-            f"are still told apart ({100 * beside.value:.0f} %): it behaves like an attribute of its own."
+            f"{against} samples contradict this signal, they lie where another class lies, and something else tells "
+            f"them from it (area under the curve {beside.value:.2f}, {beside.low:.2f} to {beside.high:.2f}): it "
+            "behaves like an attribute of its own."
         )
     return f"{against} samples contradict this signal; they lie like the tail of a class: it behaves like the core."
 
@@ -80,7 +92,7 @@ def how_to_treat(signal: Signal, source: str) -> tuple[str, str]:
     return f"longway fit rwg {shlex.quote(source)} --set infer={way}", python
 
 
-def level_of(first: Candidate | None, n_classes: int) -> Level:
+def level_of(first: Candidate | None) -> Level:
     """Return the level that the first candidate stands for."""
     if first is None or first.suspicion < SUSPICIOUS:
         return "no evidence"
@@ -89,13 +101,13 @@ def level_of(first: Candidate | None, n_classes: int) -> Level:
         return "suspicion"
     apart = used.aligned_accuracy.value - used.contradicting_accuracy.value >= GAP
     apart = apart and used.contradicting_accuracy.high < used.aligned_accuracy.low
-    return "strong evidence" if apart and tried.second_signal.low > 1 / n_classes else "suspicion"
+    return "strong evidence" if apart and tried.second_signal.low > 0.5 else "suspicion"
 
 
-def verdict(candidates: Sequence[Candidate], slices: Sequence[Slice], n_classes: int, kind: str) -> Verdict:
+def verdict(candidates: Sequence[Candidate], slices: Sequence[Slice], kind: str) -> Verdict:
     """Return the answer in short."""
     first = candidates[0] if candidates else None
-    level = level_of(first, n_classes)
+    level = level_of(first)
     same = [each.name for each in candidates if each.same_as_label]
     if level == "no evidence" and same:
         level = "suspicion"

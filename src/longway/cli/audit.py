@@ -119,8 +119,9 @@ def audit(
 
     view = auditing.Transform(backbone, size, mean, std, device, quiet)
     case = auditing.case(data, model, predictions, part, view)
-    found = case.audit(seed=seed, max_rows=max_rows, max_skipped=max_skipped, verbose=0 if quiet else 1)
-    page = auditing.write(found, case, out or Path("longway-audit"), junit, sarif)
+    folder = out or auditing.FOLDER
+    found = case.audit(folder, seed=seed, max_rows=max_rows, max_skipped=max_skipped, verbose=0 if quiet else 1)
+    page = auditing.write(found, case, folder, junit, sarif)
     if as_json:
         printing.data(found.to_dict())
     else:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from longway.auditing import Audit, audit
+from longway.auditing import Audit, Candidate, audit
+from longway.auditing.sides import write_sides
 from longway.cli import fitting, printing
 from longway.cli.options import DataOptions, numbers
 from longway.data import GroupedDataset
@@ -27,6 +28,8 @@ from longway.storage import atomic_file, write_json
 
 SHOWN = 10
 """Lines of a table on the terminal."""
+FOLDER = Path("longway-audit")
+"""Where an audit is written, and looked for."""
 
 
 class Transform(NamedTuple):
@@ -56,6 +59,8 @@ class Case:
     transform : Transform
     drawn : bool
         Whether the part was drawn at random.
+    whole : bool
+        Whether these are all rows, so that a fit finds its own among them.
     """
 
     data: GroupedDataset
@@ -64,10 +69,12 @@ class Case:
     options: DataOptions
     transform: Transform
     drawn: bool = False
+    whole: bool = True
 
-    def audit(self, **settings: Any) -> Audit:
-        """Run the audit; its commands get the options that name the data's columns."""
+    def audit(self, folder: Path, **settings: Any) -> Audit:
+        """Run the audit; its commands get the options that name the data's columns and the audit's own folder."""
         found = audit(self.data, source=self.options.source, **self.arguments, **settings)
+        found = _by_sides(found, folder) if self.whole else found
         return _completed(found, self.options, self.transform.backbone, self.raw.kind)
 
     @property
@@ -103,12 +110,13 @@ def case(
         given = {name: values[where] for name, values in given.items()}
     if transform.backbone is not None:
         given["representation"] = fitting.array(_embedded(raw, transform))
-    return Case(raw, raw, given, options, transform)
+    return Case(raw, raw, given, options, transform, whole=part in (None, "all"))
 
 
 def write(found: Audit, given: Case, folder: Path, junit: Path | None, sarif: Path | None) -> Path:
     """Write the report, the figures and what a test runner or a code scanner reads; return the page's place."""
     page = write_audit(found, folder, given.inputs)
+    write_sides(found, np.asarray(given.data.ids), folder)
     if junit is not None:
         with atomic_file(junit, "w") as file:
             file.write(to_junit(found))
@@ -217,7 +225,9 @@ def _of_model(options: DataOptions, model: Path, part: str | None, transform: Tr
     if use.data.kind == "features" and transform.backbone is not None:
         raw = options.read()
         raw = raw if use.part == "all" else raw.part(use.part)
-    return Case(without_columns(use.data, [options.split]), raw, {"model": use.model}, options, transform, use.drawn)
+    whole = use.part == "all"
+    data = without_columns(use.data, [options.split])
+    return Case(data, raw, {"model": use.model}, options, transform, use.drawn, whole)
 
 
 def without_columns(data: GroupedDataset, names: Sequence[str | None]) -> GroupedDataset:
@@ -297,6 +307,23 @@ def _in_order(lines: list[list[str]], place: int, raw: GroupedDataset, path: Pat
             "predict them all"
         )
     return [where[name] for name in ids]
+
+
+def _by_sides(found: Audit, folder: Path) -> Audit:
+    """Let the commands for what is no column make groups of the very signal that they stand under."""
+
+    def command(each: Candidate) -> str:
+        if "--attribute" in each.command:
+            return each.command
+        words = ["longway", "fit", "rwg", found.source, "--signal", each.name, "--use-groups", "train"]
+        return shlex.join([*words, *([] if folder == FOLDER else ["--audit", str(folder)])])
+
+    candidates = tuple(replace(each, command=command(each)) for each in found.candidates)
+    verdict = found.verdict
+    if verdict.command:
+        first = next(each for each in candidates if each.name == verdict.signal)
+        verdict = replace(verdict, command=first.command)
+    return replace(found, verdict=verdict, candidates=candidates)
 
 
 def data_words(options: DataOptions, backbone: str | None, kind: str) -> str:

@@ -127,6 +127,17 @@ def fit(
             help="Groups that the method may see: none, val (of the val part, to select), or train (of both).",
         ),
     ] = "none",
+    signal: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--signal",
+            metavar="NAME",
+            help="A signal that `longway audit` found: its sides make groups, of the rows audited. May be repeated.",
+        ),
+    ] = None,
+    audit: Annotated[Path, typer.Option("--audit", metavar="FOLDER", help="Where that audit is.")] = Path(
+        "longway-audit"
+    ),
     backbone: Backbone = None,
     size: Size = None,
     mean: Mean = None,
@@ -137,14 +148,17 @@ def fit(
 ) -> None:
     """Train METHOD on the train part of DATA, select on its val part, and save the model to one file."""
     from longway.artifacts import save
+    from longway.auditing.sides import with_sides
     from longway.cli import fitting, printing
     from longway.errors import LongwayError
     from longway.inputs import first_form
 
     model = fitting.make(method, paper, set_ or [], device, 0 if quiet else 1)
-    fitting.check_use(use_groups, data)
+    fitting.check_use(use_groups, data, bool(signal))
     fitting.check_out(out)
     raw = fitting.labelled(data.read())
+    whole = len(raw)
+    raw = with_sides(raw, audit, signal) if signal else raw
     if raw.kind == "images" and backbone is None and not model.takes_images:
         raise LongwayError(f"{method} takes features, not images: give --backbone path/to/file.py:function")
     dataset, form = first_form(
@@ -167,6 +181,8 @@ def fit(
     else:
         printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
         printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
+        if len(raw) < whole:
+            printing.say(f"{len(raw):,} of {whole:,} rows were audited: the fit took these")
         if model.selection_ and part == "val" and "test" in dataset.parts:
             printing.say(f"The fit has used the val part. What counts is: longway evaluate {out} {data.source}")
         for doubt in getattr(model, "inferred_", {}).get("doubts", []):

@@ -46,12 +46,12 @@ def make(name: str, paper: str | None, settings: list[str], device: str, verbose
     return model
 
 
-def check_use(use_groups: str, options: DataOptions) -> None:
+def check_use(use_groups: str, options: DataOptions, signals: bool = False) -> None:
     """Refuse a value of ``--use-groups`` that is unknown, or that needs groups which are not named."""
     if use_groups not in USES:
         raise LongwayError(f"--use-groups {use_groups!r} is unknown; {nearest(use_groups, USES)}")
-    if use_groups != "none" and not (options.attribute or options.group):
-        raise LongwayError(f"--use-groups {use_groups} needs groups: name them with --attribute or --group")
+    if use_groups != "none" and not (options.attribute or options.group or signals):
+        raise LongwayError(f"--use-groups {use_groups} needs groups: name them with --attribute, --group or --signal")
 
 
 def check_out(path: Path) -> None:
