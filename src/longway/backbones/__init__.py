@@ -4,7 +4,7 @@ One file for each kind: `python_file`, `timm`, `torchvision`, `hf` (transformers
 Each has a function ``load`` that returns a `Loaded`; their packages are imported only there.
 """
 
-from longway.backbones.backbone import Backbone
+from longway.backbones.backbone import OPTIONS, PRECISIONS, Backbone
 from longway.backbones.loading import load_backbone
 from longway.backbones.pooling import POOLINGS
 from longway.backbones.transform import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS, Transform
@@ -13,7 +13,9 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "INTERPOLATIONS",
+    "OPTIONS",
     "POOLINGS",
+    "PRECISIONS",
     "Backbone",
     "Transform",
     "load_backbone",
