@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -341,13 +342,123 @@ def test_kill_9_while_embedding(tmp_path):
         assert process.stdout.readline() == b"writing\n"
         process.send_signal(signal.SIGKILL)
         process.wait()
-    (left,) = names(tmp_path)
-    assert left.startswith(".cache.partial-")
+    assert [name.partition("-")[0] for name in names(tmp_path)] == [".cache.lock", ".cache.partial"]
     with pytest.raises(LongwayError, match="is not a feature cache"):
         open_features(tmp_path / "cache")
     data = GroupedDataset(np.ones((100, 3, 32, 32), np.float32))
     embed(data, load_backbone(nn.Flatten(), device="cpu"), out=tmp_path / "cache", verbose=0)
     assert open_features(tmp_path / "cache").X.shape == (100, 3072)
+    assert names(tmp_path) == ["cache"]
+
+
+class Lengths:
+    """Embeds texts; stops before a batch, where it is told to, in a way of its own."""
+
+    fingerprint = "v1"
+
+    def __init__(self, last: int = -1, stop: Callable[[], object] = lambda: None) -> None:
+        self.batches, self.last, self.stop = 0, last, stop
+
+    def encode(self, texts):
+        if self.batches == self.last:
+            self.stop()
+        self.batches += 1
+        return torch.tensor([[len(text), text.count("a"), 0.1 * len(text)] for text in texts])
+
+
+def embed_lengths(folder: Path, name: str = "cache", last: int = -1, stop: Callable[[], object] = lambda: None) -> int:
+    """Embed 95 texts, ten at a time; return the number of batches that it took."""
+    encoder = Lengths(last, stop)
+    data = read(folder / "t.csv", input="text")
+    embed(data, load_backbone(encoder, device="cpu"), out=folder / name, batch_size=10, verbose=0)
+    return encoder.batches
+
+
+@pytest.fixture
+def texts(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr("longway.growing.SAVE_SECONDS", 0)
+    pd.DataFrame({"text": ["a" * (i % 7) + "b" * i for i in range(1, 96)]}).to_csv(tmp_path / "t.csv", index=False)
+    return tmp_path
+
+
+def same_as_uninterrupted(folder: Path) -> bool:
+    embed_lengths(folder, "whole")
+    return (folder / "cache" / "features.npy").read_bytes() == (folder / "whole" / "features.npy").read_bytes()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import longway.growing
+from test_features import embed_lengths
+longway.growing.SAVE_SECONDS = 0
+embed_lengths(Path(sys.argv[1]), last=4, stop=lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_a_killed_embedding_goes_on_where_it_was(texts):
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run([sys.executable, "-c", KILLED, str(texts)], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = texts.glob(".cache.partial-*")
+    with (left / "features.npy").open("ab") as file:  # a row that was being written
+        file.write(b"half")
+    with pytest.raises(LongwayError, match="is not a feature cache"):
+        open_features(texts / "cache")
+    assert embed_lengths(texts) == 6
+    assert names(texts) == ["cache", "t.csv"]
+    assert names(texts / "cache") == ["features.npy", "meta.json", "rows.parquet"]
+    assert same_as_uninterrupted(texts)
+    assert embed_lengths(texts) == 0
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "missing", "garbage", "no journal", "nothing"])
+def test_what_an_interrupt_left_is_checked(texts, how):
+    with pytest.raises(KeyboardInterrupt):
+        embed_lengths(texts, last=4, stop=interrupt)
+    (left,) = texts.glob(".cache.partial-*")
+    path = left / ("progress.json" if how in ("garbage", "no journal") else "features.npy")
+    content = path.read_bytes()
+    if how in ("missing", "no journal"):
+        path.unlink()
+    else:
+        flipped = content[:-3] + bytes([content[-3] ^ 1]) + content[-2:]
+        path.write_bytes({"flipped": flipped, "cut": content[:-1], "garbage": b"{"}.get(how, content))
+    assert embed_lengths(texts) == (6 if how == "nothing" else 10)
+    assert same_as_uninterrupted(texts)
+
+
+def test_an_interrupt_before_the_first_batch_leaves_nothing(texts):
+    with pytest.raises(KeyboardInterrupt):
+        embed_lengths(texts, last=0, stop=interrupt)
+    assert names(texts) == ["t.csv"]
+
+
+def test_what_was_left_of_another_key_goes(tmp_path, photos):
+    (tmp_path / ".cache.partial-0123").mkdir()
+    (tmp_path / ".cache2.partial-0123").mkdir()
+    embed(read(photos), backbone(), out=tmp_path / "cache", verbose=0)
+    assert names(tmp_path) == [".cache2.partial-0123", "cache", "photos"]
+
+
+def test_two_at_once_embed_only_once(tmp_path, photos):
+    nets = [backbone(), backbone()]
+    data = [read(photos), read(photos)]
+    threads = [
+        threading.Thread(target=embed, args=pair, kwargs={"out": tmp_path / "cache", "batch_size": 1, "verbose": 0})
+        for pair in zip(data, nets, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(net.module.calls for net in nets) == [0, 11]
+    assert names(tmp_path) == ["cache", "photos"]
 
 
 def test_celeba_through_mobilenet(tmp_path, shared_data):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.lib import format as npy
 from torch import Tensor
 
 from longway import __version__
@@ -22,8 +22,9 @@ from longway.data import read as read_data
 from longway.data.cache import FEATURES, FORMAT, META, ROWS, is_cache, read_cache, read_meta
 from longway.data.table import ROW_ID
 from longway.errors import CorruptFileError, LongwayError
+from longway.growing import GrowingFile
 from longway.progress import progress
-from longway.storage import atomic_directory, atomic_file, cache_root, hash_json, new_hash, write_json
+from longway.storage import atomic_directory, atomic_file, cache_root, hash_json, new_hash, sole_writer, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,6 +82,8 @@ def embed(
     -----
     The key is the hash of weights, transform and code of the backbone, of the inputs' content and of ``dtype``. Where
     ``out`` holds features of the same key, nothing is computed. A folder appears under its name only when it is whole.
+    What was finished before the process was killed or interrupted is kept beside it, in a folder whose name begins with
+    a dot; the same call goes on from there. Processes that embed into the same folder wait for each other.
     """
     if dtype not in DTYPES:
         raise LongwayError(f"dtype={dtype!r} must be one of {', '.join(DTYPES)}")
@@ -95,12 +98,10 @@ def embed(
     folder = cache_root() / "features" / key if out is None else Path(out).expanduser()
     rows = _rows_file(dataset)
     if not _holds(folder, key, overwrite):
-        with atomic_directory(folder, overwrite=True) as partial:
-            with (partial / FEATURES).open("wb") as file:
-                width = _write(file, dataset, backbone, np.dtype(dtype), batch_size, workers, verbose)
-            (partial / ROWS).write_bytes(rows)
-            write_json(partial / META, _meta(key, (len(dataset), width), dtype, dataset, backbone, rows))
-    elif read_meta(folder)["rows"] != _hash(rows):  # the same inputs, whose labels or other columns have changed
+        with sole_writer(folder):
+            if not _holds(folder, key, overwrite):  # it may have had to wait for who wrote just these
+                _make(folder, key, rows, dataset, backbone, np.dtype(dtype), batch_size, workers, verbose)
+    if read_meta(folder)["rows"] != _hash(rows):  # the same inputs, whose labels or other columns have changed
         shape = tuple(read_meta(folder)["shape"])
         with atomic_file(folder / ROWS) as file:
             file.write(rows)
@@ -163,53 +164,65 @@ def _with_size(backbone: Backbone, dataset: GroupedDataset) -> Backbone:
     return backbone if all(size == first for size in sizes) else backbone.sized(224)
 
 
-def _write(
-    file: IO[bytes],
+def _make(
+    folder: Path,
+    key: str,
+    rows: bytes,
     dataset: GroupedDataset,
     backbone: Backbone,
     dtype: np.dtype,
     batch_size: int,
     workers: int | None,
     verbose: int,
-) -> int:
-    """Write features batch by batch as an npy file; plain writes, as a full disk under a memmap kills the process."""
-    width = -1
-    batches = -(-len(dataset) // batch_size)
-    with progress(f"Embedding with {backbone.name}", batches, show=verbose > 0) as advance:
-        for batch in _prepared(dataset, backbone, batch_size, workers or min(8, os.cpu_count() or 1)):
+) -> None:
+    """Write the three files of a cache, or what is left to write of them."""
+    with atomic_directory(folder, overwrite=True, resume=key) as partial:
+        with GrowingFile(partial / FEATURES, len(dataset), dtype) as file:
+            _write(file, dataset, backbone, batch_size, workers or min(8, os.cpu_count() or 1), verbose)
+        (partial / ROWS).write_bytes(rows)
+        assert file.width is not None
+        write_json(partial / META, _meta(key, (len(dataset), file.width), str(dtype), dataset, backbone, rows))
+        for left in set(partial.iterdir()) - {partial / name for name in (FEATURES, ROWS, META)}:
+            left.unlink()
+
+
+def _write(
+    file: GrowingFile, dataset: GroupedDataset, backbone: Backbone, batch_size: int, workers: int, verbose: int
+) -> None:
+    """Write features batch by batch, with plain writes: a full disk under a memmap kills the process."""
+    done, total = (-(-rows // batch_size) for rows in (file.rows, len(dataset)))
+    first, start = file.rows, time.monotonic()
+    with progress(f"Embedding with {backbone.name}", total, done=done, show=verbose > 0) as advance:
+        for batch in _prepared(dataset, backbone, batch_size, workers, file.rows):
             features = backbone.embed(batch).cpu().numpy()
-            if width < 0:
-                width = features.shape[1]
-                header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": (len(dataset), width)}
-                npy.write_array_header_2_0(file, header)
             with np.errstate(over="ignore"):
-                stored = np.ascontiguousarray(features, dtype=dtype)
+                stored = features.astype(file.dtype)
             if not np.isfinite(stored).all():
                 top = f"{np.abs(features).max():.3g}"
                 raise LongwayError(
-                    f"backbone {backbone.name} gave features up to {top}, too large for {dtype}: use dtype='float32'"
+                    f"backbone {backbone.name} gave features up to {top}, too large for {file.dtype}: use "
+                    "dtype='float32'"
                 )
-            file.write(stored.data)
-            advance()
-    return width
+            file.append(stored)
+            advance(f"{(file.rows - first) / (time.monotonic() - start):,.0f} rows a second")
 
 
 def _prepared(
-    dataset: GroupedDataset, backbone: Backbone, batch_size: int, workers: int
+    dataset: GroupedDataset, backbone: Backbone, batch_size: int, workers: int, first: int
 ) -> Iterator[Tensor | list[str]]:
-    """Yield batches in order, decoded and resized by threads that run a bounded number of batches ahead."""
+    """Yield batches from a row on, decoded and resized by threads that run a bounded number of batches ahead."""
 
     def prepare(start: int) -> Tensor | list[str]:
         stop = min(start + batch_size, len(dataset))
-        X, size = dataset.X, backbone.transform.size
-        if isinstance(X, ImageColumn):  # half of what a JPEG has to spare may go while decoding, the rest by resizing
-            return backbone.prepare(X.read(np.arange(start, stop), least=None if size is None else 2 * size))
+        X = dataset.X
+        if isinstance(X, ImageColumn):
+            return backbone.prepare(X.read(np.arange(start, stop), least=backbone.transform.least))
         return backbone.prepare(X[start:stop])
 
     waiting: deque[Future[Tensor | list[str]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="longway-decode") as pool:
         try:
-            for start in range(0, len(dataset), batch_size):
+            for start in range(first, len(dataset), batch_size):
                 waiting.append(pool.submit(prepare, start))
                 if len(waiting) > workers + 1:
                     yield waiting.popleft().result()
@@ -223,19 +236,12 @@ def _meta(
     key: str, shape: tuple[int, ...], dtype: str, dataset: GroupedDataset, backbone: Backbone, rows: bytes
 ) -> dict[str, Any]:
     table = _table(dataset)
-    transform = backbone.transform
     return {
         "format": FORMAT,
         "key": key,
         "shape": list(shape),
         "dtype": dtype,
-        "backbone": {
-            "name": backbone.name,
-            "fingerprint": backbone.fingerprint,
-            "size": transform.size,
-            "mean": list(transform.mean),
-            "std": list(transform.std),
-        },
+        "backbone": {"name": backbone.name, "fingerprint": backbone.fingerprint, **backbone.options},
         "data": {
             "source": dataset.source,
             "fingerprint": dataset.input_fingerprint,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longway.backbones import load_backbone
+from longway.backbones import OPTIONS, load_backbone
 from longway.data import GroupedDataset
 from longway.data.cache import is_cache, read_meta
 from longway.errors import LongwayError
@@ -21,7 +21,7 @@ class Form:
     Parameters
     ----------
     backbone : dict, optional
-        Name, fingerprint, size, mean and std of the backbone whose features they are.
+        Name, fingerprint and options of the backbone whose features they are.
     size : int, optional
         Side in pixels of images that are taken as they are.
     columns : tuple of str
@@ -49,6 +49,9 @@ def first_form(
     size: int | None = None,
     mean: Any = None,
     std: Any = None,
+    layer: str | None = None,
+    pooling: str | None = None,
+    precision: str = "float32",
     device: str = "auto",
     verbose: int = 1,
 ) -> tuple[GroupedDataset, Form]:
@@ -59,9 +62,9 @@ def first_form(
     data : GroupedDataset
         Features, images or texts.
     backbone : str, optional
-        Embeds images and texts, as ``path/to/file.py:function``; its features are cached.
-    size, mean, std
-        Of the backbone's transform; ``size`` also of images that are taken without one.
+        Embeds images and texts, named as for `longway.backbones.load_backbone`; its features are cached.
+    size, mean, std, layer, pooling, precision
+        Of the backbone; ``size`` also of images that are taken without one.
     device : str, default "auto"
     verbose : int, default 1
 
@@ -84,11 +87,22 @@ def first_form(
             return data, Form(backbone=read_meta(Path(data.source))["backbone"])
         return data, Form(columns=data.inputs)
     if backbone is not None:
-        loaded = load_backbone(backbone, size=size, mean=mean, std=std, device=device)
+        loaded = load_backbone(
+            backbone,
+            size=size,
+            mean=mean,
+            std=std,
+            layer=layer,
+            pooling=pooling,
+            precision=precision,
+            device=device,
+        )
         embedded = embed(data, loaded, verbose=verbose)
         return embedded, Form(backbone=read_meta(Path(embedded.source))["backbone"], columns=data.inputs)
     if data.kind == "texts":
-        raise LongwayError(f"{data.source} holds texts: give --backbone path/to/file.py:function to embed them")
+        raise LongwayError(
+            f"{data.source} holds texts: give --backbone to embed them, such as st:NAME or path/to/file.py:function"
+        )
     images = pixels(data, size)
     return images, Form(size=size)
 
@@ -129,9 +143,9 @@ def same_form(
         return data
     if backbone is None:
         raise LongwayError(
-            f"this model was fitted on features of {name}: give that with --backbone path/to/file.py:function"
+            f"this model was fitted on features of {name}: give that encoder, or the path of it, with --backbone"
         )
-    own = {key: form.backbone[key] for key in ("size", "mean", "std")}
+    own = {name: form.backbone[name] for name in OPTIONS if name in form.backbone}
     loaded = load_backbone(backbone, **own, device=device)
     if loaded.fingerprint != form.backbone["fingerprint"]:
         raise LongwayError(

@@ -18,7 +18,7 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(description: str, total: int, *, show: bool = True) -> Iterator[Advance]:
+def progress(description: str, total: int, *, done: int = 0, show: bool = True) -> Iterator[Advance]:
     """Show a bar of ``total`` steps while the body runs.
 
     Parameters
@@ -27,6 +27,8 @@ def progress(description: str, total: int, *, show: bool = True) -> Iterator[Adv
         What is going on.
     total : int
         Number of steps.
+    done : int, default 0
+        How many of them an earlier run has done.
     show : bool, default True
         False shows nothing; so does a standard error that is no terminal.
 
@@ -44,7 +46,7 @@ def progress(description: str, total: int, *, show: bool = True) -> Iterator[Adv
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True, disable=not (show and console.is_terminal)) as bar:
-        task = bar.add_task(description, total=total, note="")
+        task = bar.add_task(description, total=total, completed=done, note="")
 
         def advance(note: str = "") -> None:
             bar.update(task, advance=1, note=note)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock
 
 from longway.errors import LongwayError
 
@@ -64,9 +65,9 @@ def disk_errors(path: str | Path) -> Iterator[None]:
         raise
 
 
-def _partial(path: Path) -> Path:
-    """Name a sibling for the unfinished form of ``path``; nothing ever reads such a name."""
-    return path.with_name(f".{path.name}.partial-{secrets.token_hex(6)}")
+def _partial(path: Path, name: str | None = None) -> Path:
+    """Name a sibling for the unfinished form of ``path``; nothing ever takes such a name for the thing itself."""
+    return path.with_name(f".{path.name}.partial-{name or secrets.token_hex(6)}")
 
 
 def _sync(path: Path) -> None:
@@ -121,7 +122,29 @@ def atomic_file(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 @contextmanager
-def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def sole_writer(path: str | Path) -> Iterator[None]:
+    """Run the body while no other process runs its own for the same path; wait for it first.
+
+    Raises
+    ------
+    LongwayError
+        The folder of ``path`` cannot be written to.
+    """
+    path = Path(path)
+    file = path.with_name(f".{path.name}.lock")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(file)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)  # while it is held: who waits for it sees that it is gone, and makes another
+        lock.release()
+
+
+@contextmanager
+def atomic_directory(path: str | Path, *, overwrite: bool = False, resume: str | None = None) -> Iterator[Path]:
     """Build a folder so that it appears whole or not at all.
 
     Parameters
@@ -130,11 +153,15 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
         The folder to make.
     overwrite : bool, default False
         Replace a folder that is there already; else it is an error, and stays as it was.
+    resume : str, optional
+        Key of the work. What a body of the same key wrote before it was killed or interrupted is there again; the body
+        has to tell what of it is whole, and must be the path's `sole_writer`.
 
     Yields
     ------
     Path
-        An empty sibling to write into; it takes the name ``path`` when the body ends, and goes if the body raises.
+        A sibling to write into, empty where there is nothing to resume; it takes the name ``path`` when the body ends,
+        and goes if the body raises.
 
     Raises
     ------
@@ -148,18 +175,31 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
         raise LongwayError(f"{path} exists already: choose another path, or overwrite=True to replace it")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = _partial(path)
-        partial.mkdir()
+        partial = _partial(path, resume and resume[:12])
+        partial.mkdir(exist_ok=resume is not None)
         try:
             yield partial
             for file in partial.rglob("*"):
                 _sync(file) if file.is_file() else _sync_folder(file)
             _sync_folder(partial)
             _swap(partial, path)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+        except BaseException as error:
+            if resume is None or isinstance(error, Exception):
+                shutil.rmtree(partial, ignore_errors=True)
+            else:  # an interrupt: what there is may be resumed
+                with suppress(OSError):
+                    partial.rmdir()
             raise
+        if resume is not None:
+            _clear_partials(path)
         _sync_folder(path.parent)
+
+
+def _clear_partials(path: Path) -> None:
+    """Remove what other work on a folder, killed and never resumed, has left; only its sole writer may."""
+    for left in path.parent.iterdir():
+        if left.name.startswith(f".{path.name}.partial-"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _swap(partial: Path, path: Path) -> None:

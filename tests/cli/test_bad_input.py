@@ -127,7 +127,7 @@ TABLE: list[tuple[Callable[[], object] | None, tuple[object, ...], str]] = [
     (
         None,
         (*FIT[:-4], "-x", "site", *FIT[-2:]),
-        r"holds texts: give --backbone path/to/file\.py:function to embed them",
+        r"holds texts: give --backbone to embed them, such as st:NAME",
     ),
     (
         None,
@@ -154,6 +154,36 @@ TABLE: list[tuple[Callable[[], object] | None, tuple[object, ...], str]] = [
         None,
         ("embed", "birds.csv", "-x", "site", "--backbone", "encoders.py:words", "--mean", "x"),
         r"^--mean='x' must be numbers separated by commas$",
+    ),
+    (
+        None,
+        ("embed", "birds.csv", "-x", "site", "--backbone", "encoders.py:words", "--pooling", "men"),
+        r"^--pooling 'men' is unknown; did you mean 'mean'\? Known: mean, max, cls, none$",
+    ),
+    (
+        None,
+        ("embed", "birds.csv", "-x", "site", "--backbone", "encoders.py:words", "--precision", "bf16"),
+        r"^--precision 'bf16' is unknown; .*Known: float32, bfloat16, float16$",
+    ),
+    (
+        None,
+        ("embed", "birds.csv", "-x", "site", "--backbone", "encoders.py:words", "--layer", "2"),
+        r"^backbone encoders\.py:words is no nn\.Module: leave out --layer '2'$",
+    ),
+    (
+        None,
+        ("embed", "birds.csv", "-x", "site", "--backbone", "encoders.py:images", "--layer", "2"),
+        r"^backbone encoders\.py:images has no --layer '2'; Known: 0, 1$",
+    ),
+    (
+        None,
+        ("embed", "birds.csv", "-x", "site", "--backbone", "gone.onnx"),
+        r"^backbone file gone\.onnx does not exist: check the path$",
+    ),
+    (
+        lambda: Path("bad.onnx").write_bytes(b"garbage"),
+        ("embed", "birds.csv", "-x", "site", "--backbone", "bad.onnx"),
+        r"^backbone file bad\.onnx is no ONNX file \(.*\): export it again$",
     ),
     (
         None,
@@ -277,7 +307,7 @@ def test_another_backbone_than_that_of_the_fit(here, bad, good, photos):
     said = bad("predict", "m", photos)
     assert (
         said
-        == "this model was fitted on features of encoders.py:images: give that with --backbone path/to/file.py:function"
+        == "this model was fitted on features of encoders.py:images: give that encoder, or the path of it, with --backbone"  # noqa: E501
     )
     said = bad("predict", "m", photos, "--backbone", "encoders.py:other")
     assert said.startswith("--backbone encoders.py:other is not the encoders.py:images that this model was fitted on")

@@ -135,7 +135,7 @@ def run_command(
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option("--backbone", metavar="FILE.py:FUNCTION", help="Embeds images, texts.", rich_help_panel=DATA),
+        typer.Option("--backbone", metavar="ENCODER", help="Embeds images, texts.", rich_help_panel=DATA),
     ] = None,
     size: Annotated[
         int | None,

@@ -15,7 +15,10 @@ from longway.cli.options import (
     Backbone,
     DataOptions,
     Device,
+    Layer,
     Mean,
+    Pooling,
+    Precision,
     Quiet,
     Size,
     Std,
@@ -63,7 +66,14 @@ def demo(
 @takes_data
 def embed(
     data: DataOptions,
-    backbone: Annotated[str, typer.Option("--backbone", metavar="FILE.py:FUNCTION", help="The encoder.")],
+    backbone: Annotated[
+        str,
+        typer.Option(
+            "--backbone",
+            metavar="ENCODER",
+            help="timm:NAME, torchvision:NAME, hf:NAME, st:NAME, FILE.onnx, FILE.py:FUNCTION.",
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FOLDER", help="For the features.", show_default="in the cache"),
@@ -74,15 +84,27 @@ def embed(
     size: Size = None,
     mean: Mean = None,
     std: Std = None,
+    layer: Layer = None,
+    pooling: Pooling = None,
+    precision: Precision = "float32",
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Run images or texts through a backbone, once, into a folder of features that `fit` and the rest read."""
+    """Run images or texts through a backbone, once, into a folder of features; interrupted, it goes on where it was."""
     from longway.backbones import load_backbone
     from longway.cli import fitting, printing
     from longway.features import embed as embed_data
 
-    encoder = load_backbone(backbone, size=size, mean=numbers(mean, "--mean"), std=numbers(std, "--std"), device=device)
+    encoder = load_backbone(
+        backbone,
+        size=size,
+        mean=numbers(mean, "--mean"),
+        std=numbers(std, "--std"),
+        layer=layer,
+        pooling=pooling,
+        precision=precision,
+        device=device,
+    )
     features = embed_data(
         data.read(split_by=None, fractions=None),  # splits are made when the features are read
         encoder,
@@ -142,6 +164,9 @@ def fit(
     size: Size = None,
     mean: Mean = None,
     std: Std = None,
+    layer: Layer = None,
+    pooling: Pooling = None,
+    precision: Precision = "float32",
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -160,13 +185,16 @@ def fit(
     whole = len(raw)
     raw = with_sides(raw, audit, signal) if signal else raw
     if raw.kind == "images" and backbone is None and not model.takes_images:
-        raise LongwayError(f"{method} takes features, not images: give --backbone path/to/file.py:function")
+        raise LongwayError(f"{method} takes features, not images: give --backbone, such as path/to/file.py:function")
     dataset, form = first_form(
         raw,
         backbone=backbone,
         size=size,
         mean=numbers(mean, "--mean"),
         std=numbers(std, "--std"),
+        layer=layer,
+        pooling=pooling,
+        precision=precision,
         device=device,
         verbose=0 if quiet else 1,
     )

@@ -29,7 +29,10 @@ app.command("audit")(audit.audit)
 app.command("explain")(explain.explain)
 app.add_typer(bench.app)
 
-_NAMES = "input|label|attributes|group|split|split_by|fractions|hf_config|hf_split|out|overwrite|dtype|size|device"
+_NAMES = (
+    "input|label|attributes|group|split|split_by|fractions|hf_config|hf_split|out|overwrite|dtype|size|layer|pooling|"
+    "precision|device"
+)
 _ARGUMENT = re.compile(rf"(?<![-\w])({_NAMES})=(?:(?P<bare>True\b|(?=[\s,:;)]|$))|(?=['(]))")
 """Where the library's messages name an argument of Python's that is an option here: ``label=``, ``dtype='float32'``."""
 

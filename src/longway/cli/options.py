@@ -21,9 +21,9 @@ Backbone = Annotated[
     str | None,
     typer.Option(
         "--backbone",
-        metavar="FILE.py:FUNCTION",
-        help="Encoder for images or texts: a function that returns an nn.Module, or an object with encode(list of str)."
-        " The file is run: use only files that you trust.",
+        metavar="ENCODER",
+        help="Encoder of images or texts: timm:NAME, torchvision:NAME, hf:NAME, st:NAME, FILE.onnx, FILE.py:FUNCTION."
+        " A Python file is run: use only files that you trust.",
     ),
 ]
 Size = Annotated[
@@ -42,6 +42,22 @@ Mean = Annotated[
 Std = Annotated[
     str | None,
     typer.Option("--std", metavar="NUMBERS", help="Divides pixels; one number or three.", show_default="ImageNet's"),
+]
+Layer = Annotated[
+    str | None,
+    typer.Option("--layer", metavar="NAME", help="Part of the encoder whose output is taken.", show_default="its last"),
+]
+Pooling = Annotated[
+    str | None,
+    typer.Option(
+        "--pooling",
+        metavar="NAME",
+        help="Of tokens and maps: mean, max, cls or none.",
+        show_default="the encoder's own",
+    ),
+]
+Precision = Annotated[
+    str, typer.Option("--precision", metavar="NAME", help="Of the encoder: float32, bfloat16 or float16.")
 ]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, ...")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]

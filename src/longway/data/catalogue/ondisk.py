@@ -28,7 +28,7 @@ class OnDisk(Benchmark):
     folder : str, optional
         Where it is; by default below ``$LONGWAY_DATA`` or Longway's cache, under one of its usual names.
     backbone : str, optional
-        ``path/to/file.py:function``: embeds the inputs, once for all seeds; X is float16, (n, d). The file is run.
+        As for `longway.backbones.load_backbone`: embeds the inputs, once for all seeds; X is float16, (n, d).
     """
 
     folder: str | None = None

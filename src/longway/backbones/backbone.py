@@ -1,0 +1,250 @@
+"""The one face of all backbones: a batch in, checked features out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from longway.backbones.adapter import one_line
+from longway.backbones.pooling import Tokens, layer_output, pool
+from longway.backbones.transform import Transform
+from longway.errors import LongwayError
+from longway.storage import hash_json, hash_module
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+OPTIONS = ("size", "mean", "std", "crop", "interpolation", "layer", "pooling", "precision")
+"""What `load_backbone` takes beside the backbone itself, and what a cache and a model keep of it."""
+
+_USUAL = {"crop": None, "interpolation": "bilinear", "layer": None, "pooling": None, "precision": "float32"}
+
+
+@dataclass
+class Backbone:
+    """A frozen encoder, ready to embed.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in messages and in a cache.
+    module : nn.Module or object
+        A callable that maps floats (N, 3, H, W) to (N, d), to tokens (N, t, d) or to a map (N, d, h, w); for texts, an
+        object with ``encode(list of str)`` that gives (N, d) or `Tokens`.
+    transform : Transform
+        Applied to images.
+    code : str, default ""
+        Hash of the code that made it, where there is a file of it.
+    device : torch.device
+        Where it runs.
+    layer : str, optional
+        Part of the module whose output is taken.
+    pooling : {"mean", "max", "cls", "none"}, optional
+        How tokens and maps become one row; None is the mean, or what the encoder does by itself.
+    precision : {"float32", "bfloat16", "float16"}, default "float32"
+        Of the forward pass, by autocast.
+    layered : bool, default False
+        Whether the module gives that layer by itself.
+    """
+
+    name: str
+    module: Any
+    transform: Transform = field(default_factory=Transform)
+    code: str = ""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    layer: str | None = None
+    pooling: str | None = None
+    precision: str = "float32"
+    layered: bool = False
+
+    def __post_init__(self) -> None:
+        self._width: int | None = None
+        # Convolutions run up to twice as fast so; modules whose code insists on the other layout are found out later
+        self._layout = torch.channels_last
+        if (network := self.network) is not None:
+            network.eval().to(self.device)
+
+    @property
+    def network(self) -> nn.Module | None:
+        """The module whose weights are used: of a bound method such as ``model.logits``, the object it is bound to."""
+        owner = getattr(self.module, "__self__", self.module)
+        owner = owner if isinstance(owner, nn.Module) else getattr(owner, "network", None)
+        return owner if isinstance(owner, nn.Module) else None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All of ``OPTIONS`` as they are, ready for JSON; `load_backbone` with these gives the same again."""
+        transform = self.transform
+        return {
+            "size": transform.size,
+            "mean": list(transform.mean),
+            "std": list(transform.std),
+            "crop": transform.crop,
+            "interpolation": transform.interpolation,
+            "layer": self.layer,
+            "pooling": self.pooling,
+            "precision": self.precision,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of weights, class, code and all options: another one may give other features.
+
+        Raises
+        ------
+        LongwayError
+            There is nothing to hash: no weights, no file, no ``fingerprint``.
+        """
+        given = getattr(self.module, "fingerprint", None)
+        if isinstance(given, str):
+            content = given
+        elif (network := self.network) is not None:
+            content = hash_json([hash_module(network), repr(network)])  # its repr shows what has no weights
+        elif self.code:
+            content = ""
+        else:
+            raise LongwayError(
+                f"backbone {self.name} has no weights that tell it from another: give it an attribute 'fingerprint', a "
+                "string that changes when its output would"
+            )
+        t = self.transform
+        kind = getattr(self.module, "__qualname__", type(self.module).__qualname__)
+        function = self.name.rpartition(":")[2] if self.code else ""  # one file may have several
+        parts = [content, self.code, function, kind, t.size, list(t.mean), list(t.std)]
+        # Only what was chosen, so that features made before there was a choice are still found
+        chosen = {name: self.options[name] for name, usual in _USUAL.items() if self.options[name] != usual}
+        return hash_json([*parts, chosen] if chosen else parts)
+
+    def sized(self, size: int | None) -> Backbone:
+        """Return the same backbone for images of another size."""
+        return replace(self, transform=replace(self.transform, size=size))
+
+    def prepare(self, batch: Sequence[Image.Image] | Sequence[str] | np.ndarray | Tensor) -> Tensor | list[str]:
+        """Bring a batch to the form that is cheapest to hand to the backbone; safe in another thread.
+
+        Parameters
+        ----------
+        batch : sequence of PIL images or of str, or array of shape (N, 1 or 3, H, W)
+            Arrays hold uint8, or floats in [0, 1].
+        """
+        if isinstance(batch, Tensor):
+            return batch
+        if isinstance(batch, np.ndarray):
+            images = torch.from_numpy(np.array(batch))  # a copy, as a memmap may be read-only
+            # Later on, an image that was cropped to size cannot be told from one that never was
+            return images if self.transform.crop is None else self.transform.fit(images)
+        rows = list(batch)
+        if rows and isinstance(rows[0], str):
+            return rows  # type: ignore[return-value]
+        return self.transform.stack(rows)  # type: ignore[arg-type]
+
+    def embed(self, batch: Sequence[Image.Image] | Sequence[str] | np.ndarray | Tensor) -> Tensor:
+        """Embed a batch.
+
+        Parameters
+        ----------
+        batch
+            As for `prepare`, or what it returned.
+
+        Returns
+        -------
+        Tensor of shape (N, d), float32
+            On the backbone's device.
+
+        Raises
+        ------
+        LongwayError
+            The backbone raises, or gives another shape or numbers that are not finite.
+        """
+        ready = self.prepare(batch)
+        network = self.network
+        if network is not None:
+            network.eval()  # its user may have gone on training it
+        with torch.inference_mode():
+            if isinstance(ready, Tensor):
+                x = self.transform.scale(ready.to(self.device, non_blocking=True))
+                weight = None if network is None else next(network.parameters(), None)
+                x = x if weight is None else x.to(weight.dtype)
+                return self._checked(self._forward(x), len(x), f"images of shape {tuple(x.shape)}")
+            if not callable(getattr(self.module, "encode", None)):
+                raise LongwayError(f"backbone {self.name} cannot embed texts: it has no encode(list of str)")
+            return self._checked(self._call(self.module.encode, ready, "texts"), len(ready), f"{len(ready)} texts")
+
+    def run(self, function: Callable[..., Any], *inputs: Any) -> Any:
+        """Run a function of the module's, and take the output of the layer that is asked for."""
+        if self.layer is None or self.layered:
+            return function(*inputs)
+        assert self.network is not None
+        with layer_output(self.network, self.layer) as taken:
+            output = function(*inputs)
+        if not taken:
+            raise LongwayError(f"backbone {self.name} did not use its layer={self.layer!r}: choose another")
+        return Tokens(taken[-1], output.mask) if isinstance(output, Tokens) else taken[-1]
+
+    def _forward(self, x: Tensor) -> Any:
+        if not callable(self.module):
+            kind = type(self.module).__name__
+            raise LongwayError(f"backbone {self.name} cannot embed images: {kind} is not a function")
+        if self._layout == torch.channels_last:
+            try:
+                with self._autocast():
+                    return self.run(self.module, x.contiguous(memory_format=torch.channels_last))
+            except LongwayError:
+                raise
+            except Exception:  # tried again in the usual layout; if that fails as well, its error is the one to tell
+                self._layout = torch.contiguous_format
+        return self._call(self.module, x.contiguous(), f"images of shape {tuple(x.shape)}")
+
+    def _call(self, function: Callable[[Any], Any], batch: Any, what: str) -> Any:
+        try:
+            with self._autocast():
+                return self.run(function, batch)
+        except LongwayError:
+            raise
+        except Exception as error:
+            raise LongwayError(
+                f"backbone {self.name} raised {type(error).__name__} on {what}: {one_line(error)}; check its code and "
+                "its size"
+            ) from error
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=getattr(torch, self.precision))
+
+    def _checked(self, output: Any, n: int, what: str) -> Tensor:
+        """Bring an output to (N, d) in float32, or say what is wrong with it."""
+        values, mask = output if isinstance(output, Tokens) else (output, None)
+        try:
+            features = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+        except (TypeError, ValueError) as error:
+            raise LongwayError(
+                f"backbone {self.name} gave {type(values).__name__} for {what}: it must give an array (N, d)"
+            ) from error
+        shape = tuple(features.shape)
+        if features.ndim not in (2, 3, 4) or shape[0] != n or 0 in shape[1:]:
+            raise LongwayError(
+                f"backbone {self.name} gave shape {shape} for {what}: it must give ({n}, d), ({n}, tokens, d) or "
+                f"({n}, d, h, w)"
+            )
+        features = pool(features.float(), self.pooling, mask)
+        width = features.shape[1]
+        if self._width is not None and width != self._width:
+            raise LongwayError(
+                f"backbone {self.name} gave {width} features for {what}, but {self._width} for the batch before: the "
+                "number must not change"
+            )
+        self._width = width
+        if not bool(torch.isfinite(features).all()):
+            raise LongwayError(
+                f"backbone {self.name} gave NaN or infinite features for {what}: check its weights, mean and std"
+                + ("" if self.precision == "float32" else f", or precision={self.precision!r}")
+            )
+        return features

@@ -1,0 +1,188 @@
+"""Image and text models of transformers: ``hf:PATH_OR_NAME``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from longway.backbones.adapter import Loaded, Wish, local, needed, one_line, public_name
+from longway.backbones.pooling import Tokens, first_tensor
+from longway.errors import LongwayError
+from longway.storage import hash_json, hash_module
+
+_FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
+"""PIL's numbers of the filters that a transform may have."""
+
+
+def load(spec: str, wish: Wish) -> Loaded:
+    """Load a model from a folder or the hub, with its image processor's values or its tokenizer."""
+    path = local(spec)
+    name = public_name("hf", path)
+    package = needed("transformers", "'longway[hf]'", f"backbone {name}")
+    try:
+        with hushed():
+            model = package.AutoModel.from_pretrained(path, use_safetensors=True)
+            images = "pixel_values" in (model.main_input_name, *_parts(model))
+            texts = model.main_input_name == "input_ids"
+            tokenizer = package.AutoTokenizer.from_pretrained(path) if texts else None
+            processor = package.AutoImageProcessor.from_pretrained(path, backend="pil") if images else None
+    except Exception as error:
+        raise LongwayError(
+            f"backbone {name} cannot be loaded ({one_line(error)}): give a folder or a name on the Hugging Face hub"
+        ) from error
+    if not images and not texts:
+        raise LongwayError(f"backbone {name} takes {model.main_input_name}: only models of images and texts can embed")
+    defaults = {} if processor is None else _transform(processor.to_dict(), name)
+    if tokenizer is None:
+        return Loaded(name, ImageEncoder(model), defaults=defaults)
+    encoder = TextEncoder(model, tokenizer) if processor is None else TwoEncoders(model, tokenizer)
+    return Loaded(name, encoder, defaults=defaults)
+
+
+class ImageEncoder:
+    """An image model of transformers.
+
+    Parameters
+    ----------
+    network : PreTrainedModel
+        Its ``get_image_features`` is used where it has one, else its last hidden state.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to features (N, d), tokens (N, t, d) or a map (N, d, h, w)."""
+        return image_features(self.network, x)
+
+
+class TextEncoder:
+    """A text model of transformers with its tokenizer.
+
+    Parameters
+    ----------
+    network : PreTrainedModel
+        Its ``get_text_features`` is used where it has one, else its last hidden state.
+    tokenizer : PreTrainedTokenizer
+    """
+
+    def __init__(self, network: Any, tokenizer: Any) -> None:
+        self.network: nn.Module = network
+        self.tokenizer = tokenizer
+        tokenizer.padding_side = "right"  # so that the first token is one of the text
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        known = getattr(network.config, "max_position_embeddings", None)
+        self.max_length = min(length for length in (tokenizer.model_max_length, known) if length is not None)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of weights, modules, tokens and lengths."""
+        about = [hash_module(self.network), repr(self.network), tokenizer_hash(self.tokenizer)]
+        return hash_json([*about, min(self.max_length, 2**31)])
+
+    def encode(self, texts: list[str]) -> Tensor | Tokens:
+        """Map texts to tokens, or to features (N, d)."""
+        words = self.tokenizer(
+            texts,
+            padding=True,
+            truncation=self.max_length < 2**31,  # a tokenizer without a limit of its own says 1e30
+            max_length=self.max_length if self.max_length < 2**31 else None,
+            return_tensors="pt",
+        ).to(next(self.network.parameters()).device)
+        return text_features(self.network, words["input_ids"], words["attention_mask"])
+
+
+class TwoEncoders(TextEncoder):
+    """A model with an image and a text side, such as CLIP."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to features (N, d)."""
+        return image_features(self.network, x)
+
+
+def image_features(network: Any, x: Tensor) -> Tensor:
+    """Map images (N, 3, H, W) to what a model of transformers makes of them."""
+    if hasattr(network, "get_image_features"):
+        output = network.get_image_features(pixel_values=x)
+        return getattr(output, "pooler_output", output)
+    return first_tensor(network(pixel_values=x))
+
+
+def text_features(network: Any, ids: Tensor, mask: Tensor) -> Tensor | Tokens:
+    """Map token numbers (N, t) and their mask to what a model of transformers makes of them."""
+    if hasattr(network, "get_text_features"):
+        output = network.get_text_features(input_ids=ids, attention_mask=mask)
+        return getattr(output, "pooler_output", output)
+    return Tokens(first_tensor(network(input_ids=ids, attention_mask=mask)), mask)
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """Hash what a tokenizer makes of texts: its vocabulary and rules, whatever file they came from."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    rules = sorted(tokenizer.get_vocab().items()) if backend is None else backend.to_str()
+    return hash_json([rules, tokenizer.special_tokens_map])
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep transformers from drawing bars and giving advice on standard error while the body loads a model."""
+    logging = needed("transformers.utils.logging", "'longway[hf]'", "this backbone")
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _parts(model: Any) -> list[str]:
+    """Return the main inputs of the models that a model is made of."""
+    return [part.main_input_name for part in model.children() if hasattr(part, "main_input_name")]
+
+
+def _transform(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """Read the values of an image processor."""
+    found: dict[str, Any] = {"mean": 0.0, "std": 1.0}
+    if record.get("do_normalize", True):
+        found = {"mean": record["image_mean"], "std": record["image_std"]}
+    # Of values in 0..255, where ours are in 0..1
+    factor = 255 * (record.get("rescale_factor", 1 / 255) if record.get("do_rescale", True) else 1.0)
+    found = {key: [value / factor for value in _three(values)] for key, values in found.items()}
+    found |= _geometry(record)
+    number = record.get("resample")
+    if record.get("do_resize", True) and number is not None:
+        if int(number) not in _FILTERS:
+            raise LongwayError(
+                f"backbone {name} resizes with PIL's filter {number}, which there is none like: give interpolation="
+            )
+        found["interpolation"] = _FILTERS[int(number)]
+    return found
+
+
+def _three(values: Any) -> list[float]:
+    return list(values) if isinstance(values, list | tuple) else [values] * 3
+
+
+def _geometry(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the side that the model sees, and the share of the image that it shows."""
+    resized, cropped = (_side(record.get(key)) for key in ("size", "crop_size"))
+    if record.get("do_center_crop") and cropped is not None:
+        return {"size": cropped, "crop": None if resized is None else min(1.0, cropped / resized)}
+    if resized is None or not record.get("do_resize", True):
+        return {}
+    keeps_shape = isinstance(record["size"], dict) and "shortest_edge" in record["size"]
+    # Without a crop size, the shorter side is all there is to go by, and the middle of the longer one is taken
+    return {"size": resized, "crop": record.get("crop_pct", 1.0) if keeps_shape else None}
+
+
+def _side(value: Any) -> int | None:
+    if isinstance(value, dict):
+        value = value.get("shortest_edge") or value.get("height")
+    return None if value is None else int(value)

@@ -1,0 +1,134 @@
+"""Finding the adapter for what a user names, and checking what it hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from longway.backbones.adapter import Loaded, Wish
+from longway.backbones.backbone import PRECISIONS, Backbone
+from longway.backbones.pooling import POOLINGS, check_layer
+from longway.backbones.python_file import own_transform
+from longway.backbones.transform import make_transform
+from longway.errors import LongwayError, nearest
+from longway.training import resolve_device
+
+KINDS = ("timm", "torchvision", "hf", "st")
+
+
+def load_backbone(
+    spec: str | Path | nn.Module | Callable[[Tensor], Tensor] | Any,
+    *,
+    size: int | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    crop: float | None = None,
+    interpolation: str | None = None,
+    layer: str | None = None,
+    pooling: str | None = None,
+    precision: str = "float32",
+    device: str | torch.device = "auto",
+) -> Backbone:
+    """Load an encoder.
+
+    Parameters
+    ----------
+    spec : str, nn.Module, callable or object
+        One of
+
+        - ``"timm:NAME"`` or ``"torchvision:NAME"``, an image model with its own weights;
+        - ``"hf:PATH_OR_NAME"``, an image or text model of transformers; ``"st:PATH_OR_NAME"``, a text model
+          of sentence-transformers;
+        - ``"path/to/file.onnx"``, whose one input is float images (N, 3, H, W);
+        - ``"path/to/file.py:function"``, where the function returns one of the following;
+        - an ``nn.Module`` or callable that maps images, float (N, 3, H, W), to features (N, d), tokens (N, t, d) or a
+          map (N, d, h, w); or an object with ``encode(list of str)`` that gives (N, d).
+
+        ``$NAME`` in a path is taken from the environment.
+    size : int, optional
+        Side that images are resized to. By default what comes with the encoder, else the images' own size where all are
+        equal, else 224.
+    mean, std : float or (float, float, float), optional
+        For scaling images that are in [0, 1]. By default what comes with the encoder, else ImageNet's. 0.5 and 0.5
+        scale to [-1, 1].
+    crop : float, optional
+        Share of the shorter side that the central square keeps. By default what comes with the encoder, else nothing is
+        cropped and the whole image is squeezed into the square.
+    interpolation : {"nearest", "bilinear", "bicubic"}, optional
+        By default what comes with the encoder, else bilinear.
+    layer : str, optional
+        Part of the network whose output is taken, named as in ``named_modules``; of an ONNX file, a value of its graph.
+    pooling : {"mean", "max", "cls", "none"}, optional
+        How tokens and maps become one row of features: mean or maximum over them, the first token, or all of them one
+        after the other. By default what the encoder does, else the mean.
+    precision : {"float32", "bfloat16", "float16"}, default "float32"
+        Of the forward pass, by autocast; features are pooled in float32.
+    device : str, default "auto"
+        "cpu", "cuda", ...; a GPU where there is one.
+
+    Returns
+    -------
+    Backbone
+
+    Raises
+    ------
+    LongwayError
+        There is no such encoder, its package is not installed, it raises, or returns something that cannot embed; an
+        option is out of range.
+
+    Notes
+    -----
+    A Python file is run: load only files that you trust. Nothing else is: weights are read from safetensors, or with
+    ``weights_only`` where a library offers nothing else.
+
+    Examples
+    --------
+    >>> import torch
+    >>> backbone = load_backbone(torch.nn.Flatten(), size=2, mean=0.5, std=0.5, device="cpu")
+    >>> backbone.embed(torch.ones(4, 3, 2, 2)).shape
+    torch.Size([4, 12])
+    """
+    for name, value, known in (("pooling", pooling, POOLINGS), ("precision", precision, PRECISIONS)):
+        if value is not None and value not in known:
+            raise LongwayError(f"{name}={value!r} is unknown; {nearest(str(value), known)}")
+    wish = Wish(layer, pooling, precision, resolve_device(str(device)))
+    loaded = _resolve(spec, wish)
+    if not callable(loaded.module) and not callable(getattr(loaded.module, "encode", None)):
+        raise LongwayError(
+            f"backbone {loaded.name} is of type {type(loaded.module).__name__}: it must be an nn.Module, a function of "
+            "images, or have encode(list of str)"
+        )
+    given = {"size": size, "mean": mean, "std": std, "crop": crop, "interpolation": interpolation}
+    options = loaded.defaults | {name: value for name, value in given.items() if value is not None}
+    backbone = Backbone(
+        loaded.name,
+        loaded.module,
+        make_transform(options),
+        loaded.code,
+        wish.device,
+        layer=layer,
+        pooling=pooling,
+        precision=precision,
+        layered=loaded.layered,
+    )
+    if layer is not None and not loaded.layered:
+        if backbone.network is None:
+            raise LongwayError(f"backbone {loaded.name} is no nn.Module: leave out layer={layer!r}")
+        check_layer(backbone.network, layer, loaded.name)
+    return backbone
+
+
+def _resolve(spec: Any, wish: Wish) -> Loaded:
+    """Hand a spec to the adapter that knows its form."""
+    if not isinstance(spec, str | Path):
+        return Loaded(getattr(spec, "__name__", type(spec).__name__), spec, defaults=own_transform(spec))
+    text = str(spec)
+    kind, _, name = text.partition(":")
+    if kind not in KINDS:
+        kind, name = "onnx" if text.endswith(".onnx") else "python_file", text
+    return import_module(f"longway.backbones.{kind}").load(name, wish)

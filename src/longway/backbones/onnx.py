@@ -1,0 +1,127 @@
+"""An image model in an ONNX file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longway.backbones.adapter import Loaded, Wish, needed, one_line
+from longway.errors import CorruptFileError, LongwayError, nearest
+from longway.storage import hash_file, hash_json
+
+
+def load(spec: str, wish: Wish) -> Loaded:
+    """Open a file whose one input is float images (N, 3, H, W); its first output, or the value that is wished."""
+    path = Path(os.path.expandvars(spec)).expanduser()
+    name = path.name
+    onnx = needed("onnx", "'longway[onnx]'", f"backbone {name}")
+    if not path.is_file():
+        raise LongwayError(f"backbone file {path} does not exist: check the path")
+    if wish.precision != "float32":
+        raise LongwayError(f"backbone {name} has its own precision: leave out precision={wish.precision!r}")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:
+        raise CorruptFileError(f"backbone file {path} is no ONNX file ({one_line(error)}): export it again") from error
+    outputs = [value.name for value in model.graph.output]
+    wanted = wish.layer or outputs[0]
+    if wanted not in outputs:
+        _add_output(model, wanted, name)
+    beside = {
+        entry.value for part in model.graph.initializer for entry in part.external_data if entry.key == "location"
+    }
+    files = [hash_file(path), *(hash_file(path.parent / file) for file in sorted(beside))]
+    session = open_session(
+        model.SerializeToString() if not beside else _with_data(onnx, model, path), wish.device, name
+    )
+    encoder = OnnxEncoder(session, wanted, hash_json([*files, wanted]), name)
+    return Loaded(name, encoder, defaults={"size": encoder.size}, layered=True)
+
+
+def open_session(content: bytes | str, device: torch.device, name: str) -> Any:
+    """Make a session of onnxruntime with as many threads as torch has.
+
+    Parameters
+    ----------
+    content : bytes or str
+        A model, or the path of one.
+    device : torch.device
+    name : str
+        For messages.
+
+    Raises
+    ------
+    CorruptFileError
+        It is not a model that can be run.
+    """
+    runtime = needed("onnxruntime", "'longway[onnx]'", name)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    here = ["CUDAExecutionProvider"] if device.type == "cuda" else []
+    providers = [each for each in (*here, "CPUExecutionProvider") if each in runtime.get_available_providers()]
+    try:
+        return runtime.InferenceSession(content, options, providers=providers)
+    except Exception as error:
+        raise CorruptFileError(f"{name} cannot be run as ONNX ({one_line(error)}): export it again") from error
+
+
+class OnnxEncoder:
+    """An ONNX graph as a function of images.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+    output : str
+        The value that it gives.
+    fingerprint : str
+        Hash of the file.
+    name : str
+        For messages.
+    """
+
+    def __init__(self, session: Any, output: str, fingerprint: str, name: str) -> None:
+        self.session, self.output, self.fingerprint = session, output, fingerprint
+        inputs = session.get_inputs()
+        shape = inputs[0].shape if len(inputs) == 1 else None
+        if shape is None or len(shape) != 4 or "float" not in inputs[0].type:
+            found = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
+            raise LongwayError(f"backbone {name} takes {found}: it must take float images (N, 3, H, W) alone")
+        self.input, self._half = inputs[0].name, inputs[0].type == "tensor(float16)"
+        self._batch = shape[0] if isinstance(shape[0], int) else None
+        self.size = shape[2] if isinstance(shape[2], int) and shape[2] == shape[3] else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to whatever the graph gives."""
+        images = x.contiguous().cpu().numpy()
+        images = images.astype(np.float16) if self._half else images
+        return torch.from_numpy(np.concatenate([self._run(piece) for piece in self._pieces(images)])[: len(images)])
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        return self.session.run([self.output], {self.input: images})[0]
+
+    def _pieces(self, images: np.ndarray) -> list[np.ndarray]:
+        """Cut a batch into those of the size that the file insists on; the last is filled up with copies."""
+        if self._batch is None:
+            return [images]
+        missing = -len(images) % self._batch
+        filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+        return np.split(filled, len(filled) // self._batch)
+
+
+def _add_output(model: Any, wanted: str, name: str) -> None:
+    known = [value for node in model.graph.node for value in node.output if value]
+    if wanted not in known:
+        raise LongwayError(f"backbone {name} has no layer={wanted!r}; {nearest(wanted, known[-20:])}")
+    model.graph.output.add().name = wanted
+
+
+def _with_data(onnx: Any, model: Any, path: Path) -> bytes:
+    """Bring weights that lie in other files into the model."""
+    onnx.load_external_data_for_model(model, str(path.parent))
+    return model.SerializeToString()

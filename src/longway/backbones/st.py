@@ -1,0 +1,53 @@
+"""Text encoders of sentence-transformers: ``st:PATH_OR_NAME``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from longway.backbones.adapter import Loaded, Wish, local, needed, one_line, public_name
+from longway.backbones.hf import hushed, tokenizer_hash
+from longway.errors import LongwayError
+from longway.storage import hash_json, hash_module
+
+
+def load(spec: str, wish: Wish) -> Loaded:
+    """Load a model from a folder or the hub; it pools by itself."""
+    path = local(spec)
+    name = public_name("st", path)
+    for option, value in (("layer", wish.layer), ("pooling", wish.pooling)):
+        if value is not None:
+            raise LongwayError(f"backbone {name} pools by itself: leave out {option}={value!r}, or load it with hf:")
+    package = needed("sentence_transformers", "'longway[hf]'", f"backbone {name}")
+    try:
+        with hushed():
+            model = package.SentenceTransformer(path, device=str(wish.device), model_kwargs={"use_safetensors": True})
+    except Exception as error:
+        raise LongwayError(
+            f"backbone {name} cannot be loaded ({one_line(error)}): give a folder or a name on the Hugging Face hub"
+        ) from error
+    return Loaded(name, SentenceEncoder(model))
+
+
+class SentenceEncoder:
+    """A model of sentence-transformers.
+
+    Parameters
+    ----------
+    network : SentenceTransformer
+    """
+
+    def __init__(self, network: Any) -> None:
+        self.network: nn.Module = network
+        self._encode = network.encode
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of weights, modules, tokens and lengths."""
+        about = [hash_module(self.network), repr(self.network), tokenizer_hash(self.network.tokenizer)]
+        return hash_json([*about, self.network.max_seq_length, self.network.prompts, self.network.default_prompt_name])
+
+    def encode(self, texts: list[str]) -> Tensor:
+        """Map texts to features (N, d)."""
+        return self._encode(texts, batch_size=len(texts), convert_to_tensor=True, show_progress_bar=False)

@@ -1,0 +1,187 @@
+"""Images as a backbone expects them: resized, cropped, three channels, scaled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from longway.errors import LongwayError, nearest
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+
+
+@dataclass(frozen=True)
+class Transform:
+    """How images become what a backbone expects.
+
+    Parameters
+    ----------
+    size : int, optional
+        Side in pixels of the square that a backbone sees. None keeps the images' own size.
+    mean, std : (float, float, float)
+        Subtracted from and divided into values in [0, 1], a channel each.
+    crop : float, optional
+        Share of the shorter side that the central square keeps: the shorter side becomes ``size / crop`` pixels, and
+        the rest is cut off. None squeezes the whole image into the square; nothing is cut off.
+    interpolation : {"bilinear", "bicubic", "nearest"}, default "bilinear"
+    """
+
+    size: int | None = None
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    crop: float | None = None
+    interpolation: str = "bilinear"
+
+    @property
+    def least(self) -> int | None:
+        """Pixels that both sides should keep while a JPEG is decoded: half of what it has to spare may go then."""
+        return None if self.size is None else 2 * self._shorter(self.size)
+
+    def stack(self, images: Sequence[Image.Image]) -> Tensor:
+        """Resize images and stack them.
+
+        Returns
+        -------
+        Tensor of shape (N, 3, size, size), uint8
+            In the memory format ``channels_last``, in which decoded images are laid out anyway.
+        """
+        arrays = [np.asarray(self._squared(_rgb(image))) for image in images]
+        shapes = sorted({array.shape[:2] for array in arrays})
+        if len(shapes) > 1:
+            raise LongwayError(f"images of different sizes in one batch ({shapes[0]} and {shapes[-1]}): set size=")
+        return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+
+    def fit(self, batch: Tensor) -> Tensor:
+        """Resize and crop a batch of arrays, (N, c, H, W), as `stack` does images.
+
+        Returns
+        -------
+        Tensor of shape (N, c, size, size)
+            Floats in [0, 1] where anything was resized, else the batch as it is.
+        """
+        if self.size is None:
+            return batch
+        height, width = self._target(batch.shape[2], batch.shape[3], self.size)
+        if (height, width) != tuple(batch.shape[2:]):
+            x = batch.float().div_(255) if batch.dtype == torch.uint8 else batch.float()
+            smooth = self.interpolation != "nearest"
+            mode = self.interpolation if smooth else "nearest-exact"
+            batch = interpolate(x, (height, width), mode=mode, antialias=smooth)
+            if self.interpolation == "bicubic":  # it overshoots beside edges
+                batch = batch.clamp(0, 1)
+        top, left = (height - self.size) // 2, (width - self.size) // 2
+        return batch[:, :, top : top + self.size, left : left + self.size]
+
+    def scale(self, batch: Tensor) -> Tensor:
+        """Scale a batch, (N, 1 or 3, H, W) of uint8 or of floats in [0, 1], to what the backbone expects."""
+        if self.size is not None and batch.shape[2:] != (self.size, self.size):
+            batch = self.fit(batch)
+        top = 255.0 if batch.dtype == torch.uint8 else 1.0
+        x = batch.float()
+        if x.shape[1] == 1:
+            x = x.expand(-1, 3, -1, -1)
+        # Rows of pixels whose channels alternate: ten times faster than broadcasting three numbers over channels_last
+        rows = x.permute(0, 2, 3, 1).contiguous().flatten(2)
+        mean, std = (top * torch.tensor(v, device=x.device).repeat(x.shape[3]) for v in (self.mean, self.std))
+        return rows.sub(mean).div_(std).unflatten(2, (x.shape[3], 3)).permute(0, 3, 1, 2)
+
+    def _shorter(self, size: int) -> int:
+        """Return what the shorter side becomes before anything is cropped."""
+        return size if self.crop is None else round(size / self.crop)
+
+    def _target(self, height: int, width: int, size: int) -> tuple[int, int]:
+        """Return the height and width that an image is resized to before it is cropped."""
+        if self.crop is None:
+            return size, size
+        shorter, least = self._shorter(size), min(height, width)
+        return max(shorter, height * shorter // least), max(shorter, width * shorter // least)
+
+    def _squared(self, image: Image.Image) -> Image.Image:
+        if self.size is None:
+            return image
+        from PIL import Image as Module
+
+        height, width = self._target(image.height, image.width, self.size)
+        if image.size != (width, height):
+            image = image.resize((width, height), Module.Resampling[self.interpolation.upper()])
+        if image.size == (self.size, self.size):
+            return image
+        top, left = (height - self.size) // 2, (width - self.size) // 2
+        return image.crop((left, top, left + self.size, top + self.size))
+
+
+def make_transform(options: dict[str, Any]) -> Transform:
+    """Make a transform of a user's options, or of those that come with a backbone.
+
+    Parameters
+    ----------
+    options : dict
+        ``size``, ``mean``, ``std``, ``crop``, ``interpolation``; ImageNet's statistics where none are given.
+
+    Raises
+    ------
+    LongwayError
+        One of them is out of range.
+    """
+    interpolation = options.get("interpolation", "bilinear")
+    if interpolation not in INTERPOLATIONS:
+        raise LongwayError(
+            f"interpolation={interpolation!r} of the backbone is unknown; {nearest(str(interpolation), INTERPOLATIONS)}"
+        )
+    return Transform(
+        _side(options.get("size")),
+        _channels("mean", options.get("mean", IMAGENET_MEAN)),
+        _channels("std", options.get("std", IMAGENET_STD)),
+        _share(options.get("crop")),
+        interpolation,
+    )
+
+
+def _side(value: Any) -> int | None:
+    if value is None:
+        return None
+    sides = set(value) if isinstance(value, list | tuple) else {value}
+    if len(sides) != 1 or not all(isinstance(side, int | np.integer) and side > 0 for side in sides):
+        raise LongwayError(f"size={value!r} of the backbone must be one whole number of pixels, the side of a square")
+    return int(sides.pop())
+
+
+def _channels(name: str, value: Any) -> tuple[float, ...]:
+    try:
+        numbers = np.ravel(np.asarray(value, dtype=float)).tolist()
+    except (TypeError, ValueError):
+        numbers = []
+    numbers = numbers * 3 if len(numbers) == 1 else numbers
+    if len(numbers) != 3 or not all(map(math.isfinite, numbers)) or (name == "std" and min(numbers) <= 0):
+        wanted = "one number or three" + (", above 0" if name == "std" else "")
+        raise LongwayError(f"{name}={value!r} of the backbone must be {wanted}")
+    return tuple(numbers)
+
+
+def _share(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise LongwayError(f"crop={value!r} of the backbone must be a share of the image, above 0 and up to 1")
+    return float(value)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Bring an image to three channels of 8 bits; 16-bit greys are scaled, as PIL would only clip them."""
+    if image.mode.startswith("I"):
+        from PIL import Image as Module
+
+        image = Module.fromarray((np.asarray(image, dtype=np.float32) / 257).clip(0, 255).astype(np.uint8))
+    return image if image.mode == "RGB" else image.convert("RGB")
