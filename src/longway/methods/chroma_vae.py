@@ -151,7 +151,8 @@ class ChromaVAE(Method):
         if isinstance(network.second, Neighbours):
             network.second.set(torch.from_numpy(codes.X), torch.from_numpy(rows.y), torch.from_numpy(rows.weight))
         elif validation is None:
-            network.second.load_state_dict(fit_linear(codes, task.n_classes, 1e-2).state_dict())
+            # In double precision, as solved heads are: predictions do not depend on how rows are batched.
+            network.double().second.load_state_dict(fit_linear(codes, task.n_classes, 1e-2).state_dict())
         else:
             self._train_head(network.second, codes, self._codes(network, validation), source, task)
         return network
