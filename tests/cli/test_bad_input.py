@@ -112,7 +112,7 @@ TABLE: list[tuple[Callable[[], object] | None, tuple[object, ...], str]] = [
     (
         None,
         ("fit", "hsfm", "birds.csv", "-y", "bird", "-x", "f*", "--use-groups", "val"),
-        r"^--use-groups val needs groups: name them with --attribute or --group$",
+        r"^--use-groups val needs groups: name them with --attribute, --group or --signal$",
     ),
     (
         None,

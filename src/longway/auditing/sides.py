@@ -76,8 +76,5 @@ def with_sides(data: GroupedDataset, folder: Path, names: Sequence[str]) -> Grou
     found = data.take(known)
     table = np.array([sides[each] for each, there in zip(ids, known, strict=True) if there])
     columns = dict(zip(names, table.T, strict=True))
-    if found.groups is not None:
-        before = {"group": found.groups}
-    else:
-        before = {data.label or "label": np.asarray(found.y)}
+    before = {"group": found.groups} if found.groups is not None else {data.label or "label": np.asarray(found.y)}
     return replace(found, attributes={**found.attributes, **columns}, groups=name_groups({**before, **columns}))
