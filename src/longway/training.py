@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +24,6 @@ from longway.checkpoint import State, Training, fingerprint, load_state, observe
 from longway.curves import logging_to
 from longway.errors import LongwayError
 from longway.options import Place, TrainingOptions, current_options, next_place, one_fit
-from longway.processes import share_batches
 from longway.progress import progress
 from longway.rows import Rows
 
@@ -309,29 +309,16 @@ class _Terms:
         return cast(Tensor, self.fabric.all_reduce(values.clone(), reduce_op="sum"))
 
 
-class _Child:
-    """What each of several processes runs."""
-
-    def __init__(self, job: _Job, training: Training) -> None:
-        self.job, self.training = job, training
-
-    def __call__(self, fabric: Fabric) -> str | None:
-        """Train; return what went wrong, which all processes find out together."""
-        share_batches()
-        with torch.no_grad():
-            for tensor in (*self.training.objective.parameters(), *self.training.objective.buffers()):
-                tensor.data = tensor.data.clone()  # processes are started with memory that they share
-        file = self.job.place.checkpoint
-        assert file is not None
-        try:
-            _Loop(fabric, self.job, self.training).run(load_state(file, self.job.marks))
-        except LongwayError as error:
-            return str(error)
-        return None
+def _train_in_one(job: _Job, training: Training, fabric: Fabric) -> None:
+    """Train in one of several processes; the first keeps the state."""
+    assert job.place.checkpoint is not None
+    _Loop(fabric, job, training).run(load_state(job.place.checkpoint, job.marks))
 
 
 def _in_processes(job: _Job, training: Training) -> None:
     """Train in as many processes as there are to be devices, and take over the state that they end in."""
+    from longway.fabric import launch
+
     smallest = job.schedule.batch_size if len(job.rows) > job.schedule.batch_size else len(job.rows)
     if smallest < 2 * job.options.devices:
         raise LongwayError(f"devices={job.options.devices} cannot share batches of {smallest}: raise batch_size")
@@ -339,8 +326,7 @@ def _in_processes(job: _Job, training: Training) -> None:
         file = job.place.checkpoint or Path(scratch) / "run.safetensors"
         seed = int(torch.randint(2**31 - 1, ()))
         job = replace(job, place=replace(job.place, checkpoint=file), seed=seed)
-        if message := _fabric(job).launch(_Child(job, training)):
-            raise LongwayError(message)
+        launch(_fabric(job), partial(_train_in_one, job, training), training.objective)
         state = load_state(file, job.marks)
     assert state is not None
     training.restore(state)
