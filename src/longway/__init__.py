@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SITARHead,
     )
     from longway.metrics import GroupMetrics, evaluate_groups
+    from longway.options import TrainingOptions, training_options
 
 __all__ = [
     "AFR",
@@ -61,6 +62,7 @@ __all__ = [
     "Method",
     "SITARHead",
     "Selective",
+    "TrainingOptions",
     "audit",
     "describe",
     "evaluate_groups",
@@ -68,6 +70,7 @@ __all__ = [
     "load",
     "read",
     "save",
+    "training_options",
 ]
 
 _HOMES = {
@@ -98,6 +101,7 @@ _HOMES = {
         "SUBY",
     ),
     "longway.metrics": ("GroupMetrics", "evaluate_groups"),
+    "longway.options": ("TrainingOptions", "training_options"),
 }
 
 

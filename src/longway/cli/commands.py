@@ -13,12 +13,19 @@ import typer
 from longway.cli.options import (
     AsJson,
     Backbone,
+    Checkpoint,
+    Clip,
+    Compile,
     DataOptions,
     Device,
+    Devices,
+    Log,
     Mean,
+    Precision,
     Quiet,
     Size,
     Std,
+    Tracker,
     numbers,
     takes_data,
 )
@@ -130,6 +137,13 @@ def fit(
     mean: Mean = None,
     std: Std = None,
     device: Device = "auto",
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+    clip: Clip = None,
+    compile: Compile = False,
+    checkpoint: Checkpoint = None,
+    log: Log = None,
+    tracker: Tracker = "tensorboard",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -138,7 +152,11 @@ def fit(
     from longway.cli import fitting, printing
     from longway.errors import LongwayError
     from longway.inputs import first_form
+    from longway.options import TrainingOptions, training_options
 
+    how: dict[str, Any] = {"precision": precision, "clip": clip, "devices": devices, "compile": compile}
+    how |= {"checkpoint": checkpoint, "log": log, "tracker": tracker}
+    TrainingOptions(**how)  # refused before the data are read
     model = fitting.make(method, paper, set_ or [], device, 0 if quiet else 1)
     fitting.check_use(use_groups, data)
     fitting.check_out(out)
@@ -154,7 +172,8 @@ def fit(
         device=device,
         verbose=0 if quiet else 1,
     )
-    fitting.fit(model, dataset, use_groups)
+    with training_options(**how):
+        fitting.fit(model, dataset, use_groups)
     about = {"data": data.to_dict(), "form": form.to_dict(), "train_counts": fitting.train_counts(dataset)}
     save(model, out, about=about)
     part = "val" if "val" in dataset.parts else "train" if dataset.parts else "all"

@@ -28,7 +28,10 @@ for name in commands.NAMES:
 app.command("audit")(audit.audit)
 app.add_typer(bench.app)
 
-_NAMES = "input|label|attributes|group|split|split_by|fractions|hf_config|hf_split|out|overwrite|dtype|size|device"
+_NAMES = (
+    "input|label|attributes|group|split|split_by|fractions|hf_config|hf_split|out|overwrite|dtype|size|device|"
+    "devices|precision|clip|checkpoint|log|tracker"
+)
 _ARGUMENT = re.compile(rf"(?<![-\w])({_NAMES})=(?:(?P<bare>True\b|(?=[\s,:;)]|$))|(?=['(]))")
 """Where the library's messages name an argument of Python's that is an option here: ``label=``, ``dtype='float32'``."""
 
