@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         VREx,
     )
     from longway.metrics import GroupMetrics, evaluate_groups
+    from longway.options import TrainingOptions, training_options
 
 __all__ = [
     "AFR",
@@ -78,6 +79,7 @@ __all__ = [
     "SITARHead",
     "Selective",
     "SemanticAnchor",
+    "TrainingOptions",
     "VREx",
     "audit",
     "describe",
@@ -87,6 +89,7 @@ __all__ = [
     "load",
     "read",
     "save",
+    "training_options",
 ]
 
 _HOMES = {
@@ -126,6 +129,7 @@ _HOMES = {
         "SUBY",
     ),
     "longway.metrics": ("GroupMetrics", "evaluate_groups"),
+    "longway.options": ("TrainingOptions", "training_options"),
 }
 
 

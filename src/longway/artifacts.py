@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-import longway
 from longway.base import Method
 from longway.errors import CorruptFileError, LongwayError
 from longway.methods import METHODS
-from longway.storage import atomic_file, hash_array, hash_json
-
-FORMAT = 1
-"""Version of the file's layout."""
+from longway.tensorfile import read_tensors, write_tensors
 
 
 def save(method: Method, path: str | Path, *, about: Mapping[str, Any] | None = None) -> None:
@@ -44,7 +37,7 @@ def save(method: Method, path: str | Path, *, about: Mapping[str, Any] | None = 
         If the method is not fitted.
     """
     check_is_fitted(method, "module_")
-    tensors = {f"module/{name}": value.contiguous() for name, value in method.module_.state_dict().items()}
+    tensors = {f"module/{name}": value for name, value in method.module_.state_dict().items()}
     learnt: dict[str, Any] = {}
     for name, value in sorted(vars(method).items()):
         if not name.endswith("_") or name.startswith("_") or name == "module_":
@@ -54,18 +47,12 @@ def save(method: Method, path: str | Path, *, about: Mapping[str, Any] | None = 
         else:
             learnt[name] = _encode(value, name)
     header = {
-        "format": FORMAT,
-        "longway": longway.__version__,
         "method": type(method).__name__.lower(),
         "parameters": {name: _encode(value, name) for name, value in method.get_params(deep=False).items()},
         "learnt": learnt,
         "about": dict(about or {}),
     }
-    plain = json.loads(json.dumps(header))
-    # One entry only: safetensors writes several in an order of chance
-    content = to_bytes(tensors, metadata={"longway": json.dumps({**plain, "hash": _hash(plain, tensors)})})
-    with atomic_file(path) as file:
-        file.write(content)
+    write_tensors(path, header, tensors)
 
 
 def load(path: str | Path) -> Method:
@@ -118,31 +105,7 @@ def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str
         raise LongwayError(f"{path} is a folder, not a model: give the file that `longway fit` saved")
     if not path.is_file():
         raise LongwayError(f"{path}: no such file; give the path of a model that `longway fit` saved")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            content = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CorruptFileError(f"{path} is damaged or no safetensors file ({error}): fit again") from error
-    try:
-        header = json.loads(metadata["longway"])
-        newer, saved_hash = header["format"] > FORMAT, header.pop("hash")
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptFileError(f"{path} was not saved by Longway: give a model that `longway fit` saved") from error
-    if newer:
-        raise LongwayError(f"{path} was saved by Longway {header['longway']}, which is newer than this one: update")
-    if tensors and saved_hash != _hash(header, content):
-        raise CorruptFileError(f"{path} is damaged (its content is not what was saved): fit again")
-    return header, content
-
-
-def _hash(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Hash all that a file holds, so that not one bit of it changes unseen."""
-    return hash_json([dict(header), {name: hash_array(_raw(value)) for name, value in tensors.items()}])
-
-
-def _raw(tensor: Tensor) -> np.ndarray:
-    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return read_tensors(path, wanted="a model that `longway fit` saved", remedy="fit again", tensors=tensors)
 
 
 def _encode(value: Any, name: str) -> Any:

@@ -17,6 +17,7 @@ from torch import nn
 
 from longway import checks
 from longway.errors import LongwayError, nearest
+from longway.options import one_fit
 from longway.rows import Rows, predict_logits
 from longway.space import Space
 from longway.training import resolve_device, seeded
@@ -178,7 +179,7 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         self.history_: list[dict[str, float]] = []
         self.selection_: dict[str, Any] = {}
         resolve_device(self.device)
-        with seeded(seed):
+        with seeded(seed), one_fit(type(self).__name__):
             self.module_ = self._fit(self._with_groups(task)).cpu().eval()
         self.supervision_ = self._supervision_used(task)
         return self

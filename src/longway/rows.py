@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +21,44 @@ NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 @dataclass(frozen=True)
+class OnDisk:
+    """Where an array lies in a file, from which another process can map it.
+
+    Parameters
+    ----------
+    path : str
+    dtype : numpy dtype
+    shape : tuple of int
+    offset : int
+        Bytes of the file before it.
+    """
+
+    path: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+
+    @classmethod
+    def find(cls, array: np.ndarray) -> OnDisk | None:
+        """Return where an array lies, if it is all or a contiguous part of a named file."""
+        root: Any = array
+        while isinstance(root, np.ndarray) and not isinstance(root.base, mmap.mmap):
+            root = root.base
+        if not isinstance(root, np.memmap) or root.filename is None or not array.flags.c_contiguous:
+            return None
+        offset = root.offset + array.ctypes.data - root.ctypes.data
+        return cls(str(root.filename), array.dtype, array.shape, offset)
+
+    def open(self) -> np.ndarray:
+        """Map the array, to be read only."""
+        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+
+
+@dataclass(frozen=True)
 class Rows:
     """Inputs with what is known of them; a subset shares the inputs and never copies them.
+
+    Sent to another process, inputs that lie in a memory-mapped file stay there.
 
     Parameters
     ----------
@@ -44,6 +82,13 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "X": OnDisk.find(self.X) or self.X}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        X = state["X"]
+        vars(self).update(state, X=X.open() if isinstance(X, OnDisk) else X)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -77,6 +77,14 @@ class BestEpoch:
             self.state = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
         return record
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it remembers, for a checkpoint."""
+        return {"epoch": self.epoch, "score": self.score, "state": self.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Remember what ``state_dict`` returned."""
+        self.epoch, self.score, self.state = state["epoch"], state["score"], state["state"]
+
     def restore(self) -> dict[str, Any]:
         """Put the best state back into the network; return which rule chose which epoch on which data."""
         with torch.no_grad():

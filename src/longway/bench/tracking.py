@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from longway.artifacts import describe
 from longway.bench.plan import Plan
 from longway.bench.results import FIGURES, Result, figure
 from longway.bench.store import Store
+from longway.curves import as_name, mlflow_client, mlflow_experiment, summary_writers
 from longway.errors import LongwayError, nearest
 
 Tracker = Callable[[Plan, Sequence[Result]], None]
@@ -59,22 +58,12 @@ def curves(result: Result, store: Store) -> Iterator[tuple[str, int, float]]:
 
 
 def _mlflow(store: Store) -> Tracker:
-    try:
-        import mlflow
-    except ImportError as error:
-        raise LongwayError("track='mlflow' needs mlflow: pip install 'longway[track]'") from error
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    place = None  # a server has its own place for files; without one, they go beside the results
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        place = (store.folder / "mlflow").absolute().as_uri()
-        mlflow.set_tracking_uri(f"sqlite:///{(store.folder / 'mlflow.db').absolute()}")
+    client, place = mlflow_client(store.folder)
 
     def log(plan: Plan, results: Sequence[Result]) -> None:
-        client = mlflow.MlflowClient()
         for result in results:
             title, key = result.cell.data.title, result.spec.key
-            known = client.get_experiment_by_name(title)
-            experiment = known.experiment_id if known else client.create_experiment(title, place)
+            experiment = mlflow_experiment(client, title, place)
             if client.search_runs([experiment], f"tags.`longway.trial` = '{key}' and attributes.status = 'FINISHED'"):
                 continue
             tags = {"longway.trial": key, "protocol": result.cell.protocol.title, "supervision": result.supervision}
@@ -95,18 +84,15 @@ def _mlflow(store: Store) -> Tracker:
 
 
 def _tensorboard(store: Store) -> Tracker:
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise LongwayError("track='tensorboard' needs tensorboardX: pip install 'longway[track]'") from error
+    open_writer = summary_writers()
 
     def log(plan: Plan, results: Sequence[Result]) -> None:
         for result in results:
             about = [result.cell.data.title, result.cell.protocol.title, result.cell.entry.title]
-            folder = store.folder / "tensorboard" / Path(*map(_as_name, about)) / str(result.cell.seed)
+            folder = store.folder / "tensorboard" / Path(*map(as_name, about)) / str(result.cell.seed)
             if folder.exists():
                 continue
-            with SummaryWriter(str(folder), write_to_disk=True) as writer:
+            with open_writer(folder) as writer:
                 shown: dict[str, Any] = {name: str(value) for name, value in result.spec.parameters.items()}
                 for name, value in figures_of(result).items():
                     writer.add_scalar(name, value)
@@ -117,8 +103,3 @@ def _tensorboard(store: Store) -> Tracker:
                 )
 
     return log
-
-
-def _as_name(words: str) -> str:
-    """Return words as the name of a folder."""
-    return "".join(letter if letter.isalnum() or letter in " -_.=" else "_" for letter in words).strip()

@@ -13,15 +13,22 @@ import typer
 from longway.cli.options import (
     AsJson,
     Backbone,
+    Checkpoint,
+    Clip,
+    Compile,
     DataOptions,
     Device,
+    Devices,
     Layer,
+    Log,
     Mean,
+    MixedPrecision,
     Pooling,
     Precision,
     Quiet,
     Size,
     Std,
+    Tracker,
     numbers,
     takes_data,
 )
@@ -168,6 +175,13 @@ def fit(
     pooling: Pooling = None,
     precision: Precision = "float32",
     device: Device = "auto",
+    devices: Devices = 1,
+    mixed_precision: MixedPrecision = "32-true",
+    clip: Clip = None,
+    compile: Compile = False,
+    checkpoint: Checkpoint = None,
+    log: Log = None,
+    tracker: Tracker = "tensorboard",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -177,7 +191,11 @@ def fit(
     from longway.cli import fitting, printing
     from longway.errors import LongwayError
     from longway.inputs import first_form
+    from longway.options import TrainingOptions, training_options
 
+    how: dict[str, Any] = {"mixed_precision": mixed_precision, "clip": clip, "devices": devices, "compile": compile}
+    how |= {"checkpoint": checkpoint, "log": log, "tracker": tracker}
+    TrainingOptions(**how)  # refused before the data are read
     model = fitting.make(method, paper, set_ or [], device, 0 if quiet else 1)
     fitting.check_use(use_groups, data, bool(signal))
     fitting.check_out(out)
@@ -198,7 +216,8 @@ def fit(
         device=device,
         verbose=0 if quiet else 1,
     )
-    fitting.fit(model, dataset, use_groups)
+    with training_options(**how):
+        fitting.fit(model, dataset, use_groups)
     about = {"data": data.to_dict(), "form": form.to_dict(), "train_counts": fitting.train_counts(dataset)}
     save(model, out, about=about)
     part = "val" if "val" in dataset.parts else "train" if dataset.parts else "all"

@@ -31,7 +31,7 @@ app.add_typer(bench.app)
 
 _NAMES = (
     "input|label|attributes|group|split|split_by|fractions|hf_config|hf_split|out|overwrite|dtype|size|layer|pooling|"
-    "precision|device"
+    "mixed_precision|precision|devices|device|clip|checkpoint|log|tracker"
 )
 _ARGUMENT = re.compile(rf"(?<![-\w])({_NAMES})=(?:(?P<bare>True\b|(?=[\s,:;)]|$))|(?=['(]))")
 """Where the library's messages name an argument of Python's that is an option here: ``label=``, ``dtype='float32'``."""

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -61,6 +62,48 @@ Precision = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, ...")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+TRAINING = "Training"
+MixedPrecision = Annotated[
+    str,
+    typer.Option(
+        "--mixed-precision", metavar="NAME", help="32-true, bf16-mixed or 16-mixed.", rich_help_panel=TRAINING
+    ),
+]
+Clip = Annotated[
+    float | None,
+    typer.Option("--clip", metavar="NORM", help="Shorten gradients to this norm.", rich_help_panel=TRAINING),
+]
+Devices = Annotated[
+    int,
+    typer.Option("--devices", min=1, metavar="NUMBER", help="Processes, one a device.", rich_help_panel=TRAINING),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the training step, on a GPU.", rich_help_panel=TRAINING)
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="FOLDER",
+        help="Keep the state of the unfinished fit there, and go on from what is there.",
+        show_default=False,
+        rich_help_panel=TRAINING,
+    ),
+]
+Log = Annotated[
+    Path | None,
+    typer.Option(
+        "--log",
+        metavar="FOLDER",
+        help="Write the curves of the training there.",
+        show_default=False,
+        rich_help_panel=TRAINING,
+    ),
+]
+Tracker = Annotated[
+    str,
+    typer.Option("--tracker", metavar="NAME", help="Of the curves: tensorboard or mlflow.", rich_help_panel=TRAINING),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

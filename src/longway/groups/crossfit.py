@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,13 +98,7 @@ def stopped_nets(
 
     def fit(rows: Rows, generator: np.random.Generator) -> Sequence[ConvNet | FeatureHead]:
         network = build_classifier(rows.shape, n_classes)
-        kept: dict[int, ConvNet | FeatureHead] = {}
-
-        def keep(epoch: int) -> dict[str, float]:
-            if epoch in epochs:
-                kept[epoch] = copy.deepcopy(network).cpu().eval()
-            return {}
-
+        snapshots = _Snapshots(network, epochs)
         train(
             CrossEntropy(network),
             rows,
@@ -111,8 +106,33 @@ def stopped_nets(
             generator=generator,
             device=device,
             sampling=inverse_frequency(rows.y, rows.weight) if class_balanced else None,
-            after_epoch=keep,
+            after_epoch=snapshots.take,
         )
-        return [kept[epoch] for epoch in epochs]
+        return [snapshots.kept[epoch] for epoch in epochs]
 
     return fit
+
+
+class _Snapshots:
+    """Copies of a network as it is after some epochs."""
+
+    def __init__(self, network: ConvNet | FeatureHead, epochs: Sequence[int]) -> None:
+        self.network, self.epochs = network, epochs
+        self.kept: dict[int, ConvNet | FeatureHead] = {}
+
+    def take(self, epoch: int) -> dict[str, float]:
+        """Copy the network if this is one of the epochs."""
+        if epoch in self.epochs:
+            self.kept[epoch] = copy.deepcopy(self.network).cpu().eval()
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the copies' weights by epoch, for a checkpoint."""
+        return {str(epoch): network.state_dict() for epoch, network in self.kept.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Make the copies from their weights."""
+        for epoch, weights in state.items():
+            network = copy.deepcopy(self.network).cpu().eval()
+            network.load_state_dict(weights)
+            self.kept[int(epoch)] = network

@@ -15,6 +15,7 @@ from longway.base import Task
 from longway.functional.minimax import mean_by_group
 from longway.linear import fit_minimax
 from longway.methods.rwg import RWG
+from longway.processes import gathered
 from longway.rows import Rows
 from longway.space import Between, Space
 
@@ -175,8 +176,18 @@ class GroupDROObjective(nn.Module):
 
         The weight of a group that is not in the batch does not move, but for the normalisation.
         """
-        losses = cross_entropy(self.network(x), y, reduction="none")
-        group_losses, present = mean_by_group(losses, weight, group, len(self.offset))
-        moved = self.log_weights + self.eta * (group_losses.detach() + self.offset) * present
+        losses, n_groups = cross_entropy(self.network(x), y, reduction="none"), len(self.offset)
+        weights, groups = gathered(weight), gathered(group)
+        of_batch, present = mean_by_group(gathered(losses.detach()), weights, groups, n_groups)
+        moved = self.log_weights + self.eta * (of_batch + self.offset) * present
         self.log_weights.copy_(moved.log_softmax(0))
-        return {"loss": (self.log_weights.exp() * group_losses).sum(), "worst_loss": group_losses.detach().max()}
+        # Several processes' losses are averaged, each by its share of the batch: take each group's share out of that
+        here, in_batch = (_by_group(*pair, n_groups) for pair in ((weight, group), (weights, groups)))
+        share = len(weights) / len(weight) * here / in_batch.where(present, 1)
+        group_losses = mean_by_group(losses, weight, group, n_groups)[0] * share
+        return {"loss": (self.log_weights.exp() * group_losses).sum(), "worst_loss": of_batch.max()}
+
+
+def _by_group(weights: Tensor, groups: Tensor, n_groups: int) -> Tensor:
+    """Return the sum of weights (n,) in each group, of shape (G,)."""
+    return torch.zeros(n_groups, dtype=weights.dtype, device=weights.device).index_add(0, groups, weights)

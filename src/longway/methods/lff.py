@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from longway.base import Task
 from longway.functional.losses import generalized_cross_entropy
 from longway.methods.erm import ERM
+from longway.processes import gathered
 from longway.rows import Rows
 from longway.space import Between, Space
 
@@ -136,7 +137,8 @@ class LfFObjective(nn.Module):
 
     def _importance(self, losses: Tensor, y: Tensor, sample: Tensor) -> Tensor:
         """Take losses (2, n) into the running means; return the weight of each sample, of shape (n,)."""
-        self.costs[:, sample] = self.smoothing * self.costs[:, sample] + (1 - self.smoothing) * losses
+        seen, fresh = gathered(sample), gathered(losses.T).T.to(self.costs.dtype)
+        self.costs[:, seen] = self.smoothing * self.costs[:, seen] + (1 - self.smoothing) * fresh
         largest = torch.zeros(2, self.n_classes, device=self.costs.device)
         largest.scatter_reduce_(1, self.labels.expand(2, -1), self.costs, "amax")
         network, biased = self.costs[:, sample] / largest[:, y].clamp_min(torch.finfo(losses.dtype).tiny)

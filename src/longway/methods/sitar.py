@@ -18,6 +18,7 @@ from longway.functional.vae import kl_to_standard_normal, reconstruction_error
 from longway.groups.appearance import Recolouring, recolouring
 from longway.groups.axes import AxisGroups, shortcut_axes
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, active_axes, scaled_beta, summed_variance
+from longway.processes import gathered
 from longway.rows import Rows, inverse_frequency, predict_logits
 from longway.selection import BestEpoch
 from longway.space import Between, Space
@@ -325,7 +326,8 @@ class SitarObjective(nn.Module):
         network = self.network
         mean, log_variance, latent, output = network.vae(x)
         clean = network.classifier(latent)
-        scores = shortcut_scores(mean, y, clean.shape[1], class_balanced=self.class_balanced)
+        means, labels = gathered(mean.detach()), gathered(y)
+        scores = shortcut_scores(means, labels, clean.shape[1], class_balanced=self.class_balanced)
         noisy = network.classifier(perturb(latent, scores, self.noise))
         terms = {
             "reconstruction": reconstruction_error(network.vae.standardize(x), output, self.reduction),
@@ -378,10 +380,12 @@ class ScaleFreeObjective(nn.Module):
             x = self.recolouring.apply(x, attribute, torch.randint_like(attribute, self.n_values))
         mean, log_variance, latent, output = network.vae(x)
         clean = network.classifier(latent)
-        if len(y.unique()) > 1:
-            fresh = shortcut_scores(mean, y, clean.shape[1], class_balanced=self.class_balanced)
-            self.scores.lerp_(fresh, 0.1)
-        spread = mean.detach().std(0, correction=0)
+        means, labels = gathered(mean.detach()), gathered(y)
+        fresh = shortcut_scores(means, labels, clean.shape[1], class_balanced=self.class_balanced)
+        # One class alone has no correlation. Decided on the device: a step that asked for the answer would wait for it
+        several = (labels != labels[0]).any()
+        self.scores.copy_(torch.where(several, self.scores.lerp(fresh, 0.1), self.scores))
+        spread = means.std(0, correction=0)
         noisy = network.classifier(perturb(latent, self.scores * spread, self.noise))
         terms = {
             "reconstruction": reconstruction_error(network.vae.standardize(x), output),

@@ -57,8 +57,10 @@ class VAE(nn.Module):
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map inputs (n, ...) to the posterior's mean and log variance, each (n, d)."""
         code = self.body(self.standardize(x))
+        # Under mixed precision the networks round; what is drawn from the posterior and summed over it does not.
+        mean, log_variance = self.mean(code).to(x.dtype), self.log_variance(code).to(x.dtype)
         # Beyond these bounds exp() overflows float32 long before the posterior means anything.
-        return self.mean(code), self.log_variance(code).clamp(-20, 20)
+        return mean, log_variance.clamp(-20, 20)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the posterior's mean and log variance, one sample of it, and that sample's reconstruction."""
