@@ -107,8 +107,6 @@ def figure(name: str, results: Results) -> str:
     if name in BLOCKS:
         return BLOCKS[name](results)
     _, *path = name.split(".")
-    if path == ["gain"]:
-        return f"{_gain(results.demo):.0f} points"
     if path == ["seconds"]:
         return f"{results.demo['seconds']:.0f} s"
     if len(path) == 2:
@@ -377,11 +375,6 @@ def _value(value: Any) -> str:
 
 def _demo_line(record: Mapping[str, Any], key: str) -> dict[str, Any]:
     return next(line for line in record["table"] if line["method"] == METHODS[key])
-
-
-def _gain(record: Mapping[str, Any]) -> float:
-    best = next(line for line in record["table"] if line["method"] == record["recommended"])
-    return 100 * (best["worst_group"]["mean"] - _demo_line(record, "erm")["worst_group"]["mean"])
 
 
 BLOCKS: dict[str, Callable[[Results], str]] = {
