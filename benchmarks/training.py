@@ -19,6 +19,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -174,13 +176,11 @@ def _measured() -> dict[str, Any]:
         "rounds": ROUNDS,
         "threads": torch.get_num_threads(),
     }
-    try:
-        import pythae
-    except ImportError:
+    if find_spec("pythae") is None:
         return {**found, "pythae_skipped": "pythae is not installed: pip install --no-deps pythae imageio"}
     ours, theirs, found["ratio_pythae"] = _by_turns(beta_vae, pythae_beta_vae, X, y)
     speed |= {"beta_vae": IMAGES * EPOCHS / ours, "pythae_beta_vae": IMAGES * EPOCHS / theirs}
-    return {**found, "pythae": getattr(pythae, "__version__", "")}
+    return {**found, "pythae": version("pythae")}
 
 
 if __name__ == "__main__":
