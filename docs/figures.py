@@ -103,8 +103,10 @@ def fill(text: str, results: Results) -> str:
 
 
 def figure(name: str, results: Results) -> str:
-    """Return the text of one figure: a block, a number of the demonstration such as ``demo.erm.worst_group``, or one of a
-    comparison's first benchmark and protocol such as ``compare.sitar-digits.sitar.ood.average``.
+    """Return the text of one figure.
+
+    It is a block, a number of the demonstration such as ``demo.erm.worst_group``, or one of a comparison's first
+    benchmark and protocol such as ``compare.sitar-digits.sitar.ood.average``.
     """
     if name in BLOCKS:
         return BLOCKS[name](results)

@@ -15,16 +15,22 @@ Log = Callable[[Mapping[str, float]], None]
 """Takes the record of one epoch."""
 
 
-def mlflow_client(folder: Path) -> tuple[Any, str | None]:
-    """Return a client of MLflow, and where the files of new experiments go (None leaves it to the server).
-
-    Without ``MLFLOW_TRACKING_URI``, all is kept in ``mlflow.db`` and ``mlflow/`` in this folder.
-    """
+def load_mlflow() -> Any:
+    """Return MLflow, told to keep quiet."""
     try:
         import mlflow
     except ImportError as error:
         raise LongwayError("MLflow is not installed: pip install 'longway[track]'") from error
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    return mlflow
+
+
+def mlflow_client(folder: Path) -> tuple[Any, str | None]:
+    """Return a client of MLflow, and where the files of new experiments go (None leaves it to the server).
+
+    Without ``MLFLOW_TRACKING_URI``, all is kept in ``mlflow.db`` and ``mlflow/`` in this folder.
+    """
+    mlflow = load_mlflow()
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return mlflow.MlflowClient(), None
     folder.mkdir(parents=True, exist_ok=True)
