@@ -241,6 +241,13 @@ def speed(results: Results) -> str:
             ["Two workers, heads on 6,000 x 1,280 features", f"{two['speedup']:.2f}", "times as fast as one"],
             [f"Reading and tabulating {many['trials']:,} trials", f"{many['seconds']:.1f} s", "limit 3 s"],
         ]
+    if training := record.get("training"):
+        what = f"{training['images']:,} images at {training['size']} pixels, batches of {training['batch_size']}"
+        beside = "share of a bare PyTorch loop's speed, aim 0.95"
+        rows.append([f"An epoch of SITAR: {what}", f"{training['ratio']:.2f}", beside])
+        if "ratio_pythae" in training:
+            beside = "times as fast as pythae's trainer, aim 1.5"
+            rows.append(["An epoch of a beta-VAE on the same", f"{training['ratio_pythae']:.2f}", beside])
     machine = record.get("machine")
     words = f"\n\nOn {machine['cores']} {machine['processor']} cores, torch {machine['torch']}." if machine else ""
     return table(["What", "Measured", "Beside"], rows) + words

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from scipy import sparse
 
 import longway
-from longway import ERM, HSFM, METHODS, RWG, CorruptFileError, LongwayError, Method
+from longway import ERM, HSFM, METHODS, RWG, CorruptFileError, LongwayError, Method, checks
 from longway.data.planted import planted_shortcut
 
 DATA = planted_shortcut(80, correlation=0.8, seed=0)
@@ -298,6 +298,11 @@ IMAGE_LABELS = np.arange(40) % 2
         (lambda x: x[:, :, :3], "X holds images of 3x8 pixels; at least 4x4 are needed"),
         (lambda x: x[:0], "X is empty"),
         (
+            lambda x: (255 * x).astype(int),
+            r"X holds pixel values from 0 to 25\d: bring them to \[0, 1\], or give uint8",
+        ),
+        (lambda x: 4 * x - 2, r"X holds pixel values from -[12].* to [12].*: bring them to \[0, 1\]"),
+        (
             lambda x: np.where(x == x.max(), np.nan, x),
             r"X contains NaN or infinity: NaN at row \d+, position \d, \d, \d",
         ),
@@ -305,6 +310,13 @@ IMAGE_LABELS = np.arange(40) % 2
 )
 def test_images(name, spoil, message):
     refused(message, lambda: make(name).fit(spoil(IMAGES), IMAGE_LABELS))
+
+
+def test_images_of_8_and_16_bits_are_the_same():
+    eight = (255 * IMAGES).round().astype(np.uint8)
+    sixteen = eight.astype(np.uint16) * 257
+    np.testing.assert_allclose(checks.images(sixteen, "X"), checks.images(eight, "X"), rtol=1e-6)
+    assert checks.images(eight, "X").max() <= 1
 
 
 @every

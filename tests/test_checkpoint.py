@@ -5,22 +5,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from battery import small_images
+from battery import ROWS, small_images
 from sklearn.base import clone
 
-from longway import ERM, JTT, SITAR, GroupDRO, LfF, LongwayError, infer_groups, load, training_options
+from longway import ERM, JTT, LongwayError, infer_groups, load, training_options
 from longway.checkpoint import save_state
 
 X, Y, GROUPS = small_images()
 SHORT = {"epochs": 3, "device": "cpu"}
-METHODS = {
-    "erm": ERM(**SHORT),
-    "sitar": SITAR(**SHORT, first_epochs=2, beta=0.1),
-    "sitar-paper": SITAR(**SHORT, variant="paper", beta=0.1),
-    "jtt": JTT(**SHORT, first_epochs=2),
-    "lff": LfF(**SHORT),
-    "groupdro": GroupDRO(**SHORT),
-}
+
+
+def short(method):
+    """Return a method with few epochs in all its parts."""
+    changes = {**SHORT, "first_epochs": 2, "beta": 0.1}
+    return clone(method).set_params(**{name: v for name, v in changes.items() if name in method.get_params()})
+
+
+METHODS = {name: short(row.method) for name, row in ROWS.items() if row.method.takes_images}
 
 
 class Killed(BaseException):
@@ -45,19 +46,24 @@ def fitted(method, folder=None, **options):
         return clone(method).fit(X, Y, groups=GROUPS)
 
 
+@pytest.mark.filterwarnings("ignore:the posterior has collapsed")
 @pytest.mark.parametrize("name", METHODS)
 def test_killed_at_any_epoch_and_resumed_equals_uninterrupted(name, tmp_path, monkeypatch):
     whole = fitted(METHODS[name])
-    runs = 2 if name == "sitar" else 1
-    for saves in range(1, 4 + (runs - 1) * 2 + (2 if name == "jtt" else 0)):
+    for saves in range(1, 100):
         with monkeypatch.context() as patch:
             killed_after(patch, saves)
-            with pytest.raises(Killed):
+            try:
                 fitted(METHODS[name], tmp_path / str(saves))
+            except Killed:
+                pass
+            else:
+                break
         resumed = fitted(METHODS[name], tmp_path / str(saves))
         np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
         assert (resumed.history_, resumed.selection_) == (whole.history_, whole.selection_)
         assert not (tmp_path / str(saves)).exists()
+    assert saves > SHORT["epochs"]
 
 
 def test_networks_that_infer_groups_resume_too(tmp_path, monkeypatch):

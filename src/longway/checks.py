@@ -18,6 +18,9 @@ from longway.selection import RULES
 
 CHUNK_BYTES = 64 * 2**20
 
+PIXEL_RANGE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+"""The largest value of pixels of these types, which stands for 1."""
+
 
 class WrongTypeError(LongwayError, TypeError):
     """Input of a type that cannot be used, where scikit-learn's contract asks for a TypeError."""
@@ -143,7 +146,7 @@ def parameters(values: Mapping[str, Any], within: str = "") -> None:
 
 
 def images(X: Any, name: str) -> np.ndarray:
-    """Return images as a float array (n, c, h, w); uint8 becomes float32 in [0, 1]."""
+    """Return images as a float array (n, c, h, w) in [0, 1]; 8 and 16 bits without sign become float32."""
     array = np.asarray(X)
     if len(array) == 0:
         raise LongwayError(f"{name} is empty: found array with 0 sample(s), at least 1 is required")
@@ -153,11 +156,24 @@ def images(X: Any, name: str) -> np.ndarray:
         )
     if min(array.shape[2:]) < 4:
         raise LongwayError(f"{name} holds images of {array.shape[2]}x{array.shape[3]} pixels; at least 4x4 are needed")
-    if array.dtype == np.uint8:
-        return array.astype(np.float32) / 255
+    if array.dtype in PIXEL_RANGE:
+        return array.astype(np.float32) / PIXEL_RANGE[array.dtype]
     if array.dtype.kind not in "fiub":
         raise LongwayError(f"{name} holds images of type {array.dtype}; give floats in [0, 1] or uint8")
+    _check_pixels(array, name)
     return array if array.dtype.kind == "f" else array.astype(np.float32)
+
+
+def _check_pixels(X: np.ndarray, name: str) -> None:
+    """Refuse pixels out of [0, 1], but for what resizing adds; NaN and infinity are for ``finite`` to find."""
+    step = max(1, CHUNK_BYTES // max(1, X[:1].nbytes))
+    for start in range(0, len(X), step):
+        low, high = (float(find(X[start : start + step])) for find in (np.min, np.max))
+        if math.isfinite(low) and math.isfinite(high) and (low < -0.01 or high > 1.01):
+            raise LongwayError(
+                f"{name} holds pixel values from {low:g} to {high:g}: bring them to [0, 1], or give uint8 or uint16 as "
+                "they are"
+            )
 
 
 def finite(X: np.ndarray, name: str) -> None:

@@ -122,7 +122,7 @@ def _as_inputs(array: np.ndarray, name: str, path: Path) -> np.ndarray:
     if array.dtype.kind == "f":
         return array
     out = scratch_array(array.shape, np.float32)
-    scale = 255 if array.dtype == np.uint8 else 1
+    scale = {1: 255, 2: 65535}[array.dtype.itemsize] if array.dtype in (np.uint8, np.uint16) else 1
     for start in range(0, len(array), 1024):
         np.divide(array[start : start + 1024], scale, out=out[start : start + 1024], casting="unsafe")
     return out
