@@ -103,15 +103,28 @@ def fill(text: str, results: Results) -> str:
 
 
 def figure(name: str, results: Results) -> str:
-    """Return the text of one figure: a block, or a number of the demonstration such as ``demo.erm.worst_group``."""
+    """Return the text of one figure.
+
+    It is a block, a number of the demonstration such as ``demo.erm.worst_group``, or one of a comparison's first
+    benchmark and protocol such as ``compare.sitar-digits.sitar.ood.average``.
+    """
     if name in BLOCKS:
         return BLOCKS[name](results)
-    _, *path = name.split(".")
+    first, *path = name.split(".")
+    if first == "compare" and len(path) == 4:
+        return _measured(results.compare[path[0]], *path[1:])
     if path == ["seconds"]:
         return f"{results.demo['seconds']:.0f} s"
     if len(path) == 2:
         return percent(_demo_line(results.demo, path[0])[path[1]]["mean"])
     sys.exit(f"there is no figure {name!r}; blocks are {', '.join(BLOCKS)}, numbers are like demo.erm.worst_group")
+
+
+def _measured(record: Mapping[str, Any], method: str, part: str, name: str) -> str:
+    """Return the mean and the spread of a method's figure."""
+    line = next(line for line in record["blocks"][0]["methods"] if line["name"] == method)
+    found = line["figures"][f"{part}.{name}"]
+    return f"{100 * found['mean']:.1f} ± {100 * found['spread']:.1f} %"
 
 
 def percent(share: float) -> str:

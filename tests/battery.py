@@ -120,7 +120,7 @@ ROWS = {
     "semanticanchor": Row(SemanticAnchor(epochs=20), STOCHASTIC),
     # Its own tests plant a shortcut that many features show: an axis of white noise is no axis.
     "sitar-head": Row(SITARHead(), SPLITS),
-    "dfr": Row(DFR(infer_options={"epochs": 2}), SPLITS, rivals=(DFR(), ERM()), margin=0.15),
+    "dfr": Row(DFR(), SPLITS, rivals=(DFR(), ERM()), margin=0.15),
     "dfr-train": Row(
         DFR(on="train", n_refits=5, infer_options={"epochs": 2}), SPLITS, rivals=(DFR(on="train"), ERM()), margin=0.15
     ),

@@ -144,7 +144,8 @@ PARAMETERS: dict[str, tuple[list[Any], str]] = {
     "smoothings": ([0.9, [], [1], [-0.1]], "a list of numbers, each from 0, below 1"),
     "n_points": ([20, [], [0], [2.5]], "a list of whole numbers, each 1 or more"),
     **dict.fromkeys(
-        ("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws"), ([0, 2.5], "a whole number, 1 or more")
+        ("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws", "n_axes"),
+        ([0, 2.5], "a whole number, 1 or more"),
     ),
     **dict.fromkeys(
         ("dropout", "retrain_fraction", "confidence", "frozen_share"), ([0, 1, None], "a number between 0 and 1")
@@ -152,6 +153,9 @@ PARAMETERS: dict[str, tuple[list[Any], str]] = {
     **dict.fromkeys(("separation", "classification"), ([0, -1, None], "a number above 0")),
     **dict.fromkeys(("penalty", "pull"), ([-1, "much"], "a number, 0 or more")),
     **dict.fromkeys(("momentum", "anneal", "burn_in"), ([1, -0.1, None], "a number from 0, below 1")),
+    "share": ([0, 1.5, None], "a number above 0, at most 1"),
+    "kept": ([-0.1, 1.1, None], "a number from 0 to 1"),
+    "axes": ([3, None], "'auto' or a list of whole numbers, such as [0, 3]"),
     "early_ridge": ([-1, None], "a number, 0 or more"),
     "first_epochs": ([0, 1.5], "a whole number, 1 or more"),
     "first_ridge": ([-1, None], "a number, 0 or more"),

@@ -101,7 +101,8 @@ PARAMETERS: Mapping[str, Rule] = {
         "a list of numbers, each from 0, below 1",
     ),
     "n_points": (lambda value: _are_widths(value) and len(value) > 0, "a list of whole numbers, each 1 or more"),
-    **dict.fromkeys(("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws"), COUNT),
+    **dict.fromkeys(("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws", "n_axes"), COUNT),
+    "kept": (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"),
     **dict.fromkeys(("dropout", "retrain_fraction", "confidence", "frozen_share"), SHARE),
     "early_ridge": NOT_NEGATIVE,
     "axes": (

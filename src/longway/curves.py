@@ -15,25 +15,27 @@ Log = Callable[[Mapping[str, float]], None]
 """Takes the record of one epoch."""
 
 
-def mlflow_clients() -> Callable[[Path], tuple[Any, str | None]]:
-    """Return what opens MLflow: for a folder, a client, and where files of new experiments go (None: the server's own).
-
-    Without ``MLFLOW_TRACKING_URI``, all is kept in ``mlflow.db`` and ``mlflow/`` in that folder.
-    """
+def load_mlflow() -> Any:
+    """Return MLflow, told to keep quiet."""
     try:
         import mlflow
     except ImportError as error:
         raise LongwayError("MLflow is not installed: pip install 'longway[track]'") from error
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    return mlflow
 
-    def open_client(folder: Path) -> tuple[Any, str | None]:
-        if os.environ.get("MLFLOW_TRACKING_URI"):
-            return mlflow.MlflowClient(), None
-        folder.mkdir(parents=True, exist_ok=True)
-        client = mlflow.MlflowClient(f"sqlite:///{(folder / 'mlflow.db').absolute()}")
-        return client, (folder / "mlflow").absolute().as_uri()
 
-    return open_client
+def mlflow_client(folder: Path) -> tuple[Any, str | None]:
+    """Return a client of MLflow, and where the files of new experiments go (None leaves it to the server).
+
+    Without ``MLFLOW_TRACKING_URI``, all is kept in ``mlflow.db`` and ``mlflow/`` in this folder.
+    """
+    mlflow = load_mlflow()
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return mlflow.MlflowClient(), None
+    folder.mkdir(parents=True, exist_ok=True)
+    client = mlflow.MlflowClient(f"sqlite:///{(folder / 'mlflow.db').absolute()}")
+    return client, (folder / "mlflow").absolute().as_uri()
 
 
 def mlflow_experiment(client: Any, title: str, place: str | None) -> str:
@@ -91,7 +93,7 @@ def logging_to(folder: str | Path | None, tracker: str, name: str) -> Iterator[L
 
             yield write
     else:
-        client, place = mlflow_clients()(Path(folder))
+        client, place = mlflow_client(Path(folder))
         run = client.create_run(mlflow_experiment(client, "training", place), run_name=name).info.run_id
 
         def send(record: Mapping[str, float]) -> None:

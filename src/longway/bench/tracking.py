@@ -10,7 +10,7 @@ from longway.artifacts import describe
 from longway.bench.plan import Plan
 from longway.bench.results import FIGURES, Result, figure
 from longway.bench.store import Store
-from longway.curves import as_name, mlflow_clients, mlflow_experiment, summary_writers
+from longway.curves import as_name, load_mlflow, mlflow_client, mlflow_experiment, summary_writers
 from longway.errors import LongwayError, nearest
 
 Tracker = Callable[[Plan, Sequence[Result]], None]
@@ -58,10 +58,10 @@ def curves(result: Result, store: Store) -> Iterator[tuple[str, int, float]]:
 
 
 def _mlflow(store: Store) -> Tracker:
-    open_client = mlflow_clients()
+    load_mlflow()  # said to be absent before anything runs; its files wait until the folder is one of results
 
     def log(plan: Plan, results: Sequence[Result]) -> None:
-        client, place = open_client(store.folder)
+        client, place = mlflow_client(store.folder)
         for result in results:
             title, key = result.cell.data.title, result.spec.key
             experiment = mlflow_experiment(client, title, place)
