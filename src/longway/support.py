@@ -12,7 +12,7 @@ from torch import Tensor
 
 from longway.errors import LongwayError
 from longway.functional.hypergradient import Head, adapt, hypergradient, inner_curvature
-from longway.groups import find_groups
+from longway.groups import find_groups, spread_groups
 from longway.rows import Rows
 
 SMALLEST = 16
@@ -49,6 +49,9 @@ def find_cells(
     Groups of validation rows count the same where they are given. Without them, classes do where the validation data
     contradict the shortcut more often than the training data, as a group-balanced set does; else classes by the
     inferred attribute. Where nothing can be inferred, cells are classes.
+
+    Given groups are spread to the training rows where the validation data are like these. Where they contradict the
+    shortcut more often, enough of their own rows do, and inferred cells of training rows do better.
     """
     try:
         found = find_groups(rows, n_classes, way, seed=seed, device=device, **options)
@@ -62,7 +65,9 @@ def find_cells(
         shifted, shares = _contradicts_more(train, rows.y, inferred, validation.y, n_classes, found.n_values)
         about = {"way": way, "seed": seed, **found.summary(), "contradicting": shares}
     if validation.groups is not None:
-        return Cells(train, validation.groups * n_classes + validation.y, "groups", about)
+        known = validation.groups * n_classes + validation.y
+        spread = train if shifted else spread_groups(rows, validation.grouped(known))
+        return Cells(spread, known, "groups", about)
     if shifted:
         return Cells(train, validation.y, "classes", about)
     return Cells(train, inferred, "classes by inferred attribute", about)

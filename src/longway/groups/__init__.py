@@ -8,6 +8,7 @@ from longway.groups.disagreement import DisagreementGroups, head_disagreement
 from longway.groups.errors import ErrorGroups, weak_errors
 from longway.groups.infer import WAYS, find_groups, infer_groups
 from longway.groups.probe import Leakage, leakage
+from longway.groups.spread import spread_groups
 
 __all__ = [
     "WAYS",
@@ -25,5 +26,6 @@ __all__ = [
     "leakage",
     "recolouring",
     "shortcut_axes",
+    "spread_groups",
     "weak_errors",
 ]
