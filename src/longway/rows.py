@@ -116,6 +116,11 @@ class Rows:
         return torch.from_numpy(chunk.astype(NUMPY_TYPES[dtype], order="C", copy=not chunk.flags.writeable))
 
     @property
+    def precision(self) -> torch.dtype:
+        """The precision that inputs call for: double where they are stored in it, else single."""
+        return torch.float64 if self.X.dtype == np.float64 else torch.float32
+
+    @property
     def is_small(self) -> bool:
         """Whether the inputs can be held in memory."""
         return 4 * len(self) * int(np.prod(self.shape)) <= RESIDENT_BYTES
@@ -132,7 +137,7 @@ class Rows:
         would lose all digits where the mean is large beside the deviation. A constant feature gets the deviation 1,
         so that dividing by it is harmless.
         """
-        dtype = torch.float64 if self.X.dtype == np.float64 else torch.float32
+        dtype = self.precision
         weight = torch.from_numpy(self.weight / self.weight.sum())
         total, mean = 0.0, torch.zeros(self.shape, dtype=torch.float64)
         squares = torch.zeros_like(mean)
