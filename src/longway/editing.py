@@ -157,11 +157,9 @@ class PublishedEditor:
 
 def held_out_logits(network: FeatureHead, rows: Rows, heads: Heads) -> Tensor:
     """Return logits (n, P, C) of several heads."""
-    parts = [
-        heads.logits(scaled(network, rows.take(np.arange(part.start, part.stop)), torch.float32)).cpu()
-        for part in rows.slices()
-    ]
-    return torch.cat(parts)
+    return rows.gather(
+        lambda part: heads.logits(scaled(network, rows.take(np.arange(part.start, part.stop)), torch.float32))
+    )
 
 
 def current_logits(network: FeatureHead, rows: Rows) -> Tensor:
