@@ -54,4 +54,5 @@ def test_reads_that_let_go_of_a_file_change_nothing(tmp_path, mode):
     first, again = (rows.inputs(slice(None), torch.float64) for _ in range(2))
     assert torch.equal(first, again)
     np.testing.assert_array_equal(first.numpy(), X[::2])
+    np.testing.assert_array_equal(rows.inputs(np.array([499, 3, 3])).numpy(), X[[998, 6, 6]])
     assert first[0, 0] == (0 if mode == "r" else 7)

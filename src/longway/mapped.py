@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+BLOCK_BYTES, BLOCKS = 2 * 2**20, 32
+"""What a system may bring in around one row that is read, and how many of these blocks are held at a time."""
+
 
 @dataclass(frozen=True)
 class OnDisk:
@@ -39,6 +42,37 @@ class OnDisk:
     def open(self) -> np.ndarray:
         """Map the array, to be read only."""
         return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+
+
+def read(array: np.ndarray, rows: np.ndarray | slice, dtype: Any) -> np.ndarray:
+    """Return rows in this type, as memory that may be written to; of a file, hold few pages at a time.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, ...)
+    rows : ndarray of int, or slice
+        Rows that are scattered over a file bring in the pages around each of them.
+    dtype : NumPy type
+
+    Returns
+    -------
+    ndarray of shape (m, ...)
+        A view where nothing has to change.
+    """
+    if _root(array) is None or isinstance(rows, slice):
+        chunk = array[rows]
+        found = chunk.astype(dtype, order="C", copy=not chunk.flags.writeable)
+        release(array)
+        return found
+    found = np.empty((len(rows), *array.shape[1:]), dtype)
+    order = rows.argsort(kind="stable")
+    blocks = len(np.unique(rows * (array.nbytes // len(array)) // BLOCK_BYTES))
+    step = max(1, BLOCKS * len(rows) // max(1, blocks))
+    for start in range(0, len(rows), step):
+        few = order[start : start + step]
+        found[few] = array[rows[few]]
+        release(array)
+    return found
 
 
 def release(array: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.mapped import OnDisk, release
+from longway.mapped import OnDisk, read
 
 RESIDENT_BYTES = 512 * 2**20
 """Data that take less than this in float32 are held in memory; larger ones are read batch by batch."""
@@ -78,11 +78,8 @@ class Rows:
 
     def inputs(self, positions: np.ndarray | slice, dtype: torch.dtype = torch.float32) -> Tensor:
         """Read the inputs at these positions as a tensor (m, ...)."""
-        chunk = self.X[positions if self.index is None else self.index[positions]]
-        # torch may not alias memory that is read-only, as a memory map is.
-        read = torch.from_numpy(chunk.astype(NUMPY_TYPES[dtype], order="C", copy=not chunk.flags.writeable))
-        release(self.X)
-        return read
+        where = positions if self.index is None else self.index[positions]
+        return torch.from_numpy(read(self.X, where, NUMPY_TYPES[dtype]))
 
     @property
     def precision(self) -> torch.dtype:
