@@ -139,10 +139,7 @@ def run() -> dict[str, Any]:
 
 def compared(data: dict[str, Part], *given: Any) -> dict[str, Any]:
     """Return the trials, the ratio of times, and Longway's worst group less that of liblinear run to the end."""
-    line: dict[str, Any] = {
-        name: trial(procedure, data, *given)
-        for name, procedure in PROCEDURES.items()
-    }
+    line: dict[str, Any] = {name: trial(procedure, data, *given) for name, procedure in PROCEDURES.items()}
     liblinear, optimum, longway = (line[name] for name in PROCEDURES)
     return {
         **line,
