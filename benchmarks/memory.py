@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-SHAPES = {(1_000_000, 512): 1.0, (200_000, 2_048): 1.5}
-"""Limits in GB (10^9 bytes) by shape."""
+SHAPES = ((1_000_000, 512), (200_000, 2_048))
+LIMIT_GB = 1.0
 PIECE = 10_000
 METHODS: dict[str, dict[str, Any]] = {"erm": {}, "hsfm": {}}
 
@@ -63,12 +63,12 @@ def fit(folder: Path, name: str) -> None:
 
 def run() -> list[dict[str, Any]]:
     """Measure every method in ``METHODS`` on every shape; peak resident memory in GB (10^9 bytes)."""
-    return [measure(shape, limit) for shape, limit in SHAPES.items()]
+    return [measure(shape) for shape in SHAPES]
 
 
-def measure(shape: tuple[int, int], limit: float) -> dict[str, Any]:
+def measure(shape: tuple[int, int]) -> dict[str, Any]:
     """Fit each method to features of one shape."""
-    result: dict[str, Any] = {"limit_gb": limit, "shape": list(shape), "dtype": "float16", "peak_gb": {}}
+    result: dict[str, Any] = {"limit_gb": LIMIT_GB, "shape": list(shape), "dtype": "float16", "peak_gb": {}}
     result |= {"seconds": {}, "imports_gb": {}, "accuracy": {}}
     with tempfile.TemporaryDirectory() as name:
         write_features(Path(name), shape)

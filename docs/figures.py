@@ -290,6 +290,22 @@ def _solvers(results: Results) -> list[list[str]]:
     return rows
 
 
+def hsfm_apart(results: Results) -> str:
+    """Return how far heads are from the reference's, by precision and epoch."""
+    if results.hsfm_speed is None:
+        return "Not measured yet: `python -m benchmarks.hsfm_speed` makes the table that belongs here."
+    apart = results.hsfm_speed["waterbirds"]["apart"]
+    names = {"longway": "Longway", "twin": "the twin"}
+    rows = [
+        [f"{precision.capitalize()} precision, epoch", *map(str, lines["epoch"])]
+        if name == "epoch"
+        else [f"{precision.capitalize()} precision, {names[name]}", *(f"{value:.0e}" for value in lines[name])]
+        for precision, lines in apart.items()
+        for name in ("epoch", "longway", "twin")
+    ]
+    return table(["", *(f"Run {i}" for i in range(1, len(rows[0])))], rows)
+
+
 def audit(results: Results) -> str:
     """Return what the audit says of data sets with and without a shortcut."""
     if results.audit is None:
@@ -439,6 +455,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "demo-groups": demo_groups,
     "celeba": celeba,
     "hsfm-inner": hsfm_inner,
+    "hsfm-apart": hsfm_apart,
     "compare.catalogue": catalogue,
     "compare.results": compared,
     "speed": speed,
