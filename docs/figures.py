@@ -40,6 +40,8 @@ class Results(NamedTuple):
     compare: Mapping[str, dict[str, Any]] = {}
     """The tables of ``longway bench run``, by the name of their plan."""
     audit: dict[str, Any] | None = None
+    hsfm_speed: dict[str, Any] | None = None
+    dfr: dict[str, Any] | None = None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -77,7 +79,14 @@ def read_results(folder: Path) -> Results:
     if demo is None:
         sys.exit(f"{folder / 'demo.json'} is not there: run `longway demo --quiet --json > results/demo.json`")
     compare = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("compare/*/table.json"))}
-    return Results(demo, read("celeba"), read("benchmarks"), read("hsfm_inner"), compare, read("audit"))
+    return Results(
+        demo,
+        read("celeba"),
+        read("benchmarks"),
+        read("hsfm_inner"),
+        compare,
+        *map(read, ("audit", "hsfm_speed", "dfr")),
+    )
 
 
 def hsfm_inner(results: Results) -> str:
@@ -220,7 +229,7 @@ def speed(results: Results) -> str:
     if record is None:
         return "Not measured yet: `make bench` makes the table that belongs here."
     rows = []
-    embed, metrics, memory = (record.get(name) or {} for name in ("embed", "metrics", "memory"))
+    embed, metrics = (record.get(name) or {} for name in ("embed", "metrics"))
     if "ratio" in embed:
         setting = f"{embed['images']:,} images at {embed['size']} pixels, batches of {embed['batch_size']}"
         ratios = f"{embed['ratio']:.2f} (its default layout), {embed['ratio_channels_last']:.2f} (channels last)"
@@ -229,11 +238,13 @@ def speed(results: Results) -> str:
         what = f"Group metrics: {metrics['samples']:,} samples, {metrics['groups']} groups"
         times = f"{metrics['integers_ms']:.1f} ms"
         rows.append([what, times, f"{metrics['integers_speedup']:.0f} times as fast as a loop over groups"])
-    for method, peak in memory.get("peak_gb", {}).items():
-        size = " x ".join(f"{n:,}" for n in memory["shape"])
-        limit = f"limit {memory['limit_gb']} GB"
-        rows.append([f"Peak memory of `{METHODS[method]}` on {size} features, {memory['dtype']}, memory-mapped",
-                     f"{peak:.2f} GB", limit])  # fmt: skip
+    for case in record.get("memory", []):
+        size = " x ".join(f"{n:,}" for n in case["shape"])
+        rows += [
+            [f"Peak memory of `{METHODS[method]}` on {size} features, {case['dtype']}, memory-mapped",
+             f"{peak:.2f} GB", f"limit {case['limit_gb']:g} GB"]
+            for method, peak in case["peak_gb"].items()
+        ]  # fmt: skip
     if harness := record.get("harness"):
         cost, two, many = harness["overhead"], harness["workers"], harness["tabulation"]
         rows += [
@@ -248,9 +259,51 @@ def speed(results: Results) -> str:
         if "ratio_pythae" in training:
             beside = "times as fast as pythae's trainer, aim 1.5"
             rows.append(["An epoch of a beta-VAE on the same", f"{training['ratio_pythae']:.2f}", beside])
+    rows += _solvers(results)
     machine = record.get("machine")
     words = f"\n\nOn {machine['cores']} {machine['processor']} cores, torch {machine['torch']}." if machine else ""
     return table(["What", "Measured", "Beside"], rows) + words
+
+
+def _solvers(results: Results) -> list[list[str]]:
+    """Return how much faster heads are found than by plain ways to the same end."""
+    rows = []
+    for name, line in (results.hsfm_speed or {}).items():
+        beside = "times as fast as unrolled autograd"
+        rows.append([f"HSFM as published, shapes of {name}, one thread", f"{line['ratio']:.1f}", beside])
+    if results.dfr:
+        seeds = results.dfr["whole"]
+        same = [line["ratio"] for line in seeds if line["liblinear"]["strength"] == line["longway"]["strength"]]
+        apart = 100 * results.dfr["largest_difference"]
+        beside = (
+            f"times as fast as liblinear at its usual tolerance; {min(same):.1f} to {max(same):.1f} in the {len(same)} "
+            f"of {len(seeds)} draws where both choose the same C; worst group within {apart:.2f} points of liblinear's "
+            "optimum"
+        )
+        rows.append(["DFR, a path and 20 refits, shapes of Waterbirds", f"{results.dfr['ratio']:.1f}", beside])
+    if grid := (results.benchmarks or {}).get("grid"):
+        beside = (
+            f"times as fast as {grid['settings']} fits; {grid['given']['ratio']:.1f} where the head that they start "
+            "from is given"
+        )
+        rows.append([f"A grid of {grid['settings']} settings of AFR at once", f"{grid['own']['ratio']:.1f}", beside])
+    return rows
+
+
+def hsfm_apart(results: Results) -> str:
+    """Return how far heads are from the reference's, by precision and epoch."""
+    if results.hsfm_speed is None:
+        return "Not measured yet: `python -m benchmarks.hsfm_speed` makes the table that belongs here."
+    apart = results.hsfm_speed["waterbirds"]["apart"]
+    names = {"longway": "Longway", "twin": "the twin"}
+    rows = [
+        [f"{precision.capitalize()} precision, epoch", *map(str, lines["epoch"])]
+        if name == "epoch"
+        else [f"{precision.capitalize()} precision, {names[name]}", *(f"{value:.0e}" for value in lines[name])]
+        for precision, lines in apart.items()
+        for name in ("epoch", "longway", "twin")
+    ]
+    return table(["", *(f"Run {i}" for i in range(1, len(rows[0])))], rows)
 
 
 def audit(results: Results) -> str:
@@ -402,6 +455,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "demo-groups": demo_groups,
     "celeba": celeba,
     "hsfm-inner": hsfm_inner,
+    "hsfm-apart": hsfm_apart,
     "compare.catalogue": catalogue,
     "compare.results": compared,
     "speed": speed,

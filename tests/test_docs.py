@@ -77,12 +77,16 @@ def test_every_record_gets_its_table():
     benchmarks = {
         "embed": {"ratio": 0.95, "ratio_channels_last": 0.91, "images": 1500, "size": 96, "batch_size": 64},
         "metrics": {"samples": 200_000, "groups": 100, "integers_ms": 2.0, "integers_speedup": 40.0},
-        "memory": {"limit_gb": 1.5, "shape": [200_000, 2048], "dtype": "float16", "peak_gb": {"erm": 1.1, "hsfm": 1.2}},
+        "memory": [
+            {"limit_gb": 1.5, "shape": [200_000, 2048], "dtype": "float16", "peak_gb": {"erm": 1.1, "hsfm": 1.2}}
+        ],
+        "grid": {"settings": 64, "own": {"ratio": 12.34}, "given": {"ratio": 4.0}},
     }
     results = figures.read_results(ROOT / "results")
     results = results._replace(celeba={"task": task, "backbone": "MobileNetV2", "runs": [run]}, benchmarks=benchmarks)
     assert "| ERM, default | `none` | 25.0 | 75.0 | 50.0 | 25.0 ± 2.0 | 3.0 |" in figures.figure("celeba", results)
     assert "1.20 GB" in figures.figure("speed", results)
+    assert "12.3 | times as fast as 64 fits" in figures.figure("speed", results)
     assert "0.95" in figures.figure("speed", results.__class__(results.demo, None, {"embed": benchmarks["embed"]}))
 
 

@@ -36,3 +36,23 @@ def test_subsets_share_the_inputs():
     assert part.y.tolist() == [4, 5]
     assert part.groups.tolist() == [0, 1]
     assert torch.equal(part.inputs(slice(0, 2), torch.float64), torch.from_numpy(X[[4, 5]]))
+
+
+def test_gathers_what_a_function_makes_of_each_slice():
+    rows = Rows(np.arange(14.0).reshape(7, 2), np.zeros(7, int), np.ones(7))
+    found = rows.gather(lambda part: rows.inputs(part).sum(1), size=3)
+    assert found.tolist() == [1, 5, 9, 13, 17, 21, 25]
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_reads_that_let_go_of_a_file_change_nothing(tmp_path, mode):
+    np.save(tmp_path / "X.npy", np.arange(200_000.0).reshape(1000, 200))
+    X = np.load(tmp_path / "X.npy", mmap_mode=mode)
+    if mode != "r":
+        X[0, 0] = 7
+    rows = Rows(X, np.zeros(1000, int), np.ones(1000)).take(np.arange(0, 1000, 2))
+    first, again = (rows.inputs(slice(None), torch.float64) for _ in range(2))
+    assert torch.equal(first, again)
+    np.testing.assert_array_equal(first.numpy(), X[::2])
+    np.testing.assert_array_equal(rows.inputs(np.array([499, 3, 3])).numpy(), X[[998, 6, 6]])
+    assert first[0, 0] == (0 if mode == "r" else 7)

@@ -14,6 +14,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from longway.errors import LongwayError, nearest
+from longway.mapped import release
 from longway.selection import RULES
 
 CHUNK_BYTES = 64 * 2**20
@@ -189,6 +190,7 @@ def finite(X: np.ndarray, name: str) -> None:
                 f"{name} contains NaN or infinity: {bad} at row {row}, position {', '.join(map(str, where))}; "
                 "drop or impute such rows"
             )
+        release(X)
 
 
 def labels(y: Any, n: int, name: str = "y") -> np.ndarray:

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
+from longway.adam import Adam
 from longway.functional.heads import Heads
-from longway.functional.hypergradient import Head, hypergradient
+from longway.functional.hypergradient import Head, OuterLoss
 from longway.functional.whitening import Whitening
 from longway.lastlayer import head_of, scaled
 from longway.nn.heads import FeatureHead
@@ -73,7 +74,7 @@ class Run:
         for epoch in range(1, epochs + 1):
             if epoch > 1 and self._is_chosen:
                 hard = self._hard(heads[-1])
-            losses = [self.editor.edit(*hard) for _ in range(self.method.outer_steps)] if hard else [None]
+            losses = [self.editor.edit(hard) for _ in range(self.method.outer_steps)] if hard else [None]
             if losses[-1] is None:
                 break
             heads.append(self._head())
@@ -87,15 +88,15 @@ class Run:
         """Whether there are more rows in a cell than the hard set takes."""
         return bool(np.unique(self.cells, return_counts=True)[1].max() > self.method.n_hard)
 
-    def _hard(self, head: Head) -> tuple[Tensor, Tensor, Tensor]:
-        """Return features, labels and weights of the hard set."""
+    def _hard(self, head: Head) -> OuterLoss:
+        """Return the loss on the hard set."""
         chosen = np.arange(len(self.source))
         if self._is_chosen:
             self.network.set_linear(head)
             logits, y = current_logits(self.network, self.source), torch.from_numpy(self.source.y)
             chosen = hardest(cross_entropy(logits, y, reduction="none").numpy(), self.cells, self.method.n_hard)
         rows, weights = self.source.take(chosen), torch.from_numpy(even_weights(self.cells[chosen])).float()
-        return self._inner(rows), torch.from_numpy(rows.y).to(self.device), weights.to(self.device)
+        return self.editor.against(self._inner(rows), torch.from_numpy(rows.y).to(self.device), weights.to(self.device))
 
     def _head(self) -> Head:
         weight, bias = self.editor.head()
@@ -107,76 +108,60 @@ class Run:
 
 
 class PublishedEditor:
-    """Edits the support by exact hypergradients with Adam, and moves the head after it by Adam."""
+    """Edits the support by exact hypergradients with Adam, and moves the head after it by Adam.
+
+    All in the precision of the features.
+    """
 
     def __init__(self, method: Settings, network: FeatureHead, support: Rows) -> None:
-        self.method, self.network = method, network
+        self.method, self.network, self.dtype = method, network, support.precision
         self.device = network.linear.weight.device
         self.support = self._features(support)
         self.labels = torch.from_numpy(support.y).to(self.device)
-        self.rows = torch.arange(len(support), device=self.device)
-        self.optimizer = torch.optim.Adam([self.support], lr=method.outer_rate, fused=True)
-        self.head = Head(*(part.float().requires_grad_() for part in head_of(network)))
-        self.head_optimizer = torch.optim.Adam(self.head, lr=method.inner_rate, fused=True)
+        self.targets = one_hot(self.labels, network.linear.out_features).to(self.support)
+        self.head = Head(*(part.to(self.dtype) for part in head_of(network)))
+        self.edits = Adam(self.support, method.outer_rate)
+        self.moves = [Adam(part, method.inner_rate) for part in self.head]
 
     def vanishing(self) -> bool:
         """Whether the head leaves no residual on the support to speak of."""
-        with torch.no_grad():
-            p = self.head.logits(self.support).softmax(1).gather(1, self.labels.unsqueeze(1))
+        p = self.head.logits(self.support).softmax(1).gather(1, self.labels.unsqueeze(1))
         return bool((1 - p).mean() < VANISHING)
 
     def edit(self, hard: Rows) -> float | None:
         """Take the epoch's edits against these hard samples; return the last outer loss, None if it is not finite."""
         labels, features = torch.from_numpy(hard.y).to(self.device), self._features(hard)
-        start = Head(*(part.detach() for part in self.head))
+        outer = OuterLoss(self.labels, features, labels, self.head, steps=self.method.inner_steps)
         for _ in range(self.method.outer_steps):
-            result = hypergradient(
-                self.support,
-                self.labels,
-                features,
-                labels,
-                start,
-                steps=self.method.inner_steps,
-                rate=self.method.inner_rate,
-            )
-            norm = float(result.support.norm())
+            loss, gradient = outer.gradient(self.support, self.method.inner_rate)
+            norm = float(gradient.norm())
             if not math.isfinite(norm):
                 return None
-            self.support.grad = result.support * min(1.0, CLIP / max(norm, 1e-12))
-            self.optimizer.step()
-        return float(result.loss)
+            self.edits.step(gradient.mul_(CLIP / norm) if norm > CLIP else gradient)
+        return float(loss)
 
     def move_head(self) -> bool:
         """Take the head's own steps on the edited support; if not finite, return False and leave the network."""
         for _ in range(self.method.inner_steps):
-            self._set_gradient()
-            self.head_optimizer.step()
+            residual = self.head.logits(self.support).softmax(1).sub_(self.targets).div_(len(self.labels))
+            for move, gradient in zip(self.moves, (residual.T @ self.support, residual.sum(0)), strict=True):
+                move.step(gradient)
         if not all(bool(part.isfinite().all()) for part in self.head):
             return False
         self.network.set_linear(self.head)
         return True
 
-    @torch.no_grad()
-    def _set_gradient(self) -> None:
-        """Store the gradient of the head's mean cross-entropy over the support."""
-        residual = self.head.logits(self.support).softmax(1)
-        residual[self.rows, self.labels] -= 1
-        residual /= len(residual)
-        self.head.weight.grad, self.head.bias.grad = residual.T @ self.support, residual.sum(0)
-
     def _features(self, rows: Rows) -> Tensor:
-        return scaled(self.network, rows, torch.float32)
+        return scaled(self.network, rows, self.dtype)
 
 
 def held_out_logits(network: FeatureHead, rows: Rows, heads: Heads) -> Tensor:
     """Return logits (n, P, C) of several heads."""
-    parts = [
-        heads.logits(scaled(network, rows.take(np.arange(part.start, part.stop)), torch.float32)).cpu()
-        for part in rows.slices()
-    ]
-    return torch.cat(parts)
+    return rows.gather(
+        lambda part: heads.logits(scaled(network, rows.take(np.arange(part.start, part.stop)), torch.float32))
+    )
 
 
 def current_logits(network: FeatureHead, rows: Rows) -> Tensor:
     """Return logits (n, C) in the precision of the features."""
-    return predict_logits(network.folded(torch.float64 if rows.X.dtype == np.float64 else torch.float32), rows)
+    return predict_logits(network.folded(rows.precision), rows)

@@ -133,15 +133,11 @@ class LastLayer(Method):
 
 def judge(network: FeatureHead, heads: Heads, rows: Rows) -> list[dict[str, float]]:
     """Return the validation scores of each head, by rule."""
-    predicted = np.concatenate(
-        [
-            heads.logits(scaled(network, rows.take(np.arange(part.start, part.stop)), heads.weight.dtype))
-            .argmax(2)
-            .cpu()
-            .numpy()
-            for part in rows.slices()
-        ]
-    )
+    predicted = rows.gather(
+        lambda part: heads.logits(
+            scaled(network, rows.take(np.arange(part.start, part.stop)), heads.weight.dtype)
+        ).argmax(2)
+    ).numpy()
     records = []
     for column in predicted.T:
         metrics = evaluate_groups(rows.y, column, rows.groups)

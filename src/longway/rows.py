@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from longway.mapped import OnDisk, read
 
 RESIDENT_BYTES = 512 * 2**20
 """Data that take less than this in float32 are held in memory; larger ones are read batch by batch."""
@@ -18,40 +19,6 @@ PIECE_NUMBERS = 2**22
 """Numbers read at a time where data are streamed: 16 MiB in float32."""
 
 NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
-
-
-@dataclass(frozen=True)
-class OnDisk:
-    """Where an array lies in a file, from which another process can map it.
-
-    Parameters
-    ----------
-    path : str
-    dtype : numpy dtype
-    shape : tuple of int
-    offset : int
-        Bytes of the file before it.
-    """
-
-    path: str
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    offset: int
-
-    @classmethod
-    def find(cls, array: np.ndarray) -> OnDisk | None:
-        """Return where an array lies, if it is all or a contiguous part of a named file."""
-        root: Any = array
-        while isinstance(root, np.ndarray) and not isinstance(root.base, mmap.mmap):
-            root = root.base
-        if not isinstance(root, np.memmap) or root.filename is None or not array.flags.c_contiguous:
-            return None
-        offset = root.offset + array.ctypes.data - root.ctypes.data
-        return cls(str(root.filename), array.dtype, array.shape, offset)
-
-    def open(self) -> np.ndarray:
-        """Map the array, to be read only."""
-        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
 
 
 @dataclass(frozen=True)
@@ -111,9 +78,13 @@ class Rows:
 
     def inputs(self, positions: np.ndarray | slice, dtype: torch.dtype = torch.float32) -> Tensor:
         """Read the inputs at these positions as a tensor (m, ...)."""
-        chunk = self.X[positions if self.index is None else self.index[positions]]
-        # torch may not alias memory that is read-only, as a memory map is.
-        return torch.from_numpy(chunk.astype(NUMPY_TYPES[dtype], order="C", copy=not chunk.flags.writeable))
+        where = positions if self.index is None else self.index[positions]
+        return torch.from_numpy(read(self.X, where, NUMPY_TYPES[dtype]))
+
+    @property
+    def precision(self) -> torch.dtype:
+        """The precision that inputs call for: double where they are stored in it, else single."""
+        return torch.float64 if self.X.dtype == np.float64 else torch.float32
 
     @property
     def is_small(self) -> bool:
@@ -125,6 +96,20 @@ class Rows:
         size = size or max(1, PIECE_NUMBERS // int(np.prod(self.shape)))
         return (slice(i, min(i + size, len(self))) for i in range(0, len(self), size))
 
+    def gather(self, function: Callable[[slice], Tensor], size: int | None = None) -> Tensor:
+        """Return what a function makes of each slice of the rows as one tensor (n, ...), on the CPU.
+
+        It is written in place: small results kept between large temporaries would hold on to the memory of those.
+        """
+        found: Tensor | None = None
+        for part in self.slices(size):
+            piece = function(part)
+            if found is None:
+                found = torch.empty(len(self), *piece.shape[1:], dtype=piece.dtype)
+            found[part] = piece
+        assert found is not None, "there are no rows"
+        return found
+
     def moments(self) -> tuple[Tensor, Tensor]:
         """Return the weighted mean and standard deviation of each feature, float64 of shape (d,), in one pass.
 
@@ -132,7 +117,7 @@ class Rows:
         would lose all digits where the mean is large beside the deviation. A constant feature gets the deviation 1,
         so that dividing by it is harmless.
         """
-        dtype = torch.float64 if self.X.dtype == np.float64 else torch.float32
+        dtype = self.precision
         weight = torch.from_numpy(self.weight / self.weight.sum())
         total, mean = 0.0, torch.zeros(self.shape, dtype=torch.float64)
         squares = torch.zeros_like(mean)
@@ -179,12 +164,12 @@ def predict_logits(module: nn.Module, rows: Rows, batch_size: int = 2048) -> Ten
     parameter = next(module.parameters())
     was_training = module.training
     module.eval()
-    with torch.inference_mode():
-        parts = [
-            module(rows.inputs(part, parameter.dtype).to(parameter.device)).cpu() for part in rows.slices(batch_size)
-        ]
+    with torch.no_grad():
+        logits = rows.gather(
+            lambda part: module(rows.inputs(part, parameter.dtype).to(parameter.device)), size=batch_size
+        )
     module.train(was_training)
-    return torch.cat(parts)
+    return logits
 
 
 def inverse_frequency(codes: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from longway.errors import LongwayError
-from longway.functional.hypergradient import Head, adapt, hypergradient, inner_curvature
+from longway.functional.hypergradient import Head, OuterLoss, adapt, inner_curvature
 from longway.groups import find_groups, spread_groups
 from longway.rows import Rows
 
@@ -196,18 +196,13 @@ class SupportEditor:
         """Return the head that descends from zero on the support as it is now."""
         return adapt(self.support, self.labels, self.zero, steps=self.steps, rate=self._step())
 
-    def edit(self, hard: Tensor, labels: Tensor, weights: Tensor) -> float | None:
-        """Edit once against the weighted loss on hard samples; return that loss, or None if it is no longer finite."""
-        found = hypergradient(
-            self.support,
-            self.labels,
-            hard,
-            labels,
-            self.zero,
-            steps=self.steps,
-            rate=self._step(),
-            hard_weights=weights,
-        )
+    def against(self, hard: Tensor, labels: Tensor, weights: Tensor) -> OuterLoss:
+        """Return the weighted loss on hard samples that edits are to lower."""
+        return OuterLoss(self.labels, hard, labels, self.zero, steps=self.steps, hard_weights=weights)
+
+    def edit(self, outer: OuterLoss) -> float | None:
+        """Edit once against that loss; return it, or None if it is no longer finite."""
+        found = outer.gradient(self.support, self._step())
         square = float(found.support.square().sum()) / len(self.support)
         if not math.isfinite(square) or not math.isfinite(float(found.loss)):
             return None

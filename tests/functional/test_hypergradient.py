@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from longway.functional.hypergradient import Head, adapt, hypergradient, inner_curvature
+from longway.functional.hypergradient import Head, OuterLoss, adapt, inner_curvature
 
 
 def problem(seed, n_classes, m=10, k=7, d=6, dtype=torch.float64):
@@ -41,18 +41,32 @@ def by_autograd(support, labels, hard, hard_labels, head, steps, rate):
 def test_equals_autograd(seed, n_classes, steps, rate, form):
     data = problem(seed, n_classes)
     loss, gradient, weight, bias = by_autograd(*data, steps, rate)
-    found = hypergradient(*data, steps=steps, rate=rate, form=form)
+    support, labels, *outer, head = data
+    found = OuterLoss(labels, *outer, head, steps=steps, form=form).gradient(support, rate)
     torch.testing.assert_close(found.loss, loss)
     torch.testing.assert_close(found.support, gradient, rtol=1e-8, atol=1e-12)
-    torch.testing.assert_close(found.head.weight, weight)
-    torch.testing.assert_close(found.head.bias, bias)
+    adapted = adapt(support, labels, head, steps=steps, rate=rate, form=form)
+    torch.testing.assert_close(adapted.weight, weight)
+    torch.testing.assert_close(adapted.bias, bias)
+
+
+@pytest.mark.parametrize("form", ["kernel", "direct"])
+def test_edits_of_one_support_do_not_touch_each_other(form):
+    support, labels, *outer, head = problem(5, 3)
+    loss = OuterLoss(labels, *outer, head, steps=3, form=form)
+    first = loss.gradient(support, 0.2)
+    loss.gradient(2 * support, 0.1)
+    again = loss.gradient(support, 0.2)
+    assert torch.equal(first.support, again.support)
+    assert torch.equal(first.loss, again.loss)
 
 
 @pytest.mark.parametrize("form", ["kernel", "direct"])
 def test_equals_autograd_in_single_precision_on_published_shapes(form):
     data = problem(0, 2, m=32, k=128, d=2048, dtype=torch.float32)
     _, gradient, *_ = by_autograd(*data, 15, 5e-5)
-    found = hypergradient(*data, steps=15, rate=5e-5, form=form).support
+    support, labels, *outer, head = data
+    found = OuterLoss(labels, *outer, head, steps=15, form=form).gradient(support, 5e-5).support
     assert float((found - gradient).norm() / gradient.norm()) < 1e-5
 
 
@@ -81,9 +95,8 @@ def test_weights_of_hard_samples_are_repetitions():
     support, labels, hard, hard_labels, head = problem(3, 3)
     weights = torch.tensor([2.0, 1, 0, 1, 1, 1, 2], dtype=torch.float64)
     rows = torch.repeat_interleave(torch.arange(7), weights.long())
-    options = {"steps": 4, "rate": 0.3}
-    weighted = hypergradient(support, labels, hard, hard_labels, head, hard_weights=weights / 8, **options)
-    repeated = hypergradient(support, labels, hard[rows], hard_labels[rows], head, **options)
+    weighted = OuterLoss(labels, hard, hard_labels, head, steps=4, hard_weights=weights / 8).gradient(support, 0.3)
+    repeated = OuterLoss(labels, hard[rows], hard_labels[rows], head, steps=4).gradient(support, 0.3)
     torch.testing.assert_close(weighted.loss, repeated.loss)
     torch.testing.assert_close(weighted.support, repeated.support)
 

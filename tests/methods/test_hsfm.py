@@ -120,7 +120,7 @@ def test_fewer_samples_than_the_support_wants():
     assert len(HSFM(n_support=500, epochs=2).fit(data.X, data.y).support_labels_) < 40
 
 
-@pytest.mark.parametrize("options", [{"variant": "paper", "inner_rate": 1e30}, {"outer_rate": 1e30}])
+@pytest.mark.parametrize("options", [{"variant": "paper", "inner_rate": 1e300}, {"outer_rate": 1e30}])
 def test_rates_that_explode_stop_with_the_last_good_head(options):
     data = planted_shortcut(200, correlation=0.9)
     with pytest.warns(UserWarning, match="no longer finite in epoch .: stopped with the head .*lower inner_rate"):

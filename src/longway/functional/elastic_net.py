@@ -31,6 +31,8 @@ FORCING = 0.3
 """How far a working set is brought towards its optimum before it grows, as a share of the worst violation."""
 MODEL_TOLERANCE = 0.1
 """Duality gap at which descent on the model ends, as a share of what the worst violation is worth in the objective."""
+UNUSED = np.random.RandomState(0)
+"""Decides nothing, as coordinates are taken in turn; without one, NumPy's global state would be drawn from."""
 LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.02)
 """Shares of a Newton step that are tried."""
 
@@ -260,7 +262,8 @@ def _model_minimum(
     k = len(part.targets)
     cross = hessian[-k:, :-k]
     solved = np.linalg.solve(hessian[-k:, -k:], np.column_stack([cross, linear[-k:]]))
-    gram = hessian[:-k, :-k] - cross.T @ solved[:, :-1]
+    gram = cross.T @ solved[:, :-1]
+    np.subtract(hessian[:-k, :-k], gram, out=gram)
     products = linear[:-k] - cross.T @ solved[:, -1]
     gap = MODEL_TOLERANCE * worst**2 / np.einsum("ii->i", hessian).mean()
     weights = _lasso(gram, products, float(part.l1[0]), value[:-k], norm, gap)
@@ -285,7 +288,7 @@ def _lasso(
         coef_init=start.astype(np.float64),
         check_input=False,
         tol=gap / norm,
-        random_state=0,  # never drawn from; without one, a seed is taken from NumPy's global state
+        random_state=UNUSED,
     )
     return np.asarray(found[1][:, 0])
 

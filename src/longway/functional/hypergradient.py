@@ -27,11 +27,10 @@ class Head(NamedTuple):
 
 
 class Hypergradient(NamedTuple):
-    """The outer loss, its gradient with respect to the support (m, d), and the adapted head."""
+    """The outer loss, and its gradient with respect to the support (m, d)."""
 
     loss: Tensor
     support: Tensor
-    head: Head
 
 
 def adapt(support: Tensor, labels: Tensor, head: Head, *, steps: int, rate: float, form: str = "auto") -> Head:
@@ -49,39 +48,27 @@ def adapt(support: Tensor, labels: Tensor, head: Head, *, steps: int, rate: floa
     rate : float
         Step size, the paper's alpha.
     form : {"auto", "kernel", "direct"}, default "auto"
-        See ``hypergradient``.
+        See ``OuterLoss``.
 
     Returns
     -------
     Head
         theta_T.
     """
-    descent = _descent(support, labels, head, steps, rate, form)
-    return _restored(head, descent.weight, descent.bias)
+    targets = _targets(labels, len(head.bias)).to(support)
+    return _restored(head, _descent(support, targets, _contrasts(head), steps, rate, form).contrasts)
 
 
-def hypergradient(
-    support: Tensor,
-    labels: Tensor,
-    hard: Tensor,
-    hard_labels: Tensor,
-    head: Head,
-    *,
-    steps: int,
-    rate: float,
-    hard_weights: Tensor | None = None,
-    form: str = "auto",
-) -> Hypergradient:
-    """Differentiate the adapted head's loss on hard samples with respect to the support features, exactly.
+class OuterLoss:
+    """The loss of the adapted head on hard samples, as a function of the support.
 
-    Runs the unrolled descent backwards by hand, so that no autograd graph of T steps is built.
+    Its gradient is exact: the unrolled descent is run backwards by hand, so that no autograd graph of T steps is built.
+    What edits of one support have in common is worked out once.
 
     Parameters
     ----------
-    support : Tensor of shape (m, d)
-        Support features H.
     labels : Tensor of shape (m,), integer
-        Their fixed labels.
+        Fixed labels of the support.
     hard : Tensor of shape (k, d)
         Features of the hard set.
     hard_labels : Tensor of shape (k,), integer
@@ -89,8 +76,6 @@ def hypergradient(
         Where the inner descent starts, theta.
     steps : int
         Inner steps, the paper's T.
-    rate : float
-        Inner step size, the paper's alpha.
     hard_weights : Tensor of shape (k,), optional
         Weights of the hard samples in the outer loss, that sum to 1; 1 / k each if not given.
     form : {"auto", "kernel", "direct"}, default "auto"
@@ -98,23 +83,35 @@ def hypergradient(
         coefficients of the support's rows: every step then costs m * m and only the ends touch features. ``auto``
         takes the one with the lesser work. All are exact.
 
-    Returns
-    -------
-    Hypergradient
-
     References
     ----------
     arXiv 2603.29313 (HSFM), inner and outer problem; the backward recursions are derived from them.
     """
-    descent = _descent(support, labels, head, steps, rate, form)
-    logits = torch.addmm(descent.bias, hard, descent.weight.T)
-    logs = pad(logits, (0, 1)).log_softmax(1)
-    losses = -logs.gather(1, hard_labels.unsqueeze(1)).squeeze(1)
-    weights = torch.full_like(losses, 1 / len(hard)) if hard_weights is None else hard_weights.to(losses)
-    targets = _targets(hard_labels, head, logits)
-    residual = (logs[:, :-1].exp() - targets) * weights.unsqueeze(1)
-    gradient = descent.backward(residual.T @ hard, residual.sum(0))
-    return Hypergradient(losses @ weights, gradient, _restored(head, descent.weight, descent.bias))
+
+    def __init__(
+        self,
+        labels: Tensor,
+        hard: Tensor,
+        hard_labels: Tensor,
+        head: Head,
+        *,
+        steps: int,
+        hard_weights: Tensor | None = None,
+        form: str = "auto",
+    ) -> None:
+        self.hard, self.hard_labels, self.steps, self.form = hard, hard_labels.unsqueeze(1), steps, form
+        self.start = _contrasts(head)
+        self.targets, self.hard_targets = (_targets(y, len(head.bias)).to(hard) for y in (labels, hard_labels))
+        self.weights = torch.full_like(hard[:, 0], 1 / len(hard)) if hard_weights is None else hard_weights.to(hard)
+
+    def gradient(self, support: Tensor, rate: float) -> Hypergradient:
+        """Return the loss and its gradient at a support (m, d), for an inner descent of this step size (alpha)."""
+        descent = _descent(support, self.targets, self.start, self.steps, rate, self.form)
+        logits = pad(descent.contrasts.logits(self.hard), (0, 1))
+        logs = logits.log_softmax(1)
+        residual = (logs[:, :-1].exp() - self.hard_targets) * self.weights.unsqueeze(1)
+        gradient = descent.backward(Head(residual.T @ self.hard, residual.sum(0)))
+        return Hypergradient(-(logs.gather(1, self.hard_labels).squeeze(1) @ self.weights), gradient)
 
 
 def inner_curvature(support: Tensor, iterations: int = 30) -> float:
@@ -145,25 +142,26 @@ def inner_curvature(support: Tensor, iterations: int = 30) -> float:
 class _Direct:
     """Descent in the contrasts' weights (c, d), c = C - 1; keeps what the way back needs."""
 
-    def __init__(self, support: Tensor, labels: Tensor, head: Head, steps: int, rate: float) -> None:
+    def __init__(self, support: Tensor, targets: Tensor, start: Head, steps: int, rate: float) -> None:
         self.support, self.rate = support, rate
-        self.weight, self.bias = _contrasts(head)
-        targets = _targets(labels, head, support)
         self.probabilities: list[Tensor] = []
         self.pulls: list[Tensor] = []
         self.weights: list[Tensor] = []
+        weight, bias = start
         for _ in range(steps):
-            p = _probabilities(torch.addmm(self.bias, support, self.weight.T))
+            p = _probabilities(torch.addmm(bias, support, weight.T))
             pull = _mixed((p - targets) / len(support))
             self.probabilities.append(p)
             self.pulls.append(pull)
-            self.weights.append(self.weight)
-            self.weight = self.weight - rate * (pull.T @ support)
-            self.bias = self.bias - rate * pull.sum(0)
+            self.weights.append(weight)
+            weight = weight - rate * (pull.T @ support)
+            bias = bias - rate * pull.sum(0)
+        self.contrasts = Head(weight, bias)
 
-    def backward(self, weight_adjoint: Tensor, bias_adjoint: Tensor) -> Tensor:
+    def backward(self, adjoint: Head) -> Tensor:
         """Return the gradient (m, d) of what has these gradients with respect to the adapted contrasts."""
         left, right = [], []
+        weight_adjoint, bias_adjoint = adjoint
         for p, pull, weight in zip(
             reversed(self.probabilities), reversed(self.pulls), reversed(self.weights), strict=True
         ):
@@ -181,68 +179,72 @@ class _Kernel:
     """Descent in the coefficients (m, c) of the support's rows, through their Gram matrix plus one.
 
     The recursions run in NumPy: on matrices as small as these, what a call of torch costs outweighs what it computes.
+    A row's coefficient is the sum of its residuals so far; ``kernel`` holds the factor that makes it a step.
     """
 
-    def __init__(self, support: Tensor, labels: Tensor, head: Head, steps: int, rate: float) -> None:
-        self.support, self.rate = support, rate
-        self.start, bias = _contrasts(head)
-        self.kernel = _array(support @ support.T + 1)
-        first = _array(torch.addmm(bias, support, self.start.T))
-        targets = _array(_targets(labels, head, support))
-        coefficients, scale = np.zeros_like(first), 1 / len(first)
+    def __init__(self, support: Tensor, targets: Tensor, start: Head, steps: int, rate: float) -> None:
+        self.support, self.start, self.scale = support, start, -rate / len(support)
+        self.kernel = _array(support @ support.T)
+        first, known = _array(start.logits(support)), _array(targets)
         self.probabilities: list[np.ndarray] = []
         self.coefficients: list[np.ndarray] = []
+        coefficients, logits = np.zeros_like(first), first
         # A descent that diverges gives infinities, which the caller sees and speaks of.
         with np.errstate(all="ignore"):
+            self.kernel += 1
+            self.kernel *= self.scale
             for _ in range(steps):
-                p = _probabilities_of(first - rate * (self.kernel @ coefficients))
+                p = _probabilities_of(logits)
                 self.probabilities.append(p)
                 self.coefficients.append(coefficients)
-                coefficients = coefficients + scale * _mixed(p - targets)
+                coefficients = coefficients + _mixed(p - known)
+                logits = first + self.kernel @ coefficients
         self.last = torch.from_numpy(coefficients).to(support)
-        self.weight = torch.addmm(self.start, self.last.T, support, alpha=-rate)
-        self.bias = bias - rate * self.last.sum(0)
+        self.contrasts = Head(
+            torch.addmm(start.weight, self.last.T, support, alpha=self.scale),
+            start.bias + self.scale * self.last.sum(0),
+        )
 
-    def backward(self, weight_adjoint: Tensor, bias_adjoint: Tensor) -> Tensor:
+    def backward(self, adjoint: Head) -> Tensor:
         """Return the gradient (m, d) of what has these gradients with respect to the adapted contrasts."""
-        adjoint = _array(-self.rate * torch.addmm(bias_adjoint, self.support, weight_adjoint.T))
-        slopes, scale = [], 1 / len(adjoint)
+        pulled, slopes = _array(adjoint.logits(self.support)), []
         with np.errstate(all="ignore"):
             for p in reversed(self.probabilities):
-                slope = scale * _through_softmax(p, _mixed(adjoint))
+                slope = _through_softmax(p, _mixed(pulled))
                 slopes.append(slope)
-                adjoint = adjoint - self.rate * (self.kernel @ slope)
-            by_kernel = np.concatenate(slopes, 1) @ np.concatenate(self.coefficients[::-1], 1).T
-            pulled = torch.from_numpy(by_kernel + by_kernel.T).to(self.support)
+                pulled = pulled + self.kernel @ slope
+            by_kernel = self.scale * (np.concatenate(slopes, 1) @ np.concatenate(self.coefficients[::-1], 1).T)
             by_start = torch.from_numpy(np.sum(slopes, axis=0)).to(self.support)
-        gradient = torch.addmm(self.last @ weight_adjoint, pulled, self.support)
-        return torch.addmm(gradient, by_start, self.start, beta=-self.rate)
+        by_rows = torch.from_numpy(by_kernel + by_kernel.T).to(self.support)
+        ends = torch.cat([self.last, by_start], 1) @ torch.cat([adjoint.weight, self.start.weight])
+        return torch.addmm(ends, by_rows, self.support, beta=self.scale, alpha=self.scale)
 
 
-def _descent(support: Tensor, labels: Tensor, head: Head, steps: int, rate: float, form: str) -> _Direct | _Kernel:
+def _descent(support: Tensor, targets: Tensor, start: Head, steps: int, rate: float, form: str) -> _Direct | _Kernel:
     m, d = support.shape
-    columns = steps * (len(head.bias) - 1)
+    columns = steps * targets.shape[1]
     few = m * (2 * d + 3 * columns) < 7 * columns * d
-    return (_Kernel if form == "kernel" or (form == "auto" and few) else _Direct)(support, labels, head, steps, rate)
+    return (_Kernel if form == "kernel" or (form == "auto" and few) else _Direct)(support, targets, start, steps, rate)
 
 
-def _contrasts(head: Head) -> tuple[Tensor, Tensor]:
+def _contrasts(head: Head) -> Head:
     """Return weight (c, d) and bias (c,) of the logits' differences from the last class."""
-    return head.weight[:-1] - head.weight[-1], head.bias[:-1] - head.bias[-1]
+    return Head(head.weight[:-1] - head.weight[-1], head.bias[:-1] - head.bias[-1])
 
 
-def _restored(start: Head, weight: Tensor, bias: Tensor) -> Head:
+def _restored(start: Head, contrasts: Head) -> Head:
     """Return the head with these contrasts; what it moved from the start sums to zero over classes, as in descent."""
-    first_weight, first_bias = _contrasts(start)
     parts = []
-    for old, change in ((start.weight, weight - first_weight), (start.bias, bias - first_bias)):
+    for old, first, last in zip(start, _contrasts(start), contrasts, strict=True):
+        change = last - first
         others = change - change.sum(0) / len(start.bias)
         parts.append(old + torch.cat([others, -others.sum(0, keepdim=True)]))
     return Head(*parts)
 
 
-def _targets(labels: Tensor, head: Head, like: Tensor) -> Tensor:
-    return one_hot(labels, len(head.bias))[:, :-1].to(like)
+def _targets(labels: Tensor, n_classes: int) -> Tensor:
+    """Return the probabilities (m, c) that the labels stand for, of all classes but the last."""
+    return one_hot(labels, n_classes)[:, :-1]
 
 
 def _probabilities(logits: Tensor) -> Tensor:
