@@ -93,7 +93,11 @@ class TextEncoder:
             max_length=self.max_length if self.max_length < 2**31 else None,
             return_tensors="pt",
         ).to(next(self.network.parameters()).device)
-        return text_features(self.network, words["input_ids"], words["attention_mask"])
+        return self.embed_tokens(words["input_ids"], words["attention_mask"])
+
+    def embed_tokens(self, ids: Tensor, mask: Tensor) -> Tensor | Tokens:
+        """Map token numbers (N, t) and the mask of those that count to what ``encode`` gives."""
+        return text_features(self.network, ids, mask)
 
 
 class TwoEncoders(TextEncoder):
