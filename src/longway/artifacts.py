@@ -105,8 +105,8 @@ def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str
         raise LongwayError(f"{path} is a folder, not a model: give the file that `longway fit` saved")
     if path.suffix in (".onnx", ".pt2"):
         raise LongwayError(
-            f"{path} is an exported file, which only `longway predict` and `longway evaluate` take: give the model that "
-            "it was made from"
+            f"{path} is an exported file, which only `longway predict` and `longway evaluate` take: give the model "
+            "that it was made from"
         )
     if not path.is_file():
         raise LongwayError(f"{path}: no such file; give the path of a model that `longway fit` saved")

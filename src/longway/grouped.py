@@ -12,8 +12,8 @@ from longway.groups import InferredGroups, find_groups
 from longway.rows import Rows
 
 SMALLEST = 10
-"""Inferred groups with fewer training rows are stray rows rather than a group: a method that balances groups would
-train on little else."""
+"""Inferred groups with fewer rows are stray rows rather than a group: a method that balances groups would train on
+little else."""
 
 
 class GroupAware(Method):
@@ -40,10 +40,9 @@ class GroupAware(Method):
         rows, validation = task.rows, task.validation
         if rows.groups is None:
             found = self._infer(rows, task)
-            home = without_strays(found.groups, task.n_classes, found.n_values)
-            rows = rows.grouped(home[found.groups])
+            rows = without_strays(rows.grouped(found.groups))
             if validation is not None and validation.groups is None:
-                validation = validation.grouped(home[found.assign(validation)])
+                validation = without_strays(validation.grouped(found.assign(validation)))
         return replace(task, rows=rows, validation=validation)
 
     def _infer(self, rows: Rows, task: Task) -> InferredGroups:
@@ -56,24 +55,24 @@ class GroupAware(Method):
         return found
 
 
-def without_strays(groups: np.ndarray, n_classes: int, n_values: int) -> np.ndarray:
-    """Return what each inferred group counts as, (n_classes * n_values,): the largest of its class if it is a stray.
+def without_strays(rows: Rows) -> Rows:
+    """Return rows whose inferred groups, each of one class, have ``SMALLEST`` rows: strays join the largest of theirs.
 
-    Parameters
-    ----------
-    groups : ndarray of shape (n,)
-        ``class * n_values + attribute`` of the training rows.
-    n_classes, n_values : int
+    Each part of the data is taken by itself: a group of many training rows may leave one row in the validation data.
 
     Examples
     --------
-    >>> without_strays(np.repeat([0, 1, 2, 3], [50, 10, 9, 60]), 2, 2).tolist()
-    [0, 1, 3, 3]
+    >>> groups = np.repeat([0, 1, 2, 3], [50, 10, 9, 60])
+    >>> rows = Rows(np.zeros((129, 1)), groups // 2, np.ones(129), groups)
+    >>> np.bincount(without_strays(rows).groups).tolist()
+    [50, 10, 0, 69]
     """
-    sizes = np.bincount(groups, minlength=n_classes * n_values).reshape(n_classes, n_values)
-    itself = np.arange(n_classes * n_values).reshape(n_classes, n_values)
-    largest = itself[np.arange(n_classes), sizes.argmax(1)]
-    return np.where(sizes < SMALLEST, largest[:, None], itself).ravel()
+    assert rows.groups is not None
+    joined = rows.groups.copy()
+    for code in np.unique(rows.y):
+        own, sizes = np.unique(rows.groups[rows.y == code], return_counts=True)
+        joined[np.isin(joined, own[sizes < SMALLEST])] = own[sizes.argmax()]
+    return rows.grouped(joined)
 
 
 def environments(groups: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -37,7 +37,8 @@ NAMES = ("demo", "embed", "fit", "evaluate", "predict", "methods")
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="What `longway fit` saved.", show_default=False)]
 AnyModel = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="What `longway fit` saved or `longway export` wrote.", show_default=False)
+    Path,
+    typer.Argument(metavar="MODEL", help="What `longway fit` or `longway export` wrote.", show_default=False),
 ]
 Part = Annotated[
     str | None,

@@ -32,7 +32,7 @@ def export(
     ] = None,
     opset: Annotated[
         int | None,
-        typer.Option("--opset", metavar="NUMBER", help="Version of ONNX's operators.", show_default="18"),
+        typer.Option("--opset", min=18, metavar="NUMBER", help="Version of ONNX's operators.", show_default="18"),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
     as_json: AsJson = False,

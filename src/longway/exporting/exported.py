@@ -29,9 +29,7 @@ def is_exported(path: str | Path) -> bool:
 def check_suffix(path: Path) -> str:
     """Return the suffix of an exported file; refuse others."""
     if path.suffix not in SUFFIXES:
-        raise LongwayError(
-            f"{path}: the end of its name says the format, one of {', '.join(SUFFIXES)}; {nearest(path.suffix, SUFFIXES)}"
-        )
+        raise LongwayError(f"{path}: the end of its name says the format; {nearest(path.suffix, SUFFIXES)}")
     return path.suffix
 
 
@@ -145,7 +143,8 @@ class Exported:
                 array = array.repeat(3, axis=1)
         if array.shape[1:] != shape or array.dtype.kind not in "fiub":
             raise LongwayError(
-                f"X holds inputs of type {array.dtype} and shape {array.shape[1:]}; this model takes {self.record.input}"
+                f"X holds inputs of type {array.dtype} and shape {array.shape[1:]}; this model takes "
+                f"{self.record.input}"
             )
         array = np.ascontiguousarray(array, dtype=np.float32)
         checks.finite(array, "X")

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from longway.backbones import Backbone, Transform
 from longway.backbones.pooling import Tokens, pool
 
-
 Scores = dict[str, Tensor]
 """What a graph gives: ``logits`` and ``probabilities``, each (N, C) in float32."""
 

@@ -115,7 +115,7 @@ class Record:
         except LongwayError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CorruptFileError(f"{path} was not exported by Longway: give a file that `longway export` wrote") from (
-                error
-            )
+            raise CorruptFileError(
+                f"{path} was not exported by Longway: give a file that `longway export` wrote"
+            ) from error
         return record

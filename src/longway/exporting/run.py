@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -125,7 +126,9 @@ def _encoder(backbone: Backbone | str | Path, form: Form) -> Backbone:
         if backbone.device.type != "cpu":
             raise LongwayError(f"backbone {backbone.name} is on {backbone.device}: load it with device='cpu'")
         return backbone
-    return load_backbone(backbone, device="cpu") if form.backbone is None else same_backbone(backbone, form, device="cpu")
+    if form.backbone is None:  # nobody has said which it was
+        return load_backbone(backbone, device="cpu")
+    return same_backbone(backbone, form, device="cpu")
 
 
 def _takes_texts(encoder: Backbone) -> bool:
@@ -151,15 +154,18 @@ def _images(head: Head, encoder: Backbone, form: Form, size: int | None) -> Part
         raise LongwayError(
             f"backbone {encoder.name} took images as large as they were: say how large with size=, in pixels"
         )
+    if size not in (None, side):
+        raise LongwayError(f"size={size} is not the {side} pixels of backbone {encoder.name}: leave it out")
     encoder = encoder.sized(side)
     transform = encoder.transform
     outside = Form(size=side, columns=form.columns, crop=transform.crop, interpolation=transform.interpolation)
-    how = f"resized ({transform.interpolation})" + ("" if transform.crop is None else f" and cropped to {transform.crop}")
+    cropped = "" if transform.crop is None else f" and cropped to {transform.crop}"
     about = {
         "kind": "images",
         "shape": [3, side, side],
         "form": outside.to_dict(),
-        "input": f"float32 images (batch, 3, {side}, {side}): RGB, channels first, values in [0, 1], {how}",
+        "input": f"float32 images (batch, 3, {side}, {side}): RGB, channels first, values in [0, 1], resized "
+        f"({transform.interpolation}){cropped}",
         "normalisation": {"mean": list(transform.mean), "std": list(transform.std)},
     }
     example = torch.linspace(0, 1, 2 * 3 * side * side).view(2, 3, side, side)
@@ -214,12 +220,14 @@ def _record(model: Method, part: Part, about: dict[str, Any]) -> Record:
 
 def _write(path: Path, part: Part, record: Record, opset: int | None) -> None:
     """Write the file beside its place, see that it gives what the model gives, and only then move it there."""
-    fresh = path.with_name(f".{path.stem}.partial{path.suffix}")
+    fresh = path.with_name(f".{path.stem}.partial-{secrets.token_hex(6)}{path.suffix}")
     try:
         encoder = getattr(part.network, "backbone", None)
         if encoder is not None and isinstance(encoder.module, OnnxEncoder):
             if opset is None:
-                raise LongwayError(f"backbone {encoder.name} is an ONNX file: export to .onnx, where the two are joined")
+                raise LongwayError(
+                    f"backbone {encoder.name} is an ONNX file: export to .onnx, where the two are joined"
+                )
             from longway.exporting import merging, onnx_file
 
             graph = merging.merged(encoder, part.network.tail.head, *part.example, opset)
