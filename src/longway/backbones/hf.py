@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from longway.backbones.pooling import Tokens, first_tensor
 from longway.errors import LongwayError
 from longway.storage import hash_json, hash_module
 
+_PASSING = ("truncation", "padding")
 _FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 """PIL's numbers of the filters that a transform may have."""
 
@@ -125,9 +127,14 @@ def text_features(network: Any, ids: Tensor, mask: Tensor) -> Tensor | Tokens:
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """Hash what a tokenizer makes of texts: its vocabulary and rules, whatever file they came from."""
+    """Hash what a tokenizer makes of texts: its vocabulary and rules, whatever file they came from.
+
+    Truncation and padding are set anew by every call, so that they say what was embedded last.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    rules = sorted(tokenizer.get_vocab().items()) if backend is None else backend.to_str()
+    if backend is None:
+        return hash_json([sorted(tokenizer.get_vocab().items()), tokenizer.special_tokens_map])
+    rules = {name: value for name, value in json.loads(backend.to_str()).items() if name not in _PASSING}
     return hash_json([rules, tokenizer.special_tokens_map])
 
 
