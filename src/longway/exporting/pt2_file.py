@@ -21,7 +21,7 @@ from longway.storage import atomic_file
 EXTRA = "longway."
 
 
-def trace(network: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
+def trace(network: nn.Module, example: tuple[Tensor, ...], longest: int | None = None) -> ExportedProgram:
     """Trace a network for batches of any size, and tokens of any number.
 
     Parameters
@@ -30,6 +30,8 @@ def trace(network: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
         In eval mode.
     example : tuple of Tensor
         Inputs of two rows.
+    longest : int, optional
+        Number of tokens that a text can have.
 
     Raises
     ------
@@ -37,7 +39,8 @@ def trace(network: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
         It does things that no graph can hold.
     """
     axes = {0: Dim("batch")}
-    shapes = tuple({**axes, 1: Dim("tokens", min=2, max=2**20)} if x.dtype == torch.int64 else axes for x in example)
+    tokens = Dim("tokens", min=2, max=longest)
+    shapes = tuple({**axes, 1: tokens} if x.dtype == torch.int64 else axes for x in example)
     try:
         with quietly(), torch.no_grad():
             program = torch.export.export(network.eval(), example, dynamic_shapes=shapes)

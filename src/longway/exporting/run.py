@@ -232,13 +232,14 @@ def _write(path: Path, part: Part, record: Record, opset: int | None) -> None:
 
             graph = merging.merged(encoder, part.network.tail.head, *part.example, opset)
             onnx_file.write(fresh, graph, record)
-        elif opset is None:
-            pt2_file.write(fresh, pt2_file.trace(part.network, part.example), record)
         else:
-            from longway.exporting import onnx_file
+            program = pt2_file.trace(part.network, part.example, (record.tokenizer or {}).get("max_length"))
+            if opset is None:
+                pt2_file.write(fresh, program, record)
+            else:
+                from longway.exporting import onnx_file
 
-            graph = onnx_file.convert(pt2_file.trace(part.network, part.example), record.inputs, opset)
-            onnx_file.write(fresh, graph, record)
+                onnx_file.write(fresh, onnx_file.convert(program, record.inputs, opset), record)
         _compare(load_exported(fresh, device="cpu")._run, part, record)
         fresh.replace(path)
     finally:
