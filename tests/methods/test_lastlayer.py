@@ -70,7 +70,7 @@ def test_one_stray_validation_row_is_no_group(monkeypatch, given):
             return (np.arange(len(rows)) == 0).astype(int)
 
     def find(rows, *_, **__):
-        attribute = (np.arange(len(rows)) < 25).astype(int)  # a group in training, of which few are set aside
+        attribute = (np.arange(len(rows)) < 60).astype(int)  # a group in training, of which few are set aside
         return Found(attribute, 2 * rows.y + attribute, 2, ())
 
     monkeypatch.setattr("longway.grouped.find_groups", find)
