@@ -39,8 +39,9 @@ def pixels(data: GroupedDataset, transform: Transform) -> GroupedDataset:
     """
     size = transform.size
     if isinstance(data.X, np.ndarray):
-        whole = size is None or (transform.crop is None and data.X.shape[2:] == (size, size))
-        return data if whole else replace(data, X=_resized(data.X, transform))
+        if size is None or (transform.crop is None and data.X.shape[2:] == (size, size)):
+            return data
+        return replace(data, X=_resized(data.X, transform, size))
     if not isinstance(data.X, ImageColumn):
         raise LongwayError(f"{data.source} holds {data.kind}, not images")
     if size is None:
@@ -57,9 +58,9 @@ def pixels(data: GroupedDataset, transform: Transform) -> GroupedDataset:
     return replace(data, X=out)
 
 
-def _resized(X: np.ndarray, transform: Transform) -> np.ndarray:
+def _resized(X: np.ndarray, transform: Transform, size: int) -> np.ndarray:
     """Resize an array of images (n, c, h, w) to (n, c, size, size)."""
-    out = scratch_array((*X.shape[:2], transform.size, transform.size), np.dtype(np.float32))
+    out = scratch_array((*X.shape[:2], size, size), np.dtype(np.float32))
     for start in range(0, len(X), PIECE):
         out[start : start + PIECE] = transform.fit(torch.from_numpy(images(X[start : start + PIECE], "X")))
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -247,6 +248,14 @@ def test_bad_input(saved, case):
         call(saved)
     assert "\n" not in str(caught.value)
     assert {file.name: hash_file(file) for file in saved.iterdir()} == before
+
+
+def test_a_graph_that_gives_something_else_is_not_kept(saved, tmp_path, monkeypatch):
+    wrong = SimpleNamespace(run=lambda inputs: [np.zeros((1, 2))] * 2)
+    monkeypatch.setattr("longway.exporting.run.load_exported", lambda *_, **__: wrong)
+    with pytest.raises(LongwayError, match="does not give what the model gives, so it was not kept"):
+        longway.export(saved / "m.safetensors", tmp_path / "new.pt2")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_package_that_is_not_installed(saved, monkeypatch):

@@ -86,7 +86,7 @@ class Exported:
     """
 
     def __init__(self, record: Record, run: Run) -> None:
-        self.record, self._run = record, run
+        self.record, self.run = record, run
         self.classes_ = record.labels
         self.supervision_ = record.supervision
         self.name = record.method
@@ -112,7 +112,7 @@ class Exported:
         return self.classes_[self._scores(X)[0].argmax(1)]
 
     def _scores(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        parts = [self._run(inputs) for inputs in self._batches(X)]
+        parts = [self.run(inputs) for inputs in self._batches(X)]
         logits, probabilities = (np.concatenate(piece) for piece in zip(*parts, strict=True))
         return logits, probabilities
 

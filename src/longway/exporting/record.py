@@ -82,6 +82,11 @@ class Record:
         return KINDS[self.kind]
 
     @property
+    def longest(self) -> int | None:
+        """Number of tokens that a text can have, where there is a limit."""
+        return None if self.tokenizer is None else self.tokenizer["max_length"]
+
+    @property
     def as_form(self) -> Form:
         """How data become what the graph takes."""
         return Form.from_dict(self.form)

@@ -33,6 +33,7 @@ class Part(NamedTuple):
     """What is to be exported, and what its record says of it."""
 
     network: nn.Module
+    head: Head
     example: tuple[Tensor, ...]
     about: dict[str, Any]
 
@@ -113,7 +114,7 @@ def _part(model: Method, form: Form, backbone: Backbone | str | Path | None, siz
         raise LongwayError("this model was fitted on images without a backbone: leave out backbone=")
     encoder = _encoder(backbone, form)
     part = _texts(head, encoder, form) if _takes_texts(encoder) else _images(head, encoder, form, size)
-    return Part(*part[:2], {**part.about, "backbone": {"name": encoder.name, **encoder.options}})
+    return part._replace(about={**part.about, "backbone": {"name": encoder.name, **encoder.options}})
 
 
 def _encoder(backbone: Backbone | str | Path, form: Form) -> Backbone:
@@ -141,11 +142,11 @@ def _alone(model: Method, head: Head, form: Form) -> Part:
     about: dict[str, Any] = {"shape": list(shape), "form": form.to_dict()}
     if len(shape) == 3:
         words = f"float32 images (batch, {shape[0]}, {shape[1]}, {shape[2]}): channels first, values in [0, 1]"
-        return Part(head, (torch.full((2, *shape), 0.5),), {**about, "kind": "images", "input": words})
+        return Part(head, head, (torch.full((2, *shape), 0.5),), {**about, "kind": "images", "input": words})
     source = "" if form.backbone is None else f", as backbone {form.backbone['name']} gives them"
     columns = f": {', '.join(form.columns)}" if len(form.columns) == shape[0] else source
     words = f"float32 features (batch, {shape[0]}){columns}"
-    return Part(head, (torch.zeros(2, *shape),), {**about, "kind": "features", "input": words})
+    return Part(head, head, (torch.zeros(2, *shape),), {**about, "kind": "features", "input": words})
 
 
 def _images(head: Head, encoder: Backbone, form: Form, size: int | None) -> Part:
@@ -170,7 +171,7 @@ def _images(head: Head, encoder: Backbone, form: Form, size: int | None) -> Part
     }
     example = torch.linspace(0, 1, 2 * 3 * side * side).view(2, 3, side, side)
     _check_width(encoder.embed(example), head, encoder.name)
-    return Part(ImageClassifier(encoder, head), (example,), about)
+    return Part(ImageClassifier(encoder, head), head, (example,), about)
 
 
 def _texts(head: Head, encoder: Backbone, form: Form) -> Part:
@@ -191,7 +192,7 @@ def _texts(head: Head, encoder: Backbone, form: Form) -> Part:
     # From the vocabulary's middle; the second text is the shorter one
     ids = torch.arange(14).view(2, 7) + encoder.module.tokenizer.vocab_size // 2
     mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
-    return Part(TextClassifier(encoder, head), (ids, mask), about)
+    return Part(TextClassifier(encoder, head), head, (ids, mask), about)
 
 
 def _check_width(features: Tensor, head: Head, name: str) -> None:
@@ -222,28 +223,29 @@ def _write(path: Path, part: Part, record: Record, opset: int | None) -> None:
     """Write the file beside its place, see that it gives what the model gives, and only then move it there."""
     fresh = path.with_name(f".{path.stem}.partial-{secrets.token_hex(6)}{path.suffix}")
     try:
-        encoder = getattr(part.network, "backbone", None)
-        if encoder is not None and isinstance(encoder.module, OnnxEncoder):
-            if opset is None:
-                raise LongwayError(
-                    f"backbone {encoder.name} is an ONNX file: export to .onnx, where the two are joined"
-                )
-            from longway.exporting import merging, onnx_file
-
-            graph = merging.merged(encoder, part.network.tail.head, *part.example, opset)
-            onnx_file.write(fresh, graph, record)
-        else:
-            program = pt2_file.trace(part.network, part.example, (record.tokenizer or {}).get("max_length"))
-            if opset is None:
-                pt2_file.write(fresh, program, record)
-            else:
-                from longway.exporting import onnx_file
-
-                onnx_file.write(fresh, onnx_file.convert(program, record.inputs, opset), record)
-        _compare(load_exported(fresh, device="cpu")._run, part, record)
+        _write_graph(fresh, part, record, opset)
+        _compare(load_exported(fresh, device="cpu").run, part, record)
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _write_graph(path: Path, part: Part, record: Record, opset: int | None) -> None:
+    encoder = getattr(part.network, "backbone", None)
+    if encoder is not None and isinstance(encoder.module, OnnxEncoder):
+        if opset is None:
+            raise LongwayError(f"backbone {encoder.name} is an ONNX file: export to .onnx, where the two are joined")
+        from longway.exporting import merging, onnx_file
+
+        onnx_file.write(path, merging.merged(encoder, part.head, part.example[0], opset), record)
+        return
+    program = pt2_file.trace(part.network, part.example, record.longest)
+    if opset is None:
+        pt2_file.write(path, program, record)
+    else:
+        from longway.exporting import onnx_file
+
+        onnx_file.write(path, onnx_file.convert(program, record.inputs, opset), record)
 
 
 def _compare(run: Run, part: Part, record: Record) -> None:
