@@ -276,6 +276,16 @@ def test_groups_that_the_validation_data_lack(name):
         assert not any(np.isnan(value) for record in fitted.history_ for value in record.values())
 
 
+@every
+def test_groups_never_seen_in_training(name):
+    """No error: validation rows may be of groups of their own."""
+    known = np.array(["farm", "zoo"])[groups % 2]
+    others = np.where(np.arange(len(y)) < 9, "wild", known)
+    fitted = make(name).fit(X, y, groups=known, eval_set=(X, y, others))
+    assert set(fitted.predict(X)) <= {"camel", "cow"}
+    assert not any(np.isnan(value) for record in fitted.history_ for value in record.values())
+
+
 def test_worst_group_without_groups():
     message = "selection='worst_group' needs groups of the validation data: give eval_set=.*or a rule without groups"
     refused(message, lambda: HSFM(selection="worst_group", epochs=1).fit(X, y))

@@ -110,11 +110,13 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
 
 def test_minilm_by_both_ways(minilm):
     sentence, words = load_backbone(f"st:{minilm}", device="cpu"), load_backbone(f"hf:{minilm}", device="cpu")
+    before = sentence.fingerprint, words.fingerprint
     features = words.embed(TEXTS)
     assert features.shape == (3, 384)
     torch.testing.assert_close(sentence.embed(TEXTS), nn.functional.normalize(features), rtol=1e-4, atol=1e-5)
     assert (sentence.name, words.name) == ("st:model", "hf:model")
     torch.testing.assert_close(words.embed(TEXTS[1:2]), features[1:2], rtol=1e-3, atol=1e-4)  # padding does not count
+    assert before == (sentence.fingerprint, words.fingerprint)  # whatever they embedded last
     with pytest.raises(LongwayError, match=r"st:model pools by itself: leave out pooling='max', or load it with hf:"):
         load_backbone(f"st:{minilm}", pooling="max", device="cpu")
     with pytest.raises(LongwayError, match=r"hf:model has no layer='encoder\.layer\.9'; "):

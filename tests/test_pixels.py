@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from longway import LongwayError, read
+from longway.backbones import Transform
 from longway.pixels import pixels
 
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8)
@@ -24,7 +25,7 @@ def folder(path, images):
 
 
 def test_images_of_all_modes_become_the_same_colours(tmp_path):
-    found = pixels(folder(tmp_path, MODES)).X
+    found = pixels(folder(tmp_path, MODES), Transform()).X
     assert found.dtype == np.uint8
     for image in found:
         np.testing.assert_array_equal(image, np.stack([GREY] * 3))
@@ -33,8 +34,8 @@ def test_images_of_all_modes_become_the_same_colours(tmp_path):
 def test_images_of_mixed_size_need_a_size(tmp_path):
     data = folder(tmp_path, {"small": MODES["grey"], "large": MODES["grey"].resize((12, 8))})
     with pytest.raises(LongwayError, match="holds images of 2 different sizes: choose one with size="):
-        pixels(data)
-    assert pixels(data, 6).X.shape == (2, 3, 6, 6)
+        pixels(data, Transform())
+    assert pixels(data, Transform(6)).X.shape == (2, 3, 6, 6)
 
 
 def test_16_bit_arrays_are_scaled(tmp_path):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from longway.data import GroupedDataset, read
     from longway.errors import CorruptFileError, LongwayError
     from longway.explaining import Explanation, explain
+    from longway.exporting import Exported, export, load_exported
     from longway.groups import AxisGroups, InferredGroups, infer_groups
     from longway.methods import (
         AFR,
@@ -66,6 +67,7 @@ __all__ = [
     "ChromaVAE",
     "CorruptFileError",
     "Explanation",
+    "Exported",
     "FreezeThenTrain",
     "GenerativeClassifier",
     "GroupDRO",
@@ -85,8 +87,10 @@ __all__ = [
     "describe",
     "evaluate_groups",
     "explain",
+    "export",
     "infer_groups",
     "load",
+    "load_exported",
     "read",
     "save",
     "training_options",
@@ -99,6 +103,7 @@ _HOMES = {
     "longway.data": ("GroupedDataset", "read"),
     "longway.errors": ("CorruptFileError", "LongwayError"),
     "longway.explaining": ("Explanation", "explain"),
+    "longway.exporting": ("Exported", "export", "load_exported"),
     "longway.groups": ("AxisGroups", "InferredGroups", "infer_groups"),
     "longway.methods": (
         "AFR",

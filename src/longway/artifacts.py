@@ -103,6 +103,11 @@ def describe(path: str | Path) -> dict[str, Any]:
 def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if path.is_dir():
         raise LongwayError(f"{path} is a folder, not a model: give the file that `longway fit` saved")
+    if path.suffix in (".onnx", ".pt2"):
+        raise LongwayError(
+            f"{path} is an exported file, which only `longway predict` and `longway evaluate` take: give the model "
+            "that it was made from"
+        )
     if not path.is_file():
         raise LongwayError(f"{path}: no such file; give the path of a model that `longway fit` saved")
     return read_tensors(path, wanted="a model that `longway fit` saved", remedy="fit again", tensors=tensors)

@@ -264,15 +264,6 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         if not isinstance(eval_set, tuple) or len(eval_set) not in (2, 3):
             raise LongwayError("eval_set must be a tuple (X, y) or (X, y, groups)")
         inputs = self._check_inputs(eval_set[0], reset=False, name="eval_set X")
-        codes = self._code(checks.labels(eval_set[1], len(inputs), "eval_set y"), "eval_set y")
+        codes = checks.codes(checks.labels(eval_set[1], len(inputs), "eval_set y"), self.classes_, "eval_set y")
         groups = checks.groups(eval_set[2] if len(eval_set) == 3 else None, len(inputs), "eval_set groups")
         return Rows(inputs, codes, np.ones(len(inputs)), groups)
-
-    def _code(self, labels: np.ndarray, name: str) -> np.ndarray:
-        """Return class codes of labels."""
-        unknown = np.setdiff1d(labels, self.classes_)
-        if len(unknown):
-            shown = ", ".join(map(repr, unknown[:3].tolist()))
-            known = ", ".join(map(repr, self.classes_.tolist()))
-            raise LongwayError(f"{name} holds labels that the training data did not: {shown}; known are {known}")
-        return np.searchsorted(self.classes_, labels)

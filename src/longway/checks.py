@@ -220,6 +220,16 @@ def labels(y: Any, n: int, name: str = "y") -> np.ndarray:
     return array.astype(str) if array.dtype.kind == "O" else array
 
 
+def codes(values: np.ndarray, classes: np.ndarray, name: str) -> np.ndarray:
+    """Return the place of each label (n,) among the sorted classes (C,)."""
+    unknown = np.setdiff1d(values, classes)
+    if len(unknown):
+        shown = ", ".join(map(repr, unknown[:3].tolist()))
+        known = ", ".join(map(repr, classes.tolist()))
+        raise LongwayError(f"{name} holds labels that the training data did not: {shown}; known are {known}")
+    return np.searchsorted(classes, values)
+
+
 def groups(values: Any, n: int, name: str) -> np.ndarray | None:
     """Return group codes (n,), or None where no groups are given."""
     if values is None:

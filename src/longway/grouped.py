@@ -14,6 +14,9 @@ from longway.rows import Rows
 SMALLEST = 10
 """Inferred groups with fewer training rows are stray rows rather than a group: a method that balances groups would
 train on little else."""
+HELD_OUT = 2
+"""Rows that an inferred group must have in held-out data: these are halved, and one row is in one half only. Not more,
+as a shortcut that is nearly perfect leaves few rows there, and they are what DFR learns from."""
 
 
 class GroupAware(Method):
@@ -40,10 +43,12 @@ class GroupAware(Method):
         rows, validation = task.rows, task.validation
         if rows.groups is None:
             found = self._infer(rows, task)
-            home = without_strays(found.groups, task.n_classes, found.n_values)
-            rows = rows.grouped(home[found.groups])
+            rows = rows.grouped(found.groups)
+            kept = frequent(rows, SMALLEST)
             if validation is not None and validation.groups is None:
-                validation = validation.grouped(home[found.assign(validation)])
+                validation = validation.grouped(found.assign(validation))
+                validation = joined(validation, np.intersect1d(kept, frequent(validation, HELD_OUT)))
+            rows = joined(rows, kept)
         return replace(task, rows=rows, validation=validation)
 
     def _infer(self, rows: Rows, task: Task) -> InferredGroups:
@@ -56,24 +61,30 @@ class GroupAware(Method):
         return found
 
 
-def without_strays(groups: np.ndarray, n_classes: int, n_values: int) -> np.ndarray:
-    """Return what each inferred group counts as, (n_classes * n_values,): the largest of its class if it is a stray.
+def frequent(rows: Rows, least: int) -> np.ndarray:
+    """Return the groups that have so many rows."""
+    assert rows.groups is not None
+    names, sizes = np.unique(rows.groups, return_counts=True)
+    return names[sizes >= least]
 
-    Parameters
-    ----------
-    groups : ndarray of shape (n,)
-        ``class * n_values + attribute`` of the training rows.
-    n_classes, n_values : int
+
+def joined(rows: Rows, kept: np.ndarray) -> Rows:
+    """Return rows whose groups, each of one class, are of those kept: others join the largest of their class.
 
     Examples
     --------
-    >>> without_strays(np.repeat([0, 1, 2, 3], [50, 10, 9, 60]), 2, 2).tolist()
-    [0, 1, 3, 3]
+    >>> groups = np.repeat([0, 1, 2, 3], [50, 10, 9, 60])
+    >>> rows = Rows(np.zeros((129, 1)), groups // 2, np.ones(129), groups)
+    >>> np.bincount(joined(rows, frequent(rows, 10)).groups).tolist()
+    [50, 10, 0, 69]
     """
-    sizes = np.bincount(groups, minlength=n_classes * n_values).reshape(n_classes, n_values)
-    itself = np.arange(n_classes * n_values).reshape(n_classes, n_values)
-    largest = itself[np.arange(n_classes), sizes.argmax(1)]
-    return np.where(sizes < SMALLEST, largest[:, None], itself).ravel()
+    assert rows.groups is not None
+    groups = rows.groups.copy()
+    for code in np.unique(rows.y):
+        own, sizes = np.unique(rows.groups[rows.y == code], return_counts=True)
+        stays = np.isin(own, kept)
+        groups[np.isin(groups, own[~stays])] = own[(sizes * stays if stays.any() else sizes).argmax()]
+    return rows.grouped(groups)
 
 
 def environments(groups: np.ndarray, y: np.ndarray) -> np.ndarray:

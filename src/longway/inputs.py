@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from longway.backbones import OPTIONS, load_backbone
+from longway.backbones import OPTIONS, Backbone, Transform, load_backbone
 from longway.data import GroupedDataset
 from longway.data.cache import is_cache, read_meta
 from longway.errors import LongwayError
@@ -24,6 +24,12 @@ class Form:
         Name, fingerprint and options of the backbone whose features they are.
     size : int, optional
         Side in pixels of images that are taken as they are.
+    crop : float, optional
+        Share of them that is kept, as in `Transform`.
+    interpolation : str, default "bilinear"
+        Of their resizing.
+    texts : bool, default False
+        Whether texts are taken as they are.
     columns : tuple of str
         Columns that the inputs are, where they are read from a table.
     """
@@ -31,15 +37,24 @@ class Form:
     backbone: dict[str, Any] | None = None
     size: int | None = None
     columns: tuple[str, ...] = ()
+    crop: float | None = None
+    interpolation: str = "bilinear"
+    texts: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a saved model keeps of it."""
-        return {"backbone": self.backbone, "size": self.size, "columns": list(self.columns)}
+        return {**asdict(self), "columns": list(self.columns)}
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Form:
         """Return the form that ``to_dict`` described."""
-        return cls(record.get("backbone"), record.get("size"), tuple(record.get("columns", ())))
+        known = {field.name: record[field.name] for field in fields(cls) if field.name in record}
+        return cls(**{**known, "columns": tuple(known.get("columns", ()))})
+
+    @property
+    def transform(self) -> Transform:
+        """How images that are taken as they are get their size."""
+        return Transform(self.size, crop=self.crop, interpolation=self.interpolation)
 
 
 def first_form(
@@ -103,8 +118,8 @@ def first_form(
         raise LongwayError(
             f"{data.source} holds texts: give --backbone to embed them, such as st:NAME or path/to/file.py:function"
         )
-    images = pixels(data, size)
-    return images, Form(size=size)
+    form = Form(size=size)
+    return pixels(data, form.transform), form
 
 
 def same_form(
@@ -129,9 +144,9 @@ def same_form(
     if form.backbone is None:
         if backbone is not None:
             raise LongwayError("this model was fitted without a backbone: leave out --backbone")
-        if data.kind == "texts":
+        if data.kind == "texts" and not form.texts:
             raise LongwayError(f"{data.source} holds texts, but this model was fitted without a backbone for them")
-        return pixels(data, form.size) if data.kind == "images" else data
+        return pixels(data, form.transform) if data.kind == "images" else data
     name = form.backbone["name"]
     if data.kind == "features":
         folder = Path(data.source)
@@ -145,11 +160,24 @@ def same_form(
         raise LongwayError(
             f"this model was fitted on features of {name}: give that encoder, or the path of it, with --backbone"
         )
+    return embed(data, same_backbone(backbone, form, device=device), verbose=verbose)
+
+
+def same_backbone(backbone: str | Path, form: Form, *, device: str = "auto") -> Backbone:
+    """Load the backbone that a model was fitted on, with the options of its fit.
+
+    Raises
+    ------
+    LongwayError
+        If it is another one, or the model was fitted without any.
+    """
+    if form.backbone is None:
+        raise LongwayError("this model was fitted without a backbone: leave out --backbone")
     own = {name: form.backbone[name] for name in OPTIONS if name in form.backbone}
     loaded = load_backbone(backbone, **own, device=device)
     if loaded.fingerprint != form.backbone["fingerprint"]:
         raise LongwayError(
-            f"--backbone {backbone} is not the {name} that this model was fitted on (weights or code differ): give "
-            "that one, or fit again"
+            f"--backbone {backbone} is not the {form.backbone['name']} that this model was fitted on (weights or code "
+            "differ): give that one, or fit again"
         )
-    return embed(data, loaded, verbose=verbose)
+    return loaded

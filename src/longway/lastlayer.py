@@ -97,13 +97,17 @@ class LastLayer(Method):
 
     def _parts(self, task: Task) -> Parts:
         """Split data: retrain on half of the validation data and judge on the other, or retrain on training data."""
-        rows, validation, source = task.split(self.validation_fraction)
+        rows, validation, source = self._held_out(task)
         lacks_class = len(np.unique(validation.y)) < task.n_classes
         if self.on == "train" or lacks_class:
             return Parts(rows, rows, validation, rows, source, "training data", task.generator)
         one, other = halves(validation, task.n_classes, task.generator)
         retrain = validation if one is other else validation.take(one)
         return Parts(rows, retrain, validation.take(other), validation, source, source, task.generator)
+
+    def _held_out(self, task: Task) -> tuple[Rows, Rows, str]:
+        """Return training data, validation data, and where the latter come from."""
+        return task.split(self.validation_fraction)
 
     def _fit(self, task: Task) -> nn.Module:
         parts = self._parts(task)

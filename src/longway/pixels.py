@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
 
 from longway.backbones import Transform
 from longway.checks import images
@@ -17,15 +16,16 @@ from longway.storage import scratch_array
 PIECE = 256
 
 
-def pixels(data: GroupedDataset, size: int | None = None) -> GroupedDataset:
+def pixels(data: GroupedDataset, transform: Transform) -> GroupedDataset:
     """Decode and resize all images.
 
     Parameters
     ----------
     data : GroupedDataset
         Its X is a column of images, or an array of them.
-    size : int, optional
-        Side of the square that each is resized to; their own size where all are equal, if not given.
+    transform : Transform
+        Its ``size`` is the side of the square that each is brought to; their own size, where all are equal, if it has
+        none.
 
     Returns
     -------
@@ -37,8 +37,11 @@ def pixels(data: GroupedDataset, size: int | None = None) -> GroupedDataset:
     LongwayError
         If the images differ in size and none is given.
     """
+    size = transform.size
     if isinstance(data.X, np.ndarray):
-        return data if size is None or data.X.shape[2:] == (size, size) else replace(data, X=_resized(data.X, size))
+        if size is None or (transform.crop is None and data.X.shape[2:] == (size, size)):
+            return data
+        return replace(data, X=_resized(data.X, transform, size))
     if not isinstance(data.X, ImageColumn):
         raise LongwayError(f"{data.source} holds {data.kind}, not images")
     if size is None:
@@ -49,17 +52,15 @@ def pixels(data: GroupedDataset, size: int | None = None) -> GroupedDataset:
     else:
         width = height = size
     out = scratch_array((len(data), 3, height, width), np.dtype(np.uint8))
-    transform = Transform(size)
     for start in range(0, len(data), PIECE):
         where = np.arange(start, min(start + PIECE, len(data)))
-        out[where] = transform.stack(data.X.read(where, least=size)).numpy()
+        out[where] = transform.stack(data.X.read(where, least=transform.least)).numpy()
     return replace(data, X=out)
 
 
-def _resized(X: np.ndarray, size: int) -> np.ndarray:
+def _resized(X: np.ndarray, transform: Transform, size: int) -> np.ndarray:
     """Resize an array of images (n, c, h, w) to (n, c, size, size)."""
     out = scratch_array((*X.shape[:2], size, size), np.dtype(np.float32))
     for start in range(0, len(X), PIECE):
-        piece = torch.from_numpy(images(X[start : start + PIECE], "X"))
-        out[start : start + PIECE] = interpolate(piece.float(), (size, size), mode="bilinear", antialias=True)
+        out[start : start + PIECE] = transform.fit(torch.from_numpy(images(X[start : start + PIECE], "X")))
     return out

@@ -48,7 +48,7 @@ def good(run) -> Callable[..., str]:
 
     def good(*words: object) -> str:
         done = run(*words)
-        assert (done.status, done.err) == (0, "")
+        assert (done.status, done.err) == (0, ""), done.err
         return done.out
 
     return good

@@ -157,6 +157,16 @@ def test_a_hard_set_of_less_than_a_cell_is_the_hardest():
     )
 
 
+@pytest.mark.parametrize("variant", ["scale_free", "paper"])
+def test_a_hard_set_larger_than_a_class_is_the_class(variant):
+    data, val = planted_shortcut(200, correlation=0.9), planted_shortcut(60, correlation=0.5, seed=1)
+    fits = [
+        HSFM(variant=variant, n_hard=n_hard, n_refits=1, epochs=2).fit(data.X, data.y, eval_set=(val.X, val.y))
+        for n_hard in (60, 10**6)
+    ]
+    np.testing.assert_array_equal(*(fit.predict_proba(data.X) for fit in fits))
+
+
 def test_cells_are_classes_where_validation_data_contradict_the_shortcut_more():
     train = planted_shortcut(1000, correlation=0.95)
     for correlation, kind in ((0.5, "classes counting"), (0.95, "classes by inferred attribute counting")):

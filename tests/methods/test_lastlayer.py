@@ -5,6 +5,7 @@ import pytest
 
 from longway import AFR, DFR, LLR, LORT, LongwayError, Selective
 from longway.data.planted import planted_shortcut
+from longway.groups import InferredGroups
 from longway.methods.dfr import SMALLEST, group_balanced_draws
 from longway.rows import Rows
 
@@ -56,6 +57,29 @@ def test_dfr_does_not_look_at_training_groups_where_validation_groups_are_given(
     np.testing.assert_array_equal(plain.predict_proba(VAL.X), given.predict_proba(VAL.X))
     on_train = DFR(on="train", n_refits=2).fit(TRAIN.X, TRAIN.y, eval_set=EVAL_SET, groups=TRAIN.groups)
     assert on_train.supervision_ == "train_groups"
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_one_stray_validation_row_is_no_group(monkeypatch, given):
+    """It would weigh as much as a hundred rows, and as no setting gets it right, the settings would all seem equal."""
+    train, val = (planted_shortcut(n, correlation=0.5, seed=n) for n in (400, 200))
+    stray = np.arange(200) == 0
+
+    class Found(InferredGroups):
+        def attribute_of(self, rows):
+            return (np.arange(len(rows)) == 0).astype(int)
+
+    def find(rows, *_, **__):
+        attribute = (np.arange(len(rows)) < 24).astype(int)  # a group in training, of which next to none are set aside
+        return Found(attribute, 2 * rows.y + attribute, 2, ())
+
+    monkeypatch.setattr("longway.grouped.find_groups", find)
+    method, seen = DFR(n_refits=2, validation_fraction=0.05), []
+    monkeypatch.setattr(method, "_final", lambda *call: seen.append(call[1].pool) or DFR._final(method, *call))
+    y = np.where(stray, 1 - val.y, val.y)
+    method.fit(train.X, train.y, eval_set=(val.X, y) if given else None)
+    assert np.unique(seen[0].groups, return_counts=True)[1].min() > 1
+    assert np.bincount(method.predict(val.X), minlength=2).min() > 50
 
 
 def test_every_setting_is_recorded_and_the_best_is_chosen():

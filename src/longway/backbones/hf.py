@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from longway.backbones.pooling import Tokens, first_tensor
 from longway.errors import LongwayError
 from longway.storage import hash_json, hash_module
 
+_PASSING = ("truncation", "padding")
 _FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 """PIL's numbers of the filters that a transform may have."""
 
@@ -93,7 +95,11 @@ class TextEncoder:
             max_length=self.max_length if self.max_length < 2**31 else None,
             return_tensors="pt",
         ).to(next(self.network.parameters()).device)
-        return text_features(self.network, words["input_ids"], words["attention_mask"])
+        return self.embed_tokens(words["input_ids"], words["attention_mask"])
+
+    def embed_tokens(self, ids: Tensor, mask: Tensor) -> Tensor | Tokens:
+        """Map token numbers (N, t) and the mask of those that count to what ``encode`` gives."""
+        return text_features(self.network, ids, mask)
 
 
 class TwoEncoders(TextEncoder):
@@ -121,9 +127,14 @@ def text_features(network: Any, ids: Tensor, mask: Tensor) -> Tensor | Tokens:
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """Hash what a tokenizer makes of texts: its vocabulary and rules, whatever file they came from."""
+    """Hash what a tokenizer makes of texts: its vocabulary and rules, whatever file they came from.
+
+    Truncation and padding are set anew by every call, so that they say what was embedded last.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    rules = sorted(tokenizer.get_vocab().items()) if backend is None else backend.to_str()
+    if backend is None:
+        return hash_json([sorted(tokenizer.get_vocab().items()), tokenizer.special_tokens_map])
+    rules = {name: value for name, value in json.loads(backend.to_str()).items() if name not in _PASSING}
     return hash_json([rules, tokenizer.special_tokens_map])
 
 

@@ -39,7 +39,7 @@ def load(spec: str, wish: Wish) -> Loaded:
     session = open_session(
         model.SerializeToString() if not beside else _with_data(onnx, model, path), wish.device, name
     )
-    encoder = OnnxEncoder(session, wanted, hash_json([*files, wanted]), name)
+    encoder = OnnxEncoder(session, wanted, hash_json([*files, wanted]), name, model)
     return Loaded(name, encoder, defaults={"size": encoder.size}, layered=True)
 
 
@@ -83,23 +83,36 @@ class OnnxEncoder:
         Hash of the file.
     name : str
         For messages.
+    model : onnx.ModelProto, optional
+        What the session runs, weights and all.
+
+    Attributes
+    ----------
+    input : str
+        The value that it takes.
+    batch : int or None
+        The only number of images that it takes.
+    half : bool
+        Whether it takes float16.
+    size : int or None
+        Side of the images that it takes.
     """
 
-    def __init__(self, session: Any, output: str, fingerprint: str, name: str) -> None:
-        self.session, self.output, self.fingerprint = session, output, fingerprint
+    def __init__(self, session: Any, output: str, fingerprint: str, name: str, model: Any = None) -> None:
+        self.session, self.output, self.fingerprint, self.model = session, output, fingerprint, model
         inputs = session.get_inputs()
         shape = inputs[0].shape if len(inputs) == 1 else None
         if shape is None or len(shape) != 4 or "float" not in inputs[0].type:
             found = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
             raise LongwayError(f"backbone {name} takes {found}: it must take float images (N, 3, H, W) alone")
-        self.input, self._half = inputs[0].name, inputs[0].type == "tensor(float16)"
-        self._batch = shape[0] if isinstance(shape[0], int) else None
+        self.input, self.half = inputs[0].name, inputs[0].type == "tensor(float16)"
+        self.batch = shape[0] if isinstance(shape[0], int) else None
         self.size = shape[2] if isinstance(shape[2], int) and shape[2] == shape[3] else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to whatever the graph gives."""
         images = x.contiguous().cpu().numpy()
-        images = images.astype(np.float16) if self._half else images
+        images = images.astype(np.float16) if self.half else images
         return torch.from_numpy(np.concatenate([self._run(piece) for piece in self._pieces(images)])[: len(images)])
 
     def _run(self, images: np.ndarray) -> np.ndarray:
@@ -107,11 +120,11 @@ class OnnxEncoder:
 
     def _pieces(self, images: np.ndarray) -> list[np.ndarray]:
         """Cut a batch into those of the size that the file insists on; the last is filled up with copies."""
-        if self._batch is None:
+        if self.batch is None:
             return [images]
-        missing = -len(images) % self._batch
+        missing = -len(images) % self.batch
         filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-        return np.split(filled, len(filled) // self._batch)
+        return np.split(filled, len(filled) // self.batch)
 
 
 def _add_output(model: Any, wanted: str, name: str) -> None:

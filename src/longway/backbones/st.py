@@ -41,6 +41,7 @@ class SentenceEncoder:
     def __init__(self, network: Any) -> None:
         self.network: nn.Module = network
         self._encode = network.encode
+        self.tokenizer, self.max_length = network.tokenizer, network.max_seq_length
 
     @property
     def fingerprint(self) -> str:
@@ -51,3 +52,7 @@ class SentenceEncoder:
     def encode(self, texts: list[str]) -> Tensor:
         """Map texts to features (N, d)."""
         return self._encode(texts, batch_size=len(texts), convert_to_tensor=True, show_progress_bar=False)
+
+    def embed_tokens(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Map token numbers (N, t) and the mask of those that count to what ``encode`` gives."""
+        return self.network({"input_ids": ids, "attention_mask": mask})["sentence_embedding"]

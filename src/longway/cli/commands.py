@@ -36,6 +36,10 @@ from longway.cli.options import (
 NAMES = ("demo", "embed", "fit", "evaluate", "predict", "methods")
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="What `longway fit` saved.", show_default=False)]
+AnyModel = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="What `longway fit` or `longway export` wrote.", show_default=False),
+]
 Part = Annotated[
     str | None,
     typer.Option(
@@ -238,7 +242,7 @@ def fit(
 
 @takes_data
 def evaluate(
-    model: Model,
+    model: AnyModel,
     data: DataOptions,
     part: Part = None,
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report too.")] = None,
@@ -250,9 +254,9 @@ def evaluate(
     """Print the accuracy of each group, with intervals; columns and split are those of the fit unless named anew."""
     from longway.cli import fitting, printing
 
-    use = fitting.loaded(model, data, part, backbone, device, quiet)
+    use = fitting.loaded(model, data, part, backbone, device, quiet, exported=True)
     metrics = fitting.evaluate(use.model, use.data, use.part, use.about.get("train_counts"))
-    title = f"{type(use.model).__name__} on the {use.part} part of {data.source}"
+    title = f"{fitting.name(use.model)} on the {use.part} part of {data.source}"
     if report is not None:
         from longway.report.evaluation import evaluation_page
 
@@ -269,7 +273,7 @@ def evaluate(
 
 @takes_data
 def predict(
-    model: Model,
+    model: AnyModel,
     data: DataOptions,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="CSV file.", show_default="standard output")
@@ -285,7 +289,7 @@ def predict(
 
     if out is not None:
         fitting.check_out(out)
-    use = fitting.loaded(model, data, part or "all", backbone, device, quiet, with_labels=False)
+    use = fitting.loaded(model, data, part or "all", backbone, device, quiet, with_labels=False, exported=True)
     probabilities = use.model.predict_proba(fitting.array(use.data))
     header = ["id", "prediction", *(f"p({name})" for name in use.model.classes_)]
     labels = use.model.classes_[probabilities.argmax(1)]

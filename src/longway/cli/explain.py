@@ -13,7 +13,7 @@ from longway.cli.options import AsJson, Backbone, DataOptions, Device, Quiet, ta
 from longway.errors import LongwayError
 
 if TYPE_CHECKING:
-    from longway.cli.fitting import Loaded
+    from longway.data import GroupedDataset
     from longway.explaining import Explanation
 
 SHOWN = 10
@@ -69,6 +69,7 @@ def explain(
 ) -> None:
     """Show what a model uses, on real samples: axes, where it looks, attributes, edits, its surest answers."""
     from longway.artifacts import load
+    from longway.base import Method
     from longway.cli import auditing, fitting, printing
     from longway.explaining import explain as explain_model
     from longway.explaining import load_unclip
@@ -78,10 +79,11 @@ def explain(
     paths = [*(beside or []), model]
     names = _names(paths)
     use = fitting.loaded(model, data, "all", backbone, device, quiet)
+    assert isinstance(use.model, Method)  # exported files are refused
     if decoder is not None and not isinstance(use.model, HSFM):
         raise LongwayError("--decoder draws the edits of HSFM: leave it out for other models")
     options = data.completed(use.about.get("data", {}))
-    inputs = _pictures(use, images, options, backbone)
+    inputs = _pictures(len(use.model.input_shape_) == 3, use.data, images, options, backbone)
     found = explain_model(
         use.model,
         auditing.without_columns(use.data, [options.split, options.split_by]),
@@ -115,9 +117,11 @@ def _names(paths: list[Path]) -> list[str]:
     return names
 
 
-def _pictures(use: Loaded, images: str | None, options: DataOptions, backbone: str | None) -> Any:
+def _pictures(
+    takes_images: bool, data: GroupedDataset, images: str | None, options: DataOptions, backbone: str | None
+) -> Any:
     """Return what stands behind the features of rows, in their order; None where that is not known."""
-    if len(use.model.input_shape_) == 3:
+    if takes_images:
         if images is not None:
             raise LongwayError("--images shows what is behind features, but this model takes the images: leave it out")
         return None
@@ -133,13 +137,13 @@ def _pictures(use: Loaded, images: str | None, options: DataOptions, backbone: s
     if behind.kind == "features":
         raise LongwayError(f"{behind.source} holds features: give the images or texts behind them with --images")
     where = {str(name): row for row, name in enumerate(behind.ids)}
-    missing = [str(name) for name in use.data.ids if str(name) not in where]
+    missing = [str(name) for name in data.ids if str(name) not in where]
     if missing:
         raise LongwayError(
-            f"{behind.source} lacks {len(missing)} rows of {use.data.source}, the first {missing[0]!r}: give the data "
+            f"{behind.source} lacks {len(missing)} rows of {data.source}, the first {missing[0]!r}: give the data "
             "that the features were made of with --images"
         )
-    return behind.take([where[str(name)] for name in use.data.ids]).X
+    return behind.take([where[str(name)] for name in data.ids]).X
 
 
 def _completed(found: Explanation, words: str, form: dict[str, Any]) -> Explanation:

@@ -17,6 +17,7 @@ from longway.cli.printing import reweighted_average
 from longway.data import GroupedDataset
 from longway.data.splits import PARTS, part_name
 from longway.errors import LongwayError, nearest
+from longway.exporting import Exported, is_exported, load_exported
 from longway.inputs import Form, same_form
 from longway.methods import METHODS
 from longway.metrics import GroupMetrics, evaluate_groups
@@ -70,9 +71,8 @@ def labelled(data: GroupedDataset) -> GroupedDataset:
     return data
 
 
-def array(data: GroupedDataset) -> np.ndarray:
+def array(data: GroupedDataset) -> Any:
     """Return the inputs of data that have been brought to a model's form."""
-    assert isinstance(data.X, np.ndarray)
     return data.X
 
 
@@ -87,6 +87,11 @@ def fit(model: Method, data: GroupedDataset, use_groups: str) -> None:
     model.fit(array(train), train.y, groups=train.groups if use_groups == "train" else None, eval_set=eval_set)
 
 
+def name(model: Method | Exported) -> str:
+    """Return the name of a model's method."""
+    return model.name if isinstance(model, Exported) else type(model).__name__
+
+
 def train_counts(data: GroupedDataset) -> dict[str, int] | None:
     """Return the number of training rows in each group, for the re-weighted average."""
     train = data.part("train") if data.parts else data
@@ -96,11 +101,11 @@ def train_counts(data: GroupedDataset) -> dict[str, int] | None:
     return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
-def evaluate(model: Method, data: GroupedDataset, part: str, counts: dict[str, int] | None) -> GroupMetrics:
+def evaluate(model: Method | Exported, data: GroupedDataset, part: str, counts: dict[str, int] | None) -> GroupMetrics:
     """Return the metrics of a model on one part of the data."""
     chosen = data if part == "all" else data.part(part)
     assert chosen.y is not None
-    model._code(chosen.y, f"the label column {data.label!r}")
+    checks.codes(chosen.y, model.classes_, f"the label column {data.label!r}")
     known, names = None, None
     if counts and chosen.groups is not None and not set(counts).isdisjoint(chosen.groups):  # the fit's own grouping
         known = {**dict.fromkeys(chosen.groups.tolist(), 0), **counts}
@@ -126,7 +131,7 @@ def figures(metrics: GroupMetrics) -> dict[str, Any]:
 class Loaded(NamedTuple):
     """A saved model with data to use it on."""
 
-    model: Method
+    model: Method | Exported
     about: dict[str, Any]
     """What the model's file says of its fit."""
     data: GroupedDataset
@@ -145,13 +150,15 @@ def loaded(
     quiet: bool,
     *,
     with_labels: bool = True,
+    exported: bool = False,
 ) -> Loaded:
-    """Read a saved model and data for it, with the columns and the split of its fit where no others are named."""
+    """Read a saved model and data for it, with the columns and the split of its fit where no others are named.
+
+    Exported files are taken where ``exported`` says so.
+    """
     if part is not None and part != "all" and part_name(part) is None:
         raise LongwayError(f"--part {part!r} is unknown; {nearest(part, (*PARTS, 'all'))}")
-    about = describe(path)["about"]
-    model = load(path).set_params(device=device)
-    form = Form.from_dict(about.get("form", {}))
+    model, about, form = (_open_exported if exported and is_exported(path) else _open)(path, device)
     changes: dict[str, Any] = {} if options.input or not form.columns else {"input": list(form.columns)}
     options = options.completed(about.get("data", {}))
     if not with_labels:
@@ -164,6 +171,16 @@ def loaded(
     chosen = data if part == "all" else data.part(part)
     ready = same_form(chosen, form, backbone=backbone, device=device, verbose=0 if quiet else 1)
     return Loaded(model, about, ready, part, drawn=part != "all" and not named)
+
+
+def _open(path: Path, device: str) -> tuple[Method, dict[str, Any], Form]:
+    about = describe(path)["about"]
+    return load(path).set_params(device=device), about, Form.from_dict(about.get("form", {}))
+
+
+def _open_exported(path: Path, device: str) -> tuple[Exported, dict[str, Any], Form]:
+    model = load_exported(path, device=device)
+    return model, model.record.about, model.record.as_form
 
 
 def _unlabelled(options: DataOptions, part: str | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from longway import __version__
-from longway.cli import audit, bench, commands, explain
+from longway.cli import audit, bench, commands, explain, export
 from longway.errors import LongwayError
 from longway.storage import is_full
 
@@ -27,11 +27,12 @@ for name in commands.NAMES:
     app.command(name)(getattr(commands, name))
 app.command("audit")(audit.audit)
 app.command("explain")(explain.explain)
+app.command("export")(export.export)
 app.add_typer(bench.app)
 
 _NAMES = (
     "input|label|attributes|group|split|split_by|fractions|hf_config|hf_split|out|overwrite|dtype|size|layer|pooling|"
-    "mixed_precision|precision|devices|device|clip|checkpoint|log|tracker"
+    "mixed_precision|precision|devices|device|clip|checkpoint|log|tracker|backbone|opset"
 )
 _ARGUMENT = re.compile(rf"(?<![-\w])({_NAMES})=(?:(?P<bare>True\b|(?=[\s,:;)]|$))|(?=['(]))")
 """Where the library's messages name an argument of Python's that is an option here: ``label=``, ``dtype='float32'``."""

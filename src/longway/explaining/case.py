@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from longway import checks
 from longway.auditing.contract import Example
 from longway.auditing.prepare import as_dataset, plain_columns, some_rows
 from longway.base import Method
@@ -116,9 +117,7 @@ def make_case(
         )
     labels = np.asarray(given.y)
     classes = model.classes_ if isinstance(model, Method) else np.unique(labels)
-    if isinstance(model, Method):
-        model._code(labels, "y")
-    codes = np.searchsorted(classes, labels)
+    codes = checks.codes(labels, classes, "y")
     part, members = _looked_at(given, part)
     generator = np.random.default_rng(seed)
     looked_at = some_rows(members, codes, max_rows, generator)

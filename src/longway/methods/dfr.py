@@ -12,7 +12,7 @@ from longway.base import Task
 from longway.functional.elastic_net import elastic_net
 from longway.functional.heads import Heads
 from longway.functional.hypergradient import Head
-from longway.grouped import GroupAware
+from longway.grouped import HELD_OUT, GroupAware, frequent, joined
 from longway.lastlayer import LastLayer, Parts, Setting, cells, scaled
 from longway.nn.heads import FeatureHead
 from longway.rows import Rows
@@ -108,6 +108,11 @@ class DFR(GroupAware, LastLayer):
             self.inferred_: dict[str, Any] = {}
             return task
         return super()._with_groups(task)
+
+    def _held_out(self, task: Task) -> tuple[Rows, Rows, str]:
+        rows, validation, source = super()._held_out(task)
+        own = self.inferred_ and task.validation is None  # rows of an eval_set have been looked at
+        return rows, joined(validation, frequent(validation, HELD_OUT)) if own else validation, source
 
     def _settings(self) -> Sequence[Setting]:
         return [{"C": float(strength)} for strength in self.strengths]

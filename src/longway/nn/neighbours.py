@@ -44,13 +44,21 @@ class Neighbours(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, d) to the logarithms (n, C) of the classes' shares in the vote, to which each class adds 1 / C."""
-        return torch.cat([self._vote(some) for some in x.split(QUERIES)])
-
-    def _vote(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():  # a graph has no loop whose length depends on the batch
+            return self._vote(x, self._products(x))
         # By products of matrices the distance of two equal points is not zero, and differs with the size of a batch.
-        distances = torch.cdist(x, self.points, compute_mode="donot_use_mm_for_euclid_dist")
+        plain = "donot_use_mm_for_euclid_dist"
+        parts = x.split(QUERIES)
+        return torch.cat([self._vote(some, torch.cdist(some, self.points, compute_mode=plain)) for some in parts])
+
+    def _products(self, x: Tensor) -> Tensor:
+        """Return squared distances to all points by products of matrices: graphs have no others."""
+        one, other = x.double(), self.points.double()
+        return one.square().sum(1, keepdim=True) + other.square().sum(1) - 2 * one @ other.T
+
+    def _vote(self, x: Tensor, distances: Tensor) -> Tensor:
         nearest = distances.topk(min(self.n_neighbors, len(self.points)), largest=False).indices
-        votes = torch.full((len(x), self.n_classes), 1 / self.n_classes, dtype=x.dtype, device=x.device)
+        votes = torch.full((x.shape[0], self.n_classes), 1 / self.n_classes, dtype=x.dtype, device=x.device)
         votes.scatter_add_(1, self.labels[nearest], self.weights[nearest].to(x.dtype))
         return (votes / votes.sum(1, keepdim=True)).log()
 

@@ -1,0 +1,102 @@
+"""Exported graphs as ONNX files, ``.onnx``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.export import ExportedProgram
+
+from longway.backbones.adapter import needed, one_line
+from longway.backbones.onnx import open_session
+from longway.errors import LongwayError
+from longway.exporting.quiet import quietly
+from longway.exporting.record import OUTPUTS, Record
+from longway.storage import atomic_file
+
+OPSET = 18
+"""The least that torch writes, which most runtimes read."""
+LARGEST = 2**31 - 1
+"""Bytes that a file of this format can have."""
+
+
+def check_opset(opset: int | None) -> int:
+    """Return the version of ONNX's operators to write."""
+    onnx = needed("onnx", "'longway[onnx]'", "export to ONNX")
+    needed("onnxscript", "'longway[onnx]'", "export to ONNX")
+    last = onnx.defs.onnx_opset_version()
+    if opset is not None and (not isinstance(opset, int) or isinstance(opset, bool) or not OPSET <= opset <= last):
+        raise LongwayError(f"opset={opset!r} must be a whole number from {OPSET} to {last}")
+    return OPSET if opset is None else opset
+
+
+def convert(program: ExportedProgram, inputs: tuple[str, ...], opset: int, outputs: tuple[str, ...] = OUTPUTS) -> Any:
+    """Return a traced network as an ONNX model.
+
+    Parameters
+    ----------
+    program : ExportedProgram
+    inputs : tuple of str
+        Names of its inputs.
+    opset : int
+    outputs : tuple of str, default ("logits", "probabilities")
+
+    Raises
+    ------
+    LongwayError
+        It uses something that ONNX has no word for.
+    """
+    try:
+        with quietly():
+            made = torch.onnx.export(
+                program,
+                dynamo=True,
+                input_names=inputs,
+                output_names=outputs,
+                opset_version=opset,
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:
+        raise LongwayError(
+            f"the model cannot be written as ONNX ({one_line(error.__cause__ or error)}): export to a .pt2 file, or "  # type: ignore[arg-type]
+            "leave out backbone= to export the head alone"
+        ) from error
+    assert made is not None
+    model = made.model_proto
+    for entry in (model.graph, *model.graph.node, *model.graph.value_info, *model.functions):
+        del entry.metadata_props[:]  # the files and lines of this machine are nobody else's business
+    return model
+
+
+def write(path: Path, model: Any, record: Record) -> None:
+    """Write an ONNX model with its record."""
+    for name, text in record.to_metadata().items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = name, text
+    if model.ByteSize() > LARGEST:
+        raise LongwayError(f"{path} would be larger than the 2 GiB that an ONNX file can have: export to a .pt2 file")
+    with atomic_file(path) as file:
+        file.write(model.SerializeToString())
+
+
+def read(path: Path, device: str = "cpu") -> tuple[Record, Callable[[dict[str, np.ndarray]], list[np.ndarray]]]:
+    """Read what ``write`` wrote.
+
+    Returns
+    -------
+    record : Record
+    run : callable
+        Arrays by input to both outputs.
+
+    Raises
+    ------
+    LongwayError
+        The file is damaged or not one of Longway's.
+    """
+    session = open_session(str(path), torch.device(device), str(path))
+    record = Record.from_metadata(session.get_modelmeta().custom_metadata_map, path)
+    return record, lambda inputs: session.run(list(OUTPUTS), inputs)

@@ -1,0 +1,126 @@
+"""What an exported file says of itself, in its metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from longway.errors import CorruptFileError, LongwayError
+from longway.inputs import Form
+
+FORMAT = 1
+OUTPUTS = ("logits", "probabilities")
+KINDS = {"features": ("features",), "images": ("images",), "tokens": ("input_ids", "attention_mask")}
+"""The graph's inputs, by what it takes."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that is needed to use an exported file, and to know what it is.
+
+    Parameters
+    ----------
+    method : str
+        What it was fitted by.
+    classes : list
+        Labels in the order of the outputs' columns.
+    classes_dtype : str
+        Their numpy type.
+    kind : {"features", "images", "tokens"}
+        What the graph takes.
+    shape : list of int
+        Of one input: (d,), or (channels, height, width); empty for tokens.
+    input : str
+        The same in words: type, layout, range and what is to be done before.
+    form : dict
+        As in `Form`: how data become what the graph takes.
+    normalisation : dict, optional
+        Mean and deviation of the channels that the graph takes care of.
+    backbone : dict, optional
+        Name and options of the backbone that is in the graph.
+    tokenizer : dict, optional
+        How texts become tokens: rules, greatest length and padding.
+    about : dict
+        As in `longway.describe`: columns and split of the fit.
+    positive_class : object, optional
+        The second of two classes, for which `decision_function` is positive.
+    longway : str
+        Version that wrote it.
+    supervision : str
+        The group labels that the fit used.
+    format : int
+    """
+
+    method: str
+    classes: list[Any]
+    classes_dtype: str
+    kind: str
+    shape: list[int]
+    input: str
+    form: dict[str, Any]
+    longway: str
+    supervision: str
+    normalisation: dict[str, Any] | None = None
+    backbone: dict[str, Any] | None = None
+    tokenizer: dict[str, Any] | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+    positive_class: Any = None
+    format: int = FORMAT
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels as the method had them, of shape (C,)."""
+        return np.array(self.classes, dtype=self.classes_dtype)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the graph's inputs."""
+        return KINDS[self.kind]
+
+    @property
+    def longest(self) -> int | None:
+        """Number of tokens that a text can have, where there is a limit."""
+        return None if self.tokenizer is None else self.tokenizer["max_length"]
+
+    @property
+    def as_form(self) -> Form:
+        """How data become what the graph takes."""
+        return Form.from_dict(self.form)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the record without what is only for machines, ready for JSON."""
+        return {name: value for name, value in asdict(self).items() if name not in ("tokenizer", "about", "form")}
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the record as words by name, each value in JSON."""
+        return {f"longway.{name}": json.dumps(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], path: object) -> Record:
+        """Read what ``to_metadata`` made.
+
+        Raises
+        ------
+        LongwayError
+            The file is not one of Longway's, or of a newer version.
+        """
+        names = [entry.name for entry in fields(cls)]
+        try:
+            values = {name: json.loads(metadata[f"longway.{name}"]) for name in names if f"longway.{name}" in metadata}
+            if int(values["format"]) > FORMAT:
+                raise LongwayError(
+                    f"{path} was exported by Longway {values['longway']}, which is newer than this one: update"
+                )
+            record = cls(**values)
+            record.labels, record.inputs, record.as_form  # noqa: B018
+        except LongwayError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptFileError(
+                f"{path} was not exported by Longway: give a file that `longway export` wrote"
+            ) from error
+        return record
