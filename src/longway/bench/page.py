@@ -76,8 +76,12 @@ def report(table: Table, *, costs: Sequence[Cost] = (), pairs: Sequence[Pair] = 
     if costs:
         sections.append(Section("What each protocol costs", _costs(costs)))
     if pairs:
-        grid = grids.pair_grid("Published", pairs)
-        sections.append(Section("Beside published numbers", [PageTable(list(grid.header), grid.rows), *_notes(grid)]))
+        beside = [
+            block
+            for grid in grids.pair_grids("Percent", pairs)
+            for block in (PageTable(list(grid.header), grid.rows, grid.title), Text("\n\n".join(grid.notes)))
+        ]
+        sections.append(Section("Beside published numbers", beside))
     sections.append(Section("How it was done", _how(table)))
     if table.failures:
         grid = grids.failure_grid(table.failures)
@@ -253,11 +257,6 @@ def _groups(line: Line) -> PageTable:
     ]
     caption = "Mean over seeds; Wilson intervals for the samples of one seed."
     return PageTable([*columns, "95 % interval"], rows, caption)
-
-
-def _notes(grid: grids.Grid) -> list[PageBlock]:
-    notes = [note for note in grid.notes if note.startswith("[")]
-    return [Text("\n\n".join(notes))] if notes else []
 
 
 def _costs(costs: Sequence[Cost]) -> list[PageBlock]:

@@ -39,12 +39,15 @@ class Entry:
         Fixed ones.
     space : mapping
         Where a search looks for others.
+    paper : str
+        Name of the published setting that the parameters are from, if any.
     """
 
     method: str
     title: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     space: Space = field(default_factory=dict)
+    paper: str = ""
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any] | str) -> Entry:
@@ -77,7 +80,7 @@ class Entry:
             space = {key: read_range(value, f"{name}.{key}") for key, value in ranges.items()}
         space = {key: value for key, value in space.items() if key not in given}
         words = f"{cls_.__name__} ({paper})" if paper else cls_.__name__
-        entry = cls(name, title or words, given, space)
+        entry = cls(name, title or words, given, space, paper or "")
         method_of(TrialSpec(DataSpec("", {}), name, given, 0))
         return entry
 
