@@ -17,8 +17,8 @@ from longway.storage import hash_json
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
-DIGITS = 6
-"""Decimals of figures in [0, 1]: finer than a test of a million samples can tell."""
+DIGITS = 9
+"""Decimals of figures in [0, 1]: finer than any test can tell, and coarser than what the order of a sum changes."""
 
 Figure = tuple[str, str]
 """A test part and the name of a figure, such as ("test", "worst_group")."""
