@@ -76,12 +76,7 @@ def report(table: Table, *, costs: Sequence[Cost] = (), pairs: Sequence[Pair] = 
     if costs:
         sections.append(Section("What each protocol costs", _costs(costs)))
     if pairs:
-        beside = [
-            block
-            for grid in grids.pair_grids("Percent", pairs)
-            for block in (PageTable(list(grid.header), grid.rows, grid.title), Text("\n\n".join(grid.notes)))
-        ]
-        sections.append(Section("Beside published numbers", beside))
+        sections.append(Section("Beside published numbers", _pairs(pairs)))
     sections.append(Section("How it was done", _how(table)))
     if table.failures:
         grid = grids.failure_grid(table.failures)
@@ -257,6 +252,14 @@ def _groups(line: Line) -> PageTable:
     ]
     caption = "Mean over seeds; Wilson intervals for the samples of one seed."
     return PageTable([*columns, "95 % interval"], rows, caption)
+
+
+def _pairs(pairs: Sequence[Pair]) -> list[PageBlock]:
+    blocks: list[PageBlock] = []
+    for grid in grids.pair_grids("Percent", pairs):
+        blocks.append(PageTable(list(grid.header), grid.rows, grid.title))
+        blocks += [Text("\n\n".join(grid.notes))] if grid.notes else []
+    return blocks
 
 
 def _costs(costs: Sequence[Cost]) -> list[PageBlock]:

@@ -31,7 +31,7 @@ def make(name: str, paper: str | None, settings: list[str], device: str, verbose
     cls = METHODS[name]
     given = assignments(settings, "--set")
     cls.check_names(given)
-    values = {"device": device, "verbose": verbose, **given}
+    values: dict[str, Any] = {"device": device, "verbose": verbose, **given}
     model = cls.from_paper(paper, **values) if paper else cls(**values)
     checks.parameters(model.get_params(deep=False))
     resolve_device(device)
