@@ -25,6 +25,7 @@ from longway.bench.results import read_results
 from longway.bench.spec import DataSpec, TrialSpec
 from longway.bench.store import Store
 from longway.methods import ERM, METHODS
+from longway.options import current_options
 
 HERE = Engine(jobs=1, backend="sequential", verbose=0)
 TWO = Engine(jobs=2, verbose=0)
@@ -188,6 +189,21 @@ def test_a_trial_has_the_threads_of_its_specification(tmp_path):
     assert Engine(verbose=0).map(
         engine_module._work, [(bench_tasks.count_threads, 1.0, str(tmp_path), s) for (s,) in specs(2).values()], "T"
     ) == ["1", "1"]
+
+
+def test_fits_run_under_the_plans_training_options(record, tmp_path, monkeypatch):
+    seen = []
+
+    def fit(spec, data):
+        seen.append(current_options())
+        raise RuntimeError("seen")
+
+    monkeypatch.setattr(trial, "_fit", fit)
+    plan = read_plan({**record, "seeds": 1, "training": {"mixed_precision": "bf16-mixed", "clip": 2.0}})
+    spec = plan.trials(next(plan.cells()))[0]
+    assert trial.fit_trial(spec, Store.create(tmp_path / "r", {})) == "failed"
+    assert [(options.mixed_precision, options.clip) for options in seen] == [("bf16-mixed", 2.0)]
+    assert current_options().clip is None
 
 
 SCRIPT = """

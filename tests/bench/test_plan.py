@@ -72,6 +72,9 @@ def test_a_key_depends_on_everything_and_on_nothing_else(plan):
     assert plan.trial(cell, {"ridge": 0.2}).key != spec.key
     for name, value in {"seed": 9, "groups": "none", "threads": 2, "method": "rwg", "device": "cuda"}.items():
         assert TrialSpec.from_dict({**spec.to_dict(), name: value}).key != spec.key
+    assert TrialSpec.from_dict({**spec.to_dict(), "training": {"clip": 1.0}}).key != spec.key
+    older = {name: value for name, value in spec.to_dict().items() if name != "training"}
+    assert TrialSpec.from_dict(older).key == spec.key
     renamed = {**spec.to_dict(), "data": {**spec.to_dict()["data"], "title": "other"}}
     assert TrialSpec.from_dict(renamed).key == spec.key
 
@@ -106,6 +109,9 @@ BAD = {
     "no groups": ({**BASE, "protocol": [{"selection": "worst_group"}]}, "needs group labels of the validation data"),
     "protocol key": ({**BASE, "protocol": [{"group": "val"}]}, "a protocol has no 'group'; did you mean 'groups'?"),
     "oracle": ({**BASE, "protocol": [{"groups": "val", "selection": "oracle"}]}, "selection='oracle' is unknown"),
+    "training": ({**BASE, "training": {"precision": "16"}}, "training has no 'precision' in a plan"),
+    "training value": ({**BASE, "training": {"clip": 0}}, "clip=0 must be a number above 0"),
+    "training table": ({**BASE, "training": "bf16"}, "training must be a table"),
     "groups": ({**BASE, "protocol": [{"groups": "test"}]}, "protocol groups='test' is unknown"),
     "seeds": ({**BASE, "seeds": 0}, "seeds=0 must be a whole number, 1 or more, or a list of seeds"),
     "draws": ({**BASE, "draws": 0}, "draws=0 must be a whole number, 1 or more"),

@@ -17,12 +17,16 @@ from longway.bench.spec import DataSpec, TrialSpec
 from longway.bench.trial import method_of
 from longway.errors import LongwayError, nearest
 from longway.methods import METHODS
+from longway.options import TrainingOptions
 from longway.space import Space, draw, read_range
 from longway.storage import hash_json
 
 SEARCHES = ("random", "optuna")
 FIXED = ("selection", "random_state", "device", "verbose")
 """Parameters that the protocol, the seed or the machine decides."""
+
+TRAINING = ("mixed_precision", "clip", "compile")
+"""Training options that a plan may set: those that decide what comes out, of one fit on one device."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,8 @@ class Plan:
     device : str, default "cpu"
     threads : int, default 1
         Threads of each trial.
+    training : mapping, optional
+        Options of ``longway.training_options`` for all fits: ``mixed_precision``, ``clip``, ``compile``.
     source : mapping
         The plan as it was written.
     """
@@ -142,6 +148,7 @@ class Plan:
     baseline: str = ""
     device: str = "cpu"
     threads: int = 1
+    training: Mapping[str, Any] = field(default_factory=dict)
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -158,6 +165,7 @@ class Plan:
         for name in ("draws", "threads"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise LongwayError(f"{name}={getattr(self, name)!r} must be a whole number, 1 or more")
+        _check_training(self.training)
         titles = [entry.title for entry in self.methods]
         by_name = {entry.method: entry.title for entry in reversed(self.methods)}
         baseline = self.baseline or titles[0]
@@ -186,6 +194,7 @@ class Plan:
             cell.protocol.validation,
             self.device,
             self.threads,
+            self.training,
         )
 
     def trials(self, cell: Cell) -> list[TrialSpec]:
@@ -222,7 +231,7 @@ def load_record(path: str | Path) -> dict[str, Any]:
         raise LongwayError(f"{path} is no TOML: {error}") from error
 
 
-KEYS = ("benchmark", "method", "protocol", "seeds", "draws", "search", "baseline", "device", "threads")
+KEYS = ("benchmark", "method", "protocol", "seeds", "draws", "search", "baseline", "device", "threads", "training")
 
 
 def read_plan(
@@ -275,6 +284,7 @@ def _read(record: Mapping[str, Any], benchmarks: Sequence[DataSpec] | None) -> P
         _text(record.get("baseline", ""), "baseline"),
         _text(record.get("device", "cpu"), "device"),
         record.get("threads", 1),
+        record.get("training", {}),
         dict(record),
     )
 
@@ -283,6 +293,15 @@ def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise LongwayError(f"{name}={value!r} must be a text")
     return value
+
+
+def _check_training(options: Any) -> None:
+    if not isinstance(options, Mapping):
+        raise LongwayError("training must be a table, such as {mixed_precision = 'bf16-mixed'}")
+    for name in options:
+        if name not in TRAINING:
+            raise LongwayError(f"training has no {name!r} in a plan; {nearest(name, TRAINING)}")
+    TrainingOptions(**options)
 
 
 def _list(record: Mapping[str, Any], name: str) -> Sequence[Any]:

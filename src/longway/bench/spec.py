@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -73,6 +73,8 @@ class TrialSpec:
     device : str, default "cpu"
     threads : int, default 1
         Threads of the fit; sums are rounded differently with another number.
+    training : mapping, optional
+        Options of ``longway.training_options`` that the fit runs under.
     """
 
     data: DataSpec
@@ -84,11 +86,13 @@ class TrialSpec:
     validation: str = "as_train"
     device: str = "cpu"
     threads: int = 1
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
         """The name of the trial's files: a hash of all that its result depends on."""
-        return hash_json({**vars(self), "format": FORMAT, "data": self.data.key})
+        said = {name: value for name, value in vars(self).items() if name != "training" or value}
+        return hash_json({**said, "format": FORMAT, "data": self.data.key})
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as JSON has them."""

@@ -25,6 +25,7 @@ from longway.data.dataset import GroupedDataset
 from longway.errors import LongwayError
 from longway.methods import METHODS
 from longway.metrics import evaluate_groups
+from longway.options import training_options
 from longway.storage import is_full
 from longway.training import limited_threads
 
@@ -69,7 +70,7 @@ def fit_trial(spec: TrialSpec, store: Store) -> str:
         record = {"format": FORMAT, "key": spec.key, "spec": spec.to_dict(), "data_hash": data.hash}
         began = time.perf_counter()
         try:
-            with limited_threads(spec.threads), recorded_warnings() as warned:
+            with limited_threads(spec.threads), training_options(**spec.training), recorded_warnings() as warned:
                 method, outcome = _fit(spec, data)
         except Exception as error:
             if is_full(error):

@@ -366,8 +366,10 @@ class ScaleFreeObjective(nn.Module):
         super().__init__()
         self.network, self.noise, self.weight = network, noise, weight
         self.beta = scaled_beta(beta, first.rows)
-        # Where nothing contradicts the shortcut, a classifier that weighs more has it written all over the axes.
-        self.share = scaled_beta(1.0, first.rows) ** -1 if first.against == "noise" else 1 / summed_variance(first.rows)
+        # A classifier that weighs more has the shortcut written all over the axes, unless recolouring contradicts it:
+        # balanced pseudo-groups do not where they are of another attribute.
+        recoloured = first.against == "recolouring"
+        self.share = 1 / (summed_variance(first.rows) if recoloured else scaled_beta(1.0, first.rows))
         self.class_balanced = class_balanced
         self.recolouring = first.maps if first.against == "recolouring" else None
         self.n_values = first.found.n_values

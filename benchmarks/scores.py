@@ -1,0 +1,128 @@
+"""How to score latent axes when there are more than two classes: three scores on digits of as many hues as classes.
+
+``python benchmarks/scores.py`` trains a beta-VAE without labels on coloured training digits, scores its axes in three
+ways, and cuts those that score highest into a pseudo-attribute. Writes results/scores.json.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from longway.data.catalogue.classics import MNIST
+from longway.functional.scores import shortcut_scores
+from longway.groups.axes import matched_share, shortcut_axes
+from longway.metrics import summarise
+from longway.rows import Rows
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "scores.json"
+CLASSES, STRENGTHS, SEEDS = (2, 3, 5, 10), (0.9, 0.6), range(3)
+N, BATCH = 6_000, 128
+
+
+def one_vs_rest(latents: Tensor, labels: Tensor, n_classes: int) -> Tensor:
+    """Return the largest correlation with one class against the rest, as ``longway.functional.scores`` has it."""
+    return shortcut_scores(latents, labels, n_classes, class_balanced=False)
+
+
+def correlation_ratio(latents: Tensor, labels: Tensor, n_classes: int) -> Tensor:
+    """Return the root of the share of each axis's variance that lies between classes."""
+    member = one_hot(labels, n_classes).to(latents)
+    counts = member.sum(0).clamp_min(1)
+    means = member.T @ latents / counts.unsqueeze(1)
+    between = (counts.unsqueeze(1) * (means - latents.mean(0)).square()).sum(0)
+    return (between / (latents - latents.mean(0)).square().sum(0).clamp_min(1e-12)).sqrt()
+
+
+def mutual_information(latents: Tensor, labels: Tensor, n_classes: int) -> Tensor:
+    """Return the mutual information of ten equal shares of each axis with the label, over the label's entropy."""
+    ranks = latents.argsort(0).argsort(0) * 10 // len(latents)
+    joint = torch.einsum("ndb,nc->dbc", one_hot(ranks, 10).double(), one_hot(labels, n_classes).double()) / len(labels)
+    outer = joint.sum(2, keepdim=True) * joint.sum(1, keepdim=True)
+    information = (joint * (joint / outer.clamp_min(1e-12)).clamp_min(1e-12).log()).sum((1, 2))
+    share = joint[0].sum(0).clamp_min(1e-12)
+    return (information / -(share * share.log()).sum()).float()
+
+
+SCORES: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
+    "largest one-vs-rest correlation": one_vs_rest,
+    "correlation ratio": correlation_ratio,
+    "mutual information": mutual_information,
+}
+
+
+def coloured(n_classes: int, strength: float, seed: int) -> tuple[Rows, np.ndarray]:
+    """Return digits, cut into classes and painted in hues that agree with the label that often, and the hues (n,)."""
+    raw, generator = MNIST.read(), np.random.default_rng(seed)
+    chosen = generator.permutation(len(raw.x_train))[:N]
+    digits = raw.y_train[chosen].astype(np.int64)
+    y = digits * n_classes // 10
+    hue = y.copy()
+    other = generator.random(N) >= strength
+    hue[other] = (y[other] + generator.integers(1, n_classes, other.sum())) % n_classes
+    order = generator.permutation(n_classes)  # neighbouring classes need not have neighbouring hues
+    paint = np.array([colorsys.hsv_to_rgb(k / n_classes, 1, 1) for k in order])
+    grey = raw.x_train[chosen][:, None, ::2, ::2]
+    return Rows((grey * paint[hue][:, :, None, None]).astype(np.uint8), y, np.ones(N)), hue
+
+
+def cut(latents: np.ndarray, scores: np.ndarray, n_values: int, seed: int) -> np.ndarray:
+    """Return the pseudo-attribute (n,) that ``shortcut_axes`` cuts out of axes with these scores."""
+    axes = scores >= 0.5 * scores.max()
+    scale = scores[axes].clip(min=1e-3) / latents[:, axes].std(0).clip(min=1e-12)
+    return KMeans(n_values, n_init=10, random_state=seed).fit_predict(latents[:, axes] * scale).astype(np.int64)
+
+
+def measure(n_classes: int, strength: float, seed: int) -> dict[str, dict[str, float]]:
+    """Return for each score how well its cut is the hue, how far hue axes lie above the others, and its noise."""
+    rows, hue = coloured(n_classes, strength, seed)
+    found = shortcut_axes(rows, n_classes, seed=seed, epochs=12)
+    latents, labels = torch.from_numpy(found.latents).double(), torch.from_numpy(rows.y)
+    told = correlation_ratio(latents, torch.from_numpy(hue), n_classes).numpy() ** 2
+    batches = [torch.arange(start, start + BATCH) for start in range(0, N - BATCH, BATCH)]
+    line = {}
+    for name, score in SCORES.items():
+        whole = score(latents, labels, n_classes).numpy()
+        small = np.stack([score(latents[rows_], labels[rows_], n_classes).numpy() for rows_ in batches])
+        attribute = cut(found.latents.astype(np.float64), whole, n_classes, seed)
+        best = int(told.argmax())
+        line[name] = {
+            "agreement": matched_share(attribute, hue),
+            "gap": float(whole[best] - np.delete(whole, best)[np.delete(told, best) < 0.1].max(initial=0)),
+            "first": float(whole.argmax() == best),
+            "batch_bias": float(small.mean(0)[told < 0.1].mean() - whole[told < 0.1].mean())
+            if (told < 0.1).any()
+            else 0,
+            "batch_spread": float(small.std(0)[best]),
+        }
+    return line
+
+
+def run() -> dict[str, Any]:
+    """Return means over seeds, by the numbers of classes and the strengths."""
+    torch.set_num_threads(1)
+    results: dict[str, Any] = {}
+    for n_classes in CLASSES:
+        for strength in STRENGTHS:
+            lines = [measure(n_classes, strength, seed) for seed in SEEDS]
+            results[f"{n_classes} classes, {100 * strength:.0f} %"] = found = {
+                name: {key: summarise(line[name][key] for line in lines).mean for key in lines[0][name]}
+                for name in SCORES
+            }
+            for name, figures in found.items():
+                print(n_classes, strength, name, {key: round(value, 3) for key, value in figures.items()}, flush=True)
+    return results
+
+
+if __name__ == "__main__":
+    RESULTS.write_text(json.dumps(run(), indent=2) + "\n")
+    print(f"written: {RESULTS.name}")
