@@ -42,13 +42,21 @@ def overhead(folder: Path) -> dict[str, float]:
     began = time.perf_counter()
     run_plan(plan, folder / "overhead", Engine(jobs=1, backend="sequential", verbose=0))
     wall = time.perf_counter() - began
-    store = Store.open(folder / "overhead")
-    fits = sum(store.read("trials", key)["seconds"] for key in store.keys("trials"))
+    fits = _fit_seconds(folder / "overhead")
     return {"trials": TRIALS, "overhead_ms": 1000 * (wall - fits) / TRIALS, "fit_ms": 1000 * fits / TRIALS}
 
 
+def _fit_seconds(folder: Path) -> float:
+    """Return the seconds that all fits of a result folder took."""
+    store = Store.open(folder)
+    return float(sum(store.read("trials", key)["seconds"] for key in store.keys("trials")))
+
+
 def workers(folder: Path) -> dict[str, float]:
-    """Return how many times as fast two workers are as one, for heads on features of a backbone's size."""
+    """Return how many times as fast two workers are as one, for heads on features of a backbone's size.
+
+    ``overhead_share`` is what one process spends beside the fits, as a share of them.
+    """
     plan = _plan(2, 40, n=6000, n_features=1280, n_val=1000, n_test=1000)
     seconds = {}
     for jobs in (1, 2):
@@ -57,7 +65,13 @@ def workers(folder: Path) -> dict[str, float]:
         began = time.perf_counter()
         run_plan(plan, folder / f"jobs{jobs}", engine)
         seconds[jobs] = time.perf_counter() - began
-    return {"one_s": seconds[1], "two_s": seconds[2], "speedup": seconds[1] / seconds[2], "cores": os.cpu_count() or 1}
+    return {
+        "one_s": seconds[1],
+        "two_s": seconds[2],
+        "speedup": seconds[1] / seconds[2],
+        "overhead_share": seconds[1] / _fit_seconds(folder / "jobs1") - 1,
+        "cores": os.cpu_count() or 1,
+    }
 
 
 def tabulation(folder: Path) -> dict[str, float]:

@@ -42,6 +42,8 @@ class Results(NamedTuple):
     audit: dict[str, Any] | None = None
     hsfm_speed: dict[str, Any] | None = None
     dfr: dict[str, Any] | None = None
+    published: Mapping[str, dict[str, Any]] = {}
+    """What ``longway bench reproduce`` wrote, by the name of its folder."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,15 +80,15 @@ def read_results(folder: Path) -> Results:
     demo = read("demo")
     if demo is None:
         sys.exit(f"{folder / 'demo.json'} is not there: run `longway demo --quiet --json > results/demo.json`")
-    compare = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("compare/*/table.json"))}
-    return Results(
-        demo,
-        read("celeba"),
-        read("benchmarks"),
-        read("hsfm_inner"),
-        compare,
-        *map(read, ("audit", "hsfm_speed", "dfr")),
-    )
+
+    def folders(name: str) -> dict[str, Any]:
+        return {
+            path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob(f"compare/*/{name}.json"))
+        }
+
+    names = ("celeba", "benchmarks", "hsfm_inner", "audit", "hsfm_speed", "dfr")
+    records = {name: read(name) for name in names}
+    return Results(demo=demo, compare=folders("table"), published=folders("published"), **records)
 
 
 def hsfm_inner(results: Results) -> str:
@@ -249,7 +251,16 @@ def speed(results: Results) -> str:
         cost, two, many = harness["overhead"], harness["workers"], harness["tabulation"]
         rows += [
             ["`longway bench`: overhead of a trial", f"{cost['overhead_ms']:.1f} ms", "limit 50 ms"],
-            ["Two workers, heads on 6,000 x 1,280 features", f"{two['speedup']:.2f}", "times as fast as one"],
+            [
+                "The same beside heads on 6,000 x 1,280 features",
+                f"{100 * two['overhead_share']:.1f} %",
+                "of the fit, limit 2 %",
+            ],
+            [
+                "Two workers, heads on 6,000 x 1,280 features",
+                f"{two['speedup']:.2f}",
+                "times as fast as one, aim 1.7",
+            ],
             [f"Reading and tabulating {many['trials']:,} trials", f"{many['seconds']:.1f} s", "limit 3 s"],
         ]
     if training := record.get("training"):
@@ -384,6 +395,39 @@ def _compared(record: Mapping[str, Any], protocol: str) -> str:
     return f"{words}\n\n{table(['Method', 'Group labels used', 'Mean rank', *titles], rows)}"
 
 
+def reproduced(results: Results) -> str:
+    """Return published figures beside ours, and what ours were run with."""
+    if not results.published:
+        return "Not measured yet: `longway bench reproduce` makes the tables that belong here."
+    return "\n\n".join(_reproduced(record) for record in results.published.values())
+
+
+def _reproduced(record: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            *(pair["benchmark"], pair["method"] or f"{pair['printed']} (not run)", pair["figure"].replace("_", " ")),
+            *(_printed(pair["theirs"]), _printed(pair["ours"]), _points(pair["difference"])),
+        ]
+        for pair in record["pairs"]
+    ]
+    columns = ["Benchmark", "Method", "Figure", "Published", "Here", "Difference"]
+    return (
+        f"**{record['table']}.** Percent; [what differs](../results/compare/{record['table']}/published.md).\n\n"
+        + table(columns, rows)
+    )
+
+
+def _printed(number: Sequence[float | None] | None) -> str:
+    if number is None:
+        return "–"
+    mean, spread = number
+    return f"{100 * (mean or 0):.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
+
+
+def _points(difference: float | None) -> str:
+    return "–" if difference is None else f"{100 * difference:+.1f}".replace("-", "−")
+
+
 def _used(blocks: Sequence[Mapping[str, Any]], method: str) -> str:
     used = {line["supervision"] for block in blocks for line in block["methods"] if line["method"] == method}
     return ", ".join(sorted(used - {""})).replace("_", " ")
@@ -458,6 +502,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "hsfm-apart": hsfm_apart,
     "compare.catalogue": catalogue,
     "compare.results": compared,
+    "compare.published": reproduced,
     "speed": speed,
     "audit": audit,
     "sitar-settings": lambda _: settings("SITAR", SITAR_SYMBOLS),

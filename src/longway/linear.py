@@ -18,6 +18,9 @@ from longway.functional.minimax import minimax_regression
 from longway.nn.heads import FeatureHead
 from longway.rows import Rows
 
+SCALED_NUMBERS = 2**18
+"""Numbers scaled at a time: what stays in a processor's cache. All at once would cost as much as the fit."""
+
 
 def fit_linear(rows: Rows, n_classes: int, ridge: Tensor | float, *, standardize: bool = True) -> FeatureHead:
     """Fit a linear head by multinomial logistic regression.
@@ -132,7 +135,9 @@ class _Data:
     def chunks(self, *known: Tensor) -> Callable[[], Iterator[Any]]:
         """Return what yields pieces of the features, and of all else that is known of each row."""
         if self.rows.is_small:
-            held = self.network.standardize(self.rows.inputs(slice(None), torch.float64)).to(self.dtype)
+            held = torch.empty(len(self.rows), *self.rows.shape, dtype=self.dtype)
+            for part in self.rows.slices(max(1, SCALED_NUMBERS // self.rows.shape[0])):
+                held[part] = self.network.standardize(self.rows.inputs(part, torch.float64))
             return lambda: iter([(held, *known)])
         return lambda: (
             (self.rows.inputs(part, self.dtype), *(values[part] for values in known)) for part in self.rows.slices()

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 
 import bench_tasks
@@ -16,6 +18,8 @@ from longway import LongwayError
 from longway.bench import engine as engine_module
 from longway.bench import prepared, trial
 from longway.bench.engine import Engine, run, run_all
+from longway.bench.grids import block_grid
+from longway.bench.output import compare_methods
 from longway.bench.plan import read_plan
 from longway.bench.results import read_results
 from longway.bench.spec import DataSpec, TrialSpec
@@ -118,6 +122,40 @@ def test_a_failing_trial_is_recorded_and_stops_nothing(record, tmp_path, monkeyp
     monkeypatch.setattr(Broken, "_fit", ERM._fit)
     assert len(run(plan, tmp_path / "r", HERE)) == 4, "failures are kept"
     assert len(run(plan, tmp_path / "r", HERE, retry=True)) == 8
+
+
+class Doubtful(ERM):
+    """A method that warns."""
+
+    def _fit(self, task):
+        warnings.warn("few samples\nof a group", stacklevel=2)
+        return super()._fit(task)
+
+
+def test_what_fits_warn_of_is_recorded_and_told(record, tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "doubtful", Doubtful)
+    plan = read_plan({**record, "method": ["erm", {"name": "doubtful", "title": "D"}], "draws": 1})
+    run(plan, tmp_path / "r", HERE)
+    block = compare_methods(plan, tmp_path / "r").table.blocks[0]
+    assert [line.warnings for line in block.lines] == [{}, {"few samples of a group": (0, 1)}]
+    assert "D, seeds 0, 1: few samples of a group" in block_grid(block).notes
+    assert json.loads(json.dumps(block.to_dict()))["methods"][1]["warnings"] == {"few samples of a group": [0, 1]}
+
+
+def test_one_bar_advances_with_all_workers(tmp_path, monkeypatch):
+    bars = []
+
+    @contextmanager
+    def bar(description, total, *, show):
+        ended = []
+        bars.append((description, total, show, ended))
+        yield lambda: ended.append(1)
+
+    monkeypatch.setattr(engine_module, "progress", bar)
+    for engine in (replace(TWO, verbose=1), HERE):
+        store, jobs = Store.create(tmp_path / engine.backend, {}), specs(5)
+        run_all(bench_tasks.well_behaved, "trials", jobs, store, engine)
+    assert [(*about, len(ended)) for *about, ended in bars] == [("Trials", 5, True, 5), ("Trials", 5, False, 5)]
 
 
 def test_a_dying_worker_is_found_out_and_the_rest_goes_on(tmp_path):

@@ -12,7 +12,7 @@ from bench.made_up import fill, plan
 from rich.console import Console
 
 from longway.bench.costs import cost_of_selection
-from longway.bench.formats import show, to_csv, to_latex, to_markdown, to_text, write_table
+from longway.bench.formats import show, to_csv, to_json, to_latex, to_markdown, to_text, write_table
 from longway.bench.grids import cost_grid, failure_grid, grids, pair_grid
 from longway.bench.page import report
 from longway.bench.published import compare
@@ -94,6 +94,18 @@ def test_csv_has_all_numbers(table):
     assert rows[1]["seeds_failed"] == "1"
 
 
+def test_json_has_a_line_for_what_holds_nothing_further():
+    value = {"a": {"b": [1, 2.5, None], "c": {"d": "ü\n", "e": True}}, "f": [], "g": [[1], (2, 3)], "h": {1: "x"}}
+    text = to_json(value)
+    assert json.loads(text) == json.loads(json.dumps(value))
+    assert text.endswith("}\n")
+    assert [line.strip() for line in text.splitlines() if "[1, 2.5, null]" in line] == ['"b": [1, 2.5, null],']
+    assert to_json([1, 2]) == "[1, 2]\n"
+    assert to_json(3) == "3\n"
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json({"x": [float("nan")]})
+
+
 def test_all_forms_are_written(table, tmp_path):
     paths = write_table(table, tmp_path / "new")
     assert {path.suffix for path in paths} == {".json", ".csv", ".md", ".tex"}
@@ -108,7 +120,7 @@ def test_other_grids(results, table):
     assert "Against 'validation groups, worst group'" in text
     absent = pair_grid("sitar-cmnist", compare(results[2], "sitar-cmnist"))
     assert all("not run" in row[1] for row in absent.rows)
-    assert "[1]" in to_text([absent], 200)
+    assert "Published: SITAR" in to_text([absent], 200)
 
 
 def test_no_costs_and_no_failures():

@@ -118,6 +118,10 @@ BAD = {
     "search": ({**BASE, "search": "grid"}, "search='grid' is unknown"),
     "baseline": ({**BASE, "baseline": "hsfm"}, "baseline='hsfm' is no method of the plan"),
     "nothing": ({"benchmark": ["planted"]}, "the plan has no methods: name at least one"),
+    "no text": ({**BASE, "baseline": 3}, "baseline=3 must be a text"),
+    "no title": ({**BASE, "method": [{"name": "erm", "title": 3}]}, "title=3 must be a text"),
+    "no range": ({**BASE, "method": [{"name": "erm", "space": 3}]}, "the space of method erm is 3: give a table"),
+    "features": ({**BASE, "benchmark": [{"name": "digits", "erm_features": 3}]}, "erm_features=3 must be true, or a"),
     "twice": ({**BASE, "method": ["erm", "erm"]}, "the plan has two methods called 'ERM': give one of them another"),
     "no source": ({**BASE, "benchmark": ["data"]}, "needs a source"),
 }

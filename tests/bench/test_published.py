@@ -1,14 +1,23 @@
 """Published numbers, and plans that reproduce them."""
 
+import json
+
 import pytest
-from bench.made_up import fill
+from bench.made_up import TRAIN, fill
 
 from longway import LongwayError
+from longway.bench.formats import write_pairs
+from longway.bench.grids import pair_grid, setting_grid
 from longway.bench.plan import read_plan
 from longway.bench.prepared import benchmark_class
-from longway.bench.published import compare, find_published, plan_names, plan_text, published
+from longway.bench.published import compare, find_published, plan_names, plan_text, published, reproduction
 from longway.bench.results import FIGURES, read_results
 from longway.methods import METHODS
+
+SOURCE = (
+    "SITAR, arXiv 2511.19525v1; 2-layer CNN; colour right for 90 % of training labels (test) and 10 % (ood); no group "
+    "labels."
+)
 
 
 def options(name, **changed):
@@ -78,8 +87,32 @@ def test_ours_beside_theirs(tmp_path, monkeypatch):
     assert erm.theirs.mean == 0.103
     assert erm.difference == pytest.approx(erm.ours.mean - 0.103)
     assert erm.seeds == 2
-    assert [pair.difference for pair in pairs if pair.printed == "Chroma-VAE"] == [None, None]
     assert erm.to_dict()["theirs"] == [0.103, None]
+    assert (erm.setting.paper, erm.setting.parameters, erm.setting.seeds) == ("", {}, (0, 1))
+    assert erm.setting.samples == sum(TRAIN.values())
+    fewer = [result for result in results if result.cell.entry.method != "jtt"]
+    absent = [pair for pair in compare(fewer, "sitar-cmnist") if pair.ours is None]
+    assert [(pair.printed, pair.difference, pair.setting) for pair in absent] == [("JTT", None, None)] * 2
+
+
+def test_a_smaller_run_says_how_it_differs(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark_class("cmnist"), "raw_fingerprint", lambda self: "")
+    plan = reproduction("sitar-cmnist", {"n_train": 500, "erm_features": {"epochs": 1}}, {"epochs": 2}, seeds=1)
+    sitar = next(entry for entry in plan.methods if entry.method == "sitar")
+    assert (sitar.paper, sitar.parameters["epochs"], sitar.parameters["noise"]) == ("cmnist", 2, 1.0)
+    pairs = compare(read_results(plan, fill(plan, tmp_path / "r")), "sitar-cmnist")
+    grid = setting_grid(pairs)
+    here = {row[1]: row[2] for row in grid.rows}
+    assert here["SITAR (cmnist)"] == (
+        "2,000 training samples; n_train=500; features of an ERM network (epochs=1); published setting cmnist, but "
+        "epochs=2; no group labels, balanced; 1 seed"
+    )
+    assert "; epochs=2; no group labels" in here["ERM"]
+    assert pair_grid("sitar-cmnist", pairs).notes == [f"Published: {SOURCE}"]
+    paths = write_pairs("sitar-cmnist", pairs, tmp_path / "out")
+    record = json.loads(paths[0].read_text())
+    assert record["pairs"] == json.loads(json.dumps([pair.to_dict() for pair in pairs]))
+    assert "epochs=2" in paths[1].read_text()
 
 
 def test_an_unknown_plan():

@@ -68,6 +68,31 @@ def test_a_plan(good, tmp_path):
     assert "Difference" in shown, "what a protocol costs"
 
 
+@pytest.mark.parametrize("flag", ["-m", "--groups", "--selection", "--validation", "-y", "-a", "--split", "--backbone"])
+def test_what_a_plan_says_is_not_said_by_flags(bad, tmp_path, flag):
+    plan = tmp_path / "plan.toml"
+    plan.write_text('benchmark = "planted"\nmethod = "erm"\n')
+    said = bad("bench", "run", plan, flag, "val", "-o", tmp_path / "r")
+    assert "belongs in the plan: write it into" in said
+    assert not (tmp_path / "r").exists()
+
+
+def test_all_of_a_comparison_by_flags(run, tmp_path):
+    words = ["bench", "run", "planted", "-m", "erm", "-m", "hsfm:waterbirds", "--set", "epochs=2", "--seeds", 1]
+    words += ["--option", "n=300", "--option", "n_val=200", "--groups", "none", "--groups", "val"]
+    done = run(*words, "--search", "random", "--draws", 2, "-j", 1, "-q", "-o", tmp_path / "r", "--json").json
+    assert [block["protocol"] for block in done["blocks"]] == [
+        "no group labels, worst class",
+        "validation groups, worst group",
+    ]
+    lines = {line["method"]: line for line in done["blocks"][1]["methods"]}
+    assert lines.keys() == {"ERM", "HSFM (waterbirds)"}
+    assert lines["HSFM (waterbirds)"]["settings"]["0"]["epochs"] == 2
+    assert lines["HSFM (waterbirds)"]["settings"]["0"]["variant"] == "paper"
+    assert lines["ERM"]["tried"] == 2
+    assert done["blocks"][0]["data"]["options"]["n"] == 300
+
+
 def test_list_and_cards(good, run):
     listed = run("bench", "list", "--json").json
     shown = good("bench", "list")
@@ -107,7 +132,12 @@ def test_mlflow(good, tmp_path, monkeypatch):
 BAD = {
     "target": (["planed"], "'planed' is no plan, benchmark or data: did you mean 'planted'?"),
     "method": (["planted", "-m", "emr"], "method 'emr' is unknown; did you mean 'erm'?"),
-    "option": (["planted", "--option", "m=3"], "benchmark planted has no option 'm'"),
+    "option": (["planted", "--option", "m=3"], "no benchmark here has an option 'm'"),
+    "parameter": (["planted", "-m", "erm", "--set", "rigde=1"], "no method here has a parameter 'rigde'; did you mean"),
+    "setting": (["planted", "-m", "hsfm:waterbird"], "HSFM has no published setting 'waterbird'; did you mean"),
+    "search": (["planted", "-m", "erm", "--search", "optima"], "search='optima' is unknown; did you mean 'optuna'?"),
+    "twice": (["planted", "-m", "erm", "--groups", "val", "--groups", "val"], "the plan has two protocols called"),
+    "absent plan": (["nowhere.toml"], "nowhere.toml cannot be read"),
     "no value": (["planted", "--option", "n"], "--option 'n' must be NAME=VALUE"),
     "value": (["planted", "--option", "correlation=7"], "correlation"),
     "own": (["planted", "-y", "x"], "--label is for your own data; planted has --option instead"),

@@ -60,3 +60,17 @@ def test_mnist_as_it_comes(tmp_path, good, shared_data):
 def test_what_is_no_model(bad, shared_data, name):
     said = bad("predict", shared_data / name, shared_data / "celeba_10k_64px.parquet")
     assert str(shared_data / name) in said
+
+
+def test_a_published_table_beside_ours(tmp_path, good, run, shared_data, monkeypatch):
+    monkeypatch.setenv("LONGWAY_DATA", str(shared_data))
+    small = ["--option", "n_train=300", "--option", "size=14", "--set", "epochs=1", "--set", "first_epochs=1"]
+    words = ["bench", "reproduce", "sitar-cmnist", *small, "--seeds", 1, "-j", 1, "-q", "-o", tmp_path / "r"]
+    shown = " ".join(good(*words).split())
+    assert "sitar-cmnist: published and here" in shown
+    assert "300 training samples; n_train=300, size=14" in shown
+    pairs = run(*words, "--json").json["published"]
+    assert len(pairs) == 8, "four methods, two figures"
+    assert all(pair["difference"] == pytest.approx(pair["ours"][0] - pair["theirs"][0], abs=1e-6) for pair in pairs)
+    assert json.loads((tmp_path / "r" / "published.json").read_text())["pairs"] == pairs
+    assert "Ours were run with" in (tmp_path / "r" / "report.html").read_text()

@@ -16,11 +16,14 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from longway.bench.grids import Grid, grids
+from longway.bench.grids import Grid, grids, pair_grids
+from longway.bench.published import Pair
 from longway.bench.table import Table
 from longway.storage import atomic_file
 
 _NUMERIC = re.compile(r"[-−–+\d.,%±()\s]+|–|[−+\d.]+ \([−+\d.]+ to [−+\d.]+\)|[\d.]+ to [\d.]+|\d+ \(\d+ failed\)")
+
+_NESTED = (Mapping, list, tuple)
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -171,6 +174,34 @@ def _record(block: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]
     return record
 
 
+def to_json(value: Any, indent: str = "") -> str:
+    """Return JSON in which what holds no further table or list stands on one line."""
+    inner = list(value.values() if isinstance(value, Mapping) else value) if isinstance(value, _NESTED) else []
+    if not any(isinstance(each, _NESTED) for each in inner):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" * (not indent)
+    deeper = indent + " "
+    parts = [to_json(each, deeper) for each in inner]
+    if isinstance(value, Mapping):
+        parts = [
+            f"{json.dumps(str(name), ensure_ascii=False)}: {part}" for name, part in zip(value, parts, strict=True)
+        ]
+    opening, closing = "{}" if isinstance(value, Mapping) else "[]"
+    lines = f",\n{deeper}".join(parts)
+    return f"{opening}\n{deeper}{lines}\n{indent}{closing}" + "\n" * (not indent)
+
+
+def write_pairs(name: str, pairs: Sequence[Pair], folder: str | Path) -> list[Path]:
+    """Write published figures beside ours as published.json and .md.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    record = {"format": 1, "table": name, "pairs": [pair.to_dict() for pair in pairs]}
+    return _write({"published.json": to_json(record), "published.md": to_markdown(pair_grids(name, pairs))}, folder)
+
+
 def write_table(table: Table, folder: str | Path) -> list[Path]:
     """Write a table as table.json, .csv, .md and .tex.
 
@@ -181,11 +212,15 @@ def write_table(table: Table, folder: str | Path) -> list[Path]:
     """
     shown = grids(table)
     texts = {
-        "table.json": json.dumps(table.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+        "table.json": to_json(table.to_dict()),
         "table.csv": to_csv(table),
         "table.md": to_markdown(shown),
         "table.tex": to_latex(shown),
     }
+    return _write(texts, folder)
+
+
+def _write(texts: Mapping[str, str], folder: str | Path) -> list[Path]:
     for name, text in texts.items():
         with atomic_file(Path(folder) / name, "w") as file:
             file.write(text)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from longway.bench.costs import Cost
-from longway.bench.published import Number, Pair, Published
+from longway.bench.published import Number, Pair, Published, Setting
 from longway.bench.statistics import Estimate, Figure, Rank
 from longway.bench.table import SUPERVISION, TEST, Block, Failure, Line, Table
 
@@ -57,8 +57,7 @@ def grids(table: Table) -> list[Grid]:
         for protocol, ranks in table.rankings.items()
         if len(ranks) > 1 and len({benchmark for rank in ranks for benchmark in rank.by_benchmark}) > 1
     ]
-    failed = [failure_grid(table.failures)] if table.failures else []
-    return [*(block_grid(block) for block in table.blocks), *rankings, *failed]
+    return [*(block_grid(block) for block in table.blocks), *rankings, *failures(table)]
 
 
 def block_grid(block: Block) -> Grid:
@@ -85,11 +84,17 @@ def block_grid(block: Block) -> Grid:
         [
             "* stands for the benchmark; differences are of it. Percent; mean ± standard deviation over seeds.",
             *notes.marked,
+            *(warned(line.method, text, which) for line in block.lines for text, which in line.warnings.items()),
         ],
         best(block),
         3,
         worth + [5] * published,
     )
+
+
+def warned(method: str, text: str, which: Sequence[int]) -> str:
+    """Return what a method's fits warned of."""
+    return f"{method}, seed{'s' * (len(which) > 1)} {', '.join(map(str, which))}: {text}"
 
 
 class Notes:
@@ -133,10 +138,15 @@ def ranking_grid(protocol: str, ranks: Sequence[Rank]) -> Grid:
     return Grid(f"Ranking: {protocol}", header, rows, notes, 0, 1, [9, 8, 7, 6, *(1 for _ in benchmarks)])
 
 
-def failure_grid(failures: Sequence[Failure]) -> Grid:
+def failures(table: Table) -> list[Grid]:
+    """Return what failed, if anything did."""
+    return [failure_grid(table.failures)] if table.failures else []
+
+
+def failure_grid(failed: Sequence[Failure]) -> Grid:
     """Return the trials that ended with an error."""
     alike: dict[tuple[str, ...], list[Failure]] = {}
-    for each in failures:
+    for each in failed:
         where = (each.method, each.benchmark, each.protocol, f"{each.type}: {each.message}")
         alike.setdefault(where, []).append(each)
     rows = [
@@ -166,12 +176,15 @@ def cost_grid(costs: Sequence[Cost]) -> Grid:
     return Grid(f"Against '{reference}'", header, rows, key=6, worth=[7, 8, 8, 2, 4, 5, 9])
 
 
+def pair_grids(name: str, pairs: Sequence[Pair]) -> list[Grid]:
+    """Return published figures beside ours, and what they were come by with."""
+    return [pair_grid(name, pairs), *([setting_grid(pairs)] if any(pair.setting for pair in pairs) else [])]
+
+
 def pair_grid(name: str, pairs: Sequence[Pair]) -> Grid:
     """Return published figures beside ours, in percent."""
-    notes = Notes()
     rows = []
     for pair in pairs:
-        notes.cited([pair.published], _key(pair.figure))
         apart = MISSING if pair.difference is None else f"{100 * pair.difference:+.1f}".replace("-", "−")
         ours = MISSING if pair.ours is None else number(Number(*pair.ours))
         method = pair.method or f"{pair.printed} (not run)"
@@ -179,7 +192,30 @@ def pair_grid(name: str, pairs: Sequence[Pair]) -> Grid:
             [pair.benchmark, method, words(_key(pair.figure)), number(pair.theirs), ours, apart, str(pair.seeds)]
         )
     header = ["Benchmark", "Method", "Figure", "Published", "Here", "Difference", "Seeds"]
-    return Grid(f"{name}: published and here", header, rows, notes.marked, key=5, worth=[6, 9, 8, 7, 7, 9, 5])
+    notes = [f"Published: {each.source}; {each.backbone}; {each.protocol}." for each in (p.published for p in pairs)]
+    return Grid(
+        f"{name}: published and here", header, rows, list(dict.fromkeys(notes)), key=5, worth=[6, 9, 8, 7, 7, 9, 5]
+    )
+
+
+def setting_grid(pairs: Sequence[Pair]) -> Grid:
+    """Return what our figures were come by with, so that a difference can be judged."""
+    rows = dict.fromkeys(
+        (pair.benchmark, pair.method, _setting(pair.setting)) for pair in pairs if pair.setting is not None
+    )
+    return Grid("Ours were run with", ["Benchmark", "Method", "Setting"], [list(row) for row in rows], worth=[6, 9, 8])
+
+
+def _setting(setting: Setting) -> str:
+    words = [] if setting.samples is None else [f"{setting.samples:,} training samples"]
+    words += [settings(setting.options)] if setting.options else []
+    if setting.features is not None:
+        words.append(f"features of an ERM network ({settings(setting.features)})")
+    parameters = settings(setting.parameters)
+    if setting.paper:
+        parameters = f"published setting {setting.paper}" + (f", but {parameters}" if setting.parameters else "")
+    number = len(setting.seeds)
+    return "; ".join([*words, parameters, setting.protocol, f"{number} seed" + "s" * (number != 1)])
 
 
 def best(block: Block) -> int | None:
@@ -249,7 +285,7 @@ def difference(value: Estimate | None) -> str:
 
 def settings(parameters: object) -> str:
     """Return parameters on one line."""
-    pairs = parameters.items() if isinstance(parameters, dict) else ()
+    pairs = parameters.items() if isinstance(parameters, Mapping) else ()
     return (
         ", ".join(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in pairs)
         or "defaults"

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longway.bench.costs import Cost, cost_of_selection
-from longway.bench.formats import write_table
+from longway.bench.formats import write_pairs, write_table
 from longway.bench.frames import open_results
 from longway.bench.page import report
 from longway.bench.plan import Plan
+from longway.bench.published import Pair, compare
 from longway.bench.results import Result, read_all
 from longway.bench.store import Store
 from longway.bench.table import Table, tabulate
@@ -26,20 +27,41 @@ class Comparison:
     table : Table
     costs : sequence of Cost
         What each protocol costs against the one that lets methods know most; empty with one protocol.
+    printed : str
+        Name of the published table that it is put beside, if any.
+    pairs : sequence of Pair
+        Figures of that table beside ours.
     """
 
     results: Sequence[Result]
     table: Table
     costs: Sequence[Cost]
+    printed: str = ""
+    pairs: Sequence[Pair] = ()
 
     def write(self, folder: str | Path) -> Path:
-        """Write table.json, .csv, .md, .tex and report.html; return where the report is."""
+        """Write table.json, .csv, .md, .tex and report.html, where there are pairs published.json and .md too.
+
+        Returns
+        -------
+        Path
+            Where the report is.
+        """
         write_table(self.table, folder)
-        return report(self.table, costs=self.costs).save(Path(folder) / "report.html")
+        if self.pairs:
+            write_pairs(self.printed, self.pairs, folder)
+        return report(self.table, costs=self.costs, pairs=self.pairs).save(Path(folder) / "report.html")
 
 
-def compare_methods(plan: Plan, folder: str | Path) -> Comparison:
+def compare_methods(plan: Plan, folder: str | Path, printed: str = "") -> Comparison:
     """Read what a plan's finished trials say: the same from the same records.
+
+    Parameters
+    ----------
+    plan : Plan
+    folder : str or Path
+    printed : str, optional
+        Name of a published table (`longway.bench.published.plan_names`) to put it beside.
 
     Raises
     ------
@@ -50,7 +72,8 @@ def compare_methods(plan: Plan, folder: str | Path) -> Comparison:
     """
     results, failed = read_all(plan, Store.open(folder))
     table = tabulate(results, plan.baseline, failed)
-    return Comparison(results, table, cost_of_selection(results) if len(plan.protocols) > 1 else ())
+    costs = cost_of_selection(results) if len(plan.protocols) > 1 else ()
+    return Comparison(results, table, costs, printed, compare(results, printed) if printed else ())
 
 
 def read_comparison(folder: str | Path) -> Comparison:

@@ -76,8 +76,7 @@ def report(table: Table, *, costs: Sequence[Cost] = (), pairs: Sequence[Pair] = 
     if costs:
         sections.append(Section("What each protocol costs", _costs(costs)))
     if pairs:
-        grid = grids.pair_grid("Published", pairs)
-        sections.append(Section("Beside published numbers", [PageTable(list(grid.header), grid.rows), *_notes(grid)]))
+        sections.append(Section("Beside published numbers", _pairs(pairs)))
     sections.append(Section("How it was done", _how(table)))
     if table.failures:
         grid = grids.failure_grid(table.failures)
@@ -255,9 +254,12 @@ def _groups(line: Line) -> PageTable:
     return PageTable([*columns, "95 % interval"], rows, caption)
 
 
-def _notes(grid: grids.Grid) -> list[PageBlock]:
-    notes = [note for note in grid.notes if note.startswith("[")]
-    return [Text("\n\n".join(notes))] if notes else []
+def _pairs(pairs: Sequence[Pair]) -> list[PageBlock]:
+    blocks: list[PageBlock] = []
+    for grid in grids.pair_grids("Percent", pairs):
+        blocks.append(PageTable(list(grid.header), grid.rows, grid.title))
+        blocks += [Text("\n\n".join(grid.notes))] if grid.notes else []
+    return blocks
 
 
 def _costs(costs: Sequence[Cost]) -> list[PageBlock]:

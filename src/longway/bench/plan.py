@@ -43,12 +43,15 @@ class Entry:
         Fixed ones.
     space : mapping
         Where a search looks for others.
+    paper : str
+        Name of the published setting that the parameters are from, if any.
     """
 
     method: str
     title: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     space: Space = field(default_factory=dict)
+    paper: str = ""
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any] | str) -> Entry:
@@ -65,23 +68,26 @@ class Entry:
             raise LongwayError(f"method {name!r} is unknown; {nearest(str(name), METHODS)}")
         name = name.lower()
         cls_ = METHODS[name]
-        title, paper, ranges = given.pop("title", None), given.pop("paper", None), given.pop("space", None)
+        title, paper = _text(given.pop("title", ""), "title"), _text(given.pop("paper", ""), "paper")
+        ranges = given.pop("space", None)
         cls_.check_names(given)
         for fixed in FIXED:
             if fixed in given:
                 raise LongwayError(f"method {name}: {fixed} is not a method's to set here; the protocol or run does")
-        if paper is not None:
+        if paper:
             cls_.from_paper(paper)
             published = {k: v for k, v in cls_.published[paper].items() if k not in FIXED}
             given = {**published, **given}
         if ranges is None:
             space = cls_.space
+        elif not isinstance(ranges, Mapping):
+            raise LongwayError(f"the space of method {name} is {ranges!r}: give a table of ranges by parameter")
         else:
             cls_.check_names(ranges)
             space = {key: read_range(value, f"{name}.{key}") for key, value in ranges.items()}
         space = {key: value for key, value in space.items() if key not in given}
         words = f"{cls_.__name__} ({paper})" if paper else cls_.__name__
-        entry = cls(name, title or words, given, space)
+        entry = cls(name, title or words, given, space, paper)
         method_of(TrialSpec(DataSpec("", {}), name, given, 0))
         return entry
 
@@ -274,13 +280,19 @@ def _read(record: Mapping[str, Any], benchmarks: Sequence[DataSpec] | None) -> P
         tuple(Protocol.from_dict(value) for value in _list(record, "protocol")) or (Protocol(),),
         tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
         record.get("draws", 1),
-        record.get("search", "random"),
-        record.get("baseline", ""),
-        record.get("device", "cpu"),
+        _text(record.get("search", "random"), "search"),
+        _text(record.get("baseline", ""), "baseline"),
+        _text(record.get("device", "cpu"), "device"),
         record.get("threads", 1),
         record.get("training", {}),
         dict(record),
     )
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise LongwayError(f"{name}={value!r} must be a text")
+    return value
 
 
 def _check_training(options: Any) -> None:
@@ -313,4 +325,6 @@ def _benchmark(value: Mapping[str, Any] | str) -> DataSpec:
         raise LongwayError("a benchmark needs a name, or the source of your own data")
     if isinstance(features, bool):
         features = {} if features else None
-    return data_spec(name, given, features, title)
+    if not isinstance(features, Mapping | None):
+        raise LongwayError(f"erm_features={features!r} must be true, or a table of the ERM network's parameters")
+    return data_spec(name, given, features, _text(title, "title"))

@@ -6,13 +6,16 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import as_file, files
+from importlib.resources import files
 from typing import Any, NamedTuple
 
-from longway.bench.plan import Plan, load_plan
+from longway.bench.overrides import overridden
+from longway.bench.plan import Plan, read_plan
 from longway.bench.prepared import benchmark_class
 from longway.bench.results import Result, figure
+from longway.bench.statistics import DIGITS
 from longway.errors import LongwayError, nearest
+from longway.methods import METHODS
 from longway.metrics import Summary, summarise
 
 ANY = ("folder", "backbone", "size", "mean", "std", "split", "n_train", "n_val", "n_test")
@@ -124,8 +127,12 @@ def find_published(benchmark: str, options: Mapping[str, Any], method: str) -> l
 
 
 def _same_task(row: Published, options: Mapping[str, Any]) -> bool:
-    wanted = {**benchmark_class(row.benchmark).with_options({}).options(), **row.options}
+    wanted = {**_defaults(row.benchmark), **row.options}
     return all(options.get(name, value) == value for name, value in wanted.items() if name not in ANY)
+
+
+def _defaults(benchmark: str) -> dict[str, Any]:
+    return benchmark_class(benchmark).with_options({}).options()
 
 
 def plan_names() -> list[str]:
@@ -147,17 +154,71 @@ def plan_text(name: str) -> str:
     return files("longway.bench").joinpath("plans", f"{name}.toml").read_text(encoding="utf-8")
 
 
-def reproduction(name: str) -> Plan:
+def reproduction(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    **values: Any,
+) -> Plan:
     """Return the plan that reproduces a published table, with the rows that Longway's methods can run.
+
+    Parameters
+    ----------
+    name : str
+    options, parameters : mapping, optional
+        To run it with instead, as `longway.bench.overrides.overridden` takes them.
+    **values
+        Of the plan itself, such as ``seeds``.
 
     Raises
     ------
     LongwayError
-        There is none of that name, or its raw data are missing.
+        There is none of that name, its raw data are missing, or a change is of nothing that it has.
     """
-    plan_text(name)
-    with as_file(files("longway.bench").joinpath("plans", f"{name}.toml")) as path:
-        return load_plan(path)
+    record = {**tomllib.loads(plan_text(name)), **values}
+    return read_plan(overridden(record, options, parameters), f"plan {name}")
+
+
+class Setting(NamedTuple):
+    """What a line of ours was run with.
+
+    Parameters
+    ----------
+    samples : int or None
+        Training samples of its first seed; None where they are not known.
+    options : mapping
+        Of the benchmark, those that differ from the published table's.
+    features : mapping or None
+        Parameters of the ERM network whose features stand for the images; None where none does.
+    paper : str
+        Name of the published setting of the method's parameters, if any.
+    parameters : mapping
+        Of the method, those that differ from that setting, or from the defaults.
+    protocol : str
+    seeds : tuple of int
+    """
+
+    samples: int | None
+    options: Mapping[str, Any]
+    features: Mapping[str, Any] | None
+    paper: str
+    parameters: Mapping[str, Any]
+    protocol: str
+    seeds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, line: Sequence[Result], published: Published) -> Setting:
+        """Return that of one method's results on one benchmark under one protocol."""
+        cell = line[0].cell
+        groups = next(iter(line[0].tests.values())).metrics.groups or ()
+        samples = sum(group.train_n or 0 for group in groups) or None
+        theirs = {**_defaults(cell.data.benchmark), **published.options}
+        options = {name: value for name, value in cell.data.options.items() if value != theirs.get(name)}
+        setting = METHODS[cell.entry.method].published.get(cell.entry.paper, {})
+        changed = {k: v for k, v in cell.entry.parameters.items() if k not in setting or setting[k] != v}
+        seeds = tuple(result.cell.seed for result in line)
+        about = (samples, options, cell.data.features, cell.entry.paper, changed)
+        return cls(*about, cell.protocol.title, seeds)
 
 
 class Pair(NamedTuple):
@@ -177,6 +238,8 @@ class Pair(NamedTuple):
     seeds : int
     published : Published
         Whose number it is.
+    setting : Setting or None
+        What ours was run with.
     """
 
     benchmark: str
@@ -188,11 +251,12 @@ class Pair(NamedTuple):
     ours: Summary | None
     seeds: int
     published: Published
+    setting: Setting | None = None
 
     @property
     def difference(self) -> float | None:
         """Ours minus theirs."""
-        return None if self.ours is None else round(self.ours.mean - self.theirs.mean, 12)
+        return None if self.ours is None else round(self.ours.mean - self.theirs.mean, DIGITS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as JSON has them."""
@@ -204,6 +268,7 @@ class Pair(NamedTuple):
             "difference": self.difference,
             **{name: getattr(self.published, name) for name in ("source", "backbone")},
             "their_protocol": self.published.protocol,
+            "setting": None if self.setting is None else self.setting._asdict(),
         }
 
 
@@ -237,7 +302,8 @@ def compare(results: Sequence[Result], name: str) -> list[Pair]:
         for figure_name, theirs in row.figures.items():
             for key, line in mine.items():
                 ours = _summary(line, figure_name)
-                pairs.append(Pair(*key, row.title, figure_name, theirs, ours, len(line), row))
+                setting = Setting.of(line, row)
+                pairs.append(Pair(*key, row.title, figure_name, theirs, ours, len(line), row, setting))
             if not mine:
                 about = (row.benchmark, "", "", row.title, figure_name)
                 absent.append(Pair(*about, theirs, None, 0, row))

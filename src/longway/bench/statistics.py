@@ -17,6 +17,8 @@ from longway.storage import hash_json
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
+DIGITS = 9
+"""Decimals of figures in [0, 1]: finer than any test can tell, and coarser than what the order of a sum changes."""
 
 Figure = tuple[str, str]
 """A test part and the name of a figure, such as ("test", "worst_group")."""
@@ -162,7 +164,7 @@ class Bootstrap:
             if len(values):
                 spread = values.std(ddof=1) if len(values) > 1 else math.nan
                 numbers = (values.mean(), spread, *bounds[:, column])
-                mean, spread, low, high = (round(float(x), 12) for x in numbers)
+                mean, spread, low, high = (round(float(x), DIGITS) for x in numbers)
                 found[name] = Estimate(mean, spread, low, high, len(values))
         return found
 
@@ -318,7 +320,7 @@ def ranking(standings: Mapping[str, Standing], confidence: float = CONFIDENCE) -
         by_benchmark = dict(zip(standings, measured[:, column].tolist(), strict=True))
         if not math.isnan(means[column]):
             numbers = (means[column], *bounds[:, column], firsts[column])
-            mean, low, high, first = (round(float(x), 12) for x in numbers)
+            mean, low, high, first = (round(float(x), DIGITS) for x in numbers)
             there = {name: rank for name, rank in by_benchmark.items() if not math.isnan(rank)}
             found.append(Rank(method, mean, low, high, first, there))
     return sorted(found, key=lambda rank: rank.mean)

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ LIBRARIES = ("torch", "numpy", "scikit-learn", "scipy")
 
 def versions() -> dict[str, str]:
     """Return the versions that results may depend on."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     return {"longway": longway.__version__, "python": platform.python_version(), **{n: version(n) for n in LIBRARIES}}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from longway.bench.plan import Cell
 from longway.bench.protocol import ORACLE
 from longway.bench.published import Published, find_published
 from longway.bench.results import Result, figure, metric_of
-from longway.bench.statistics import CONFIDENCE, RESAMPLES, Bootstrap, Estimate, Figure, Rank, Standing, ranking
+from longway.bench.statistics import CONFIDENCE, DIGITS, RESAMPLES, Bootstrap, Estimate, Figure, Rank, Standing, ranking
 from longway.errors import LongwayError
 from longway.metrics import wilson_interval
 
@@ -74,6 +74,8 @@ class Line:
     published : tuple of Published
     single : tuple of float
         The figure that stands for the benchmark, of each seed.
+    warnings : mapping of str to tuple of int
+        What the fits warned of, with their seeds.
     """
 
     method: str
@@ -89,6 +91,7 @@ class Line:
     settings: Mapping[int, Mapping[str, Any]]
     published: tuple[Published, ...]
     single: tuple[float, ...] = ()
+    warnings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as JSON has them."""
@@ -102,7 +105,8 @@ class Line:
             "groups": [group.to_dict() for group in self.groups],
             "settings": {str(seed): dict(values) for seed, values in self.settings.items()},
             "published": [each.to_dict() for each in self.published],
-            "single": [round(value, 12) for value in self.single],
+            "single": [round(value, DIGITS) for value in self.single],
+            "warnings": {text: list(which) for text, which in self.warnings.items()},
         }
 
 
@@ -323,7 +327,16 @@ def _line(
         {result.cell.seed: dict(result.spec.parameters) for result in line},
         tuple(find_published(cell.data.benchmark, cell.data.options, cell.entry.method)),
         tuple(figure(result.tests, *metric) for result in line),
+        _warnings(line),
     )
+
+
+def _warnings(line: Sequence[Result]) -> dict[str, tuple[int, ...]]:
+    told: dict[str, tuple[int, ...]] = {}
+    for result in line:
+        for text in result.record.get("warnings", ()):
+            told[text] = (*told.get(text, ()), result.cell.seed)
+    return told
 
 
 def _empty(title: str, lost: Failed) -> Line:
@@ -344,7 +357,7 @@ def _groups(line: Sequence[Result], part: str) -> tuple[Group, ...]:
         correct, n = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
         low, high = wilson_interval(correct, n)
         accuracy = sum(c / m for c, m in pairs if m) / max(1, sum(m > 0 for _, m in pairs)) if n else math.nan
-        groups.append(Group(name, round(n, 6), *(round(float(x), 12) for x in (accuracy, low, high))))
+        groups.append(Group(name, round(n, DIGITS), *(round(float(x), DIGITS) for x in (accuracy, low, high))))
     return tuple(groups)
 
 

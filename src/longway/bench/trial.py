@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import time
 import traceback
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -68,17 +70,28 @@ def fit_trial(spec: TrialSpec, store: Store) -> str:
         record = {"format": FORMAT, "key": spec.key, "spec": spec.to_dict(), "data_hash": data.hash}
         began = time.perf_counter()
         try:
-            with limited_threads(spec.threads), training_options(**spec.training):
+            with limited_threads(spec.threads), training_options(**spec.training), recorded_warnings() as warned:
                 method, outcome = _fit(spec, data)
         except Exception as error:
             if is_full(error):
                 raise
             outcome = failure(type(error).__name__, str(error), traceback.format_exc())
         else:
+            outcome["warnings"] = sorted({" ".join(str(each.message).split()) for each in warned})
             save(method, store.model(spec.key))
         seconds = time.perf_counter() - began
         store.write("trials", spec.key, {**record, **outcome, "seconds": seconds, "versions": versions()})
         return str(outcome["status"])
+
+
+@contextmanager
+def recorded_warnings() -> Iterator[list[warnings.WarningMessage]]:
+    """Keep what the body warns of, the same in a new process as in one that has heard it before."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("ignore")
+        for kind in (UserWarning, RuntimeWarning):
+            warnings.simplefilter("always", kind)
+        yield told
 
 
 def _fit(spec: TrialSpec, data: Prepared) -> tuple[Method, dict[str, Any]]:

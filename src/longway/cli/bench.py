@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longway.cli.options import AsJson, Quiet
+from longway.cli import catalogue
+from longway.cli.options import AsJson, Quiet, assignments
 from longway.errors import LongwayError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
 )
+app.command("list")(catalogue.list_)
+app.command("card")(catalogue.card)
 
 FORMATS = ("text", "markdown", "latex", "csv", "json")
 DATA, COMPARISON, MACHINE = "Your own data", "Comparison", "Machine"
@@ -43,6 +46,29 @@ Address = Annotated[
 GpuShare = Annotated[
     float,
     typer.Option("--gpu-share", metavar="NUMBER", help="Part of a GPU that a trial takes.", rich_help_panel=MACHINE),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option("--seeds", min=1, metavar="NUMBER", show_default="3 or the plan's", rich_help_panel=COMPARISON),
+]
+BenchmarkOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="Of the benchmark or of reading your data; may be repeated. erm_features=true gives heads the features of"
+        " an ERM network.",
+        rich_help_panel=COMPARISON,
+    ),
+]
+Parameter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A parameter of all methods that have it; may be repeated.",
+        rich_help_panel=COMPARISON,
+    ),
 ]
 Out = Annotated[
     Path, typer.Option("--out", "-o", metavar="FOLDER", help="For the results; the same folder goes on where it was.")
@@ -71,13 +97,15 @@ def run_command(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            "--method", "-m", metavar="NAME", help="May be repeated.", show_default="all", rich_help_panel=COMPARISON
+            "--method",
+            "-m",
+            metavar="NAME[:SETTING]",
+            help="A method, with a published setting if you like; may be repeated.",
+            show_default="all",
+            rich_help_panel=COMPARISON,
         ),
     ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option("--seeds", min=1, metavar="NUMBER", show_default="3 or the plan's", rich_help_panel=COMPARISON),
-    ] = None,
+    seeds: Seeds = None,
     draws: Annotated[
         int | None,
         typer.Option(
@@ -89,29 +117,48 @@ def run_command(
             rich_help_panel=COMPARISON,
         ),
     ] = None,
-    groups: Annotated[
-        str,
+    search: Annotated[
+        str | None,
         typer.Option(
-            "--groups", metavar="NAME", help="Group labels: none, infer, val or train.", rich_help_panel=COMPARISON
-        ),
-    ] = "none",
-    selection: Annotated[
-        str,
-        typer.Option("--selection", metavar="RULE", help="What selects; see the docs.", rich_help_panel=COMPARISON),
-    ] = "auto",
-    validation: Annotated[
-        str,
-        typer.Option("--validation", metavar="NAME", help="as_train or balanced.", rich_help_panel=COMPARISON),
-    ] = "as_train",
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option",
-            metavar="NAME=VALUE",
-            help="Of the benchmark; may be repeated. erm_features=true gives heads the features of an ERM network.",
+            "--search",
+            metavar="NAME",
+            help="How they are found: random or optuna.",
+            show_default="random or the plan's",
             rich_help_panel=COMPARISON,
         ),
     ] = None,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--groups",
+            metavar="NAME",
+            help="Group labels: none, infer, val or train; a protocol for each that is named.",
+            show_default="none",
+            rich_help_panel=COMPARISON,
+        ),
+    ] = None,
+    selection: Annotated[
+        str | None,
+        typer.Option(
+            "--selection",
+            metavar="RULE",
+            help="What selects: worst_group, worst_class, balanced, average or own.",
+            show_default="worst_group where groups are known",
+            rich_help_panel=COMPARISON,
+        ),
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(
+            "--validation",
+            metavar="NAME",
+            help="as_train or balanced.",
+            show_default="as_train",
+            rich_help_panel=COMPARISON,
+        ),
+    ] = None,
+    option: BenchmarkOption = None,
+    set_: Parameter = None,
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", metavar="NAME", show_default="the first method", rich_help_panel=COMPARISON),
@@ -146,8 +193,11 @@ def run_command(
     address: Address = None,
     gpu_share: GpuShare = 1.0,
     device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="cpu or cuda.", rich_help_panel=MACHINE)
-    ] = "cpu",
+        str | None,
+        typer.Option(
+            "--device", metavar="NAME", help="cpu or cuda.", show_default="cpu or the plan's", rich_help_panel=MACHINE
+        ),
+    ] = None,
     track: Track = None,
     allow_changes: AllowChanges = False,
     retry: Retry = False,
@@ -156,31 +206,26 @@ def run_command(
 ) -> None:
     """Run methods x seeds x settings x protocols; interrupted, the same command goes on where it was."""
     from longway.bench.engine import Engine
+    from longway.bench.overrides import overridden
     from longway.bench.plan import load_record, read_plan
 
-    changes = {"seeds": seeds, "draws": draws, "baseline": baseline}
+    data = {"label": label, "attribute": attribute, "group": group, "split": split, "split_by": split_by}
+    data = _given({**data, "backbone": backbone, "size": size})
+    protocol = _given({"selection": selection, "validation": validation})
+    options, parameters = assignments(option or [], "--option"), assignments(set_ or [], "--set")
     if target.endswith(".toml"):
         record = load_record(target)
-        for name, given in (("--method", method), ("--label", label), ("--option", option)):
-            if given:
-                raise LongwayError(f"{name} belongs in the plan: write it into {target}")
+        for name in _given({"method": method, "groups": groups, **protocol, **data}):
+            raise LongwayError(f"--{name.replace('_', '-')} belongs in the plan: write it into {target}")
     else:
-        own: dict[str, Any] = {
-            "label": label,
-            "attribute": attribute,
-            "group": group,
-            "split": split,
-            "split_by": split_by,
-        }
-        own |= {"backbone": backbone, "size": size}
         record = {
-            "benchmark": [_benchmark(target, {key: value for key, value in own.items() if value}, option or [])],
+            "benchmark": [_benchmark(target, data)],
             "method": _methods(method),
-            "protocol": [{"groups": groups, "selection": selection, "validation": validation}],
-            "device": device,
+            "protocol": [{"groups": each, **protocol} for each in groups or ["none"]],
             "seeds": 3,
         }
-    plan = read_plan({**record, **{key: value for key, value in changes.items() if value is not None}}, target)
+    record |= _given({"seeds": seeds, "draws": draws, "search": search, "baseline": baseline, "device": device})
+    plan = read_plan(overridden(record, options, parameters), target)
     engine = Engine(jobs, backend, address, gpu_share, 0 if quiet else 1)
     _run(plan, out, engine, track or [], allow_changes, retry, as_json)
 
@@ -201,87 +246,47 @@ def table_command(
     _print(read_comparison(folder), format_)
 
 
-@app.command("list")
-def list_command(as_json: AsJson = False) -> None:
-    """List the benchmarks, what their shortcut is, and what they need."""
-    from longway.cli import printing
-    from longway.data.catalogue import BENCHMARKS
-
-    if as_json:
-        printing.data([_card(name) for name in BENCHMARKS])
-        return
-    for name, cls in BENCHMARKS.items():
-        printing.say(f"{name}: {cls.card.title}")
-        printing.say(f"    shortcut: {cls.card.shortcut}")
-
-
-@app.command("card")
-def card_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As in `bench list`.", show_default=False)],
-    check: Annotated[
-        bool, typer.Option("--check", help="Build it and count its groups, beside the published counts.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show what a benchmark is, where it comes from, and how to get it."""
-    from longway.cli import printing
-
-    card = _card(name)
-    built = _built(name) if check else None
-    if as_json:
-        printing.data(card if built is None else {**card, "built": built})
-        return
-    printing.say(f"{card['title']} ({name})")
-    for key in ("core", "shortcut", "source", "licence", "obtain"):
-        printing.say(f"  {key}: {card[key]}")
-    printing.say(f"  stands for it in a ranking: {card['metric'][1].replace('_', ' ')} on {card['metric'][0]}")
-    for key, value in card["options"].items():
-        printing.say(f"  --option {key}={json.dumps(value)}")
-    for part, counts in card["counts"].items():
-        printing.say(f"  published counts, {part}: " + ", ".join(f"{group} {n:,}" for group, n in counts.items()))
-    for file, digest in card["files"].items():
-        printing.say(f"  file {file}" + (f", content hash {digest}" if digest else ""))
-    if built is not None:
-        for part, counts in built["counts"].items():
-            printing.say(f"  built, {part}: " + ", ".join(f"{group} {n:,}" for group, n in counts.items()))
-        for line in built["differences"]:
-            printing.say(f"  DIFFERS: {line}")
-
-
 @app.command("reproduce")
 def reproduce_command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Such as sitar-cmnist.", show_default=False)],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FOLDER", show_default="longway-reproduce-NAME")
     ] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", min=1, metavar="NUMBER", show_default="the plan's")] = None,
+    seeds: Seeds = None,
+    option: BenchmarkOption = None,
+    set_: Parameter = None,
     jobs: Jobs = -1,
+    backend: Backend = "loky",
+    address: Address = None,
+    gpu_share: GpuShare = 1.0,
+    device: Annotated[str, typer.Option("--device", metavar="NAME", rich_help_panel=MACHINE)] = "cpu",
+    allow_changes: AllowChanges = False,
+    retry: Retry = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the rows of a published table that this machine can run, and show ours beside theirs."""
-    from dataclasses import replace
+    """Run the rows of a published table that this machine can run, and show ours beside theirs, with what differs.
 
-    from longway.bench.engine import Engine, run
-    from longway.bench.formats import show
-    from longway.bench.grids import pair_grid
-    from longway.bench.published import compare, reproduction
-    from longway.cli import printing
+    Where the whole table would take too long, --option n_train=5000, --set epochs=10 and the like make it smaller.
+    """
+    from longway.bench.engine import Engine
+    from longway.bench.published import reproduction
 
-    plan = reproduction(name)
-    if seeds is not None:
-        plan = replace(plan, seeds=tuple(range(seeds)))
-    folder = out or Path(f"longway-reproduce-{name}")
-    results = run(plan, folder, Engine(jobs, verbose=0 if quiet else 1))
-    pairs = compare(results, name)
-    if as_json:
-        printing.data([pair.to_dict() for pair in pairs])
-    else:
-        show([pair_grid(name, pairs)])
+    options, parameters = assignments(option or [], "--option"), assignments(set_ or [], "--set")
+    plan = reproduction(name, options, parameters, device=device, **_given({"seeds": seeds}))
+    engine = Engine(jobs, backend, address, gpu_share, 0 if quiet else 1)
+    _run(plan, out or Path(f"longway-reproduce-{name}"), engine, [], allow_changes, retry, as_json, printed=name)
 
 
 def _run(
-    plan: Plan, out: Path, engine: Engine, track: list[str], allow_changes: bool, retry: bool, as_json: bool
+    plan: Plan,
+    out: Path,
+    engine: Engine,
+    track: list[str],
+    allow_changes: bool,
+    retry: bool,
+    as_json: bool,
+    printed: str = "",
 ) -> None:
     from longway.bench.engine import run
     from longway.bench.output import compare_methods
@@ -290,7 +295,7 @@ def _run(
 
     logs = trackers(track, out)  # an absent library is told of before the work
     run(plan, out, engine, allow_changes=allow_changes, retry=retry)
-    comparison = compare_methods(plan, out)
+    comparison = compare_methods(plan, out, printed)
     page = comparison.write(out)
     for log in logs:
         log(plan, comparison.results)
@@ -301,74 +306,47 @@ def _run(
 
 def _print(comparison: Comparison, format_: str) -> None:
     from longway.bench import formats
-    from longway.bench.grids import cost_grid, grids
+    from longway.bench.grids import cost_grid, failures, grids, pair_grids
     from longway.cli import printing
 
     if format_ == "json":
-        printing.data(comparison.table.to_dict())
+        pairs = {"published": [pair.to_dict() for pair in comparison.pairs]} if comparison.printed else {}
+        printing.data({**comparison.table.to_dict(), **pairs})
         return
     if format_ == "csv":
         print(formats.to_csv(comparison.table), end="")
         return
-    shown = [*grids(comparison.table), *([cost_grid(comparison.costs)] if comparison.costs else [])]
+    if comparison.printed:
+        shown = [*pair_grids(comparison.printed, comparison.pairs), *failures(comparison.table)]
+    else:
+        shown = [*grids(comparison.table), *([cost_grid(comparison.costs)] if comparison.costs else [])]
     if format_ == "text":
         formats.show(shown)
     else:
         print(formats.to_markdown(shown) if format_ == "markdown" else formats.to_latex(shown), end="")
 
 
-def _card(name: str) -> dict[str, Any]:
-    from dataclasses import MISSING, asdict, fields
-
-    from longway.bench.prepared import benchmark_class
-
-    cls = benchmark_class(name)
-    options = {f.name: f.default for f in fields(cls) if f.default is not MISSING}  # type: ignore[arg-type]
-    return {"name": name, **asdict(cls.card), "options": options}
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the command line names."""
+    return {name: value for name, value in values.items() if value}
 
 
-def _built(name: str) -> dict[str, Any]:
-    """Return the group counts of a benchmark as it is built here, and where they differ from the published ones."""
-    import numpy as np
-
-    from longway.bench.prepared import benchmark_class
-    from longway.data.catalogue import check_counts
-
-    benchmark = benchmark_class(name).with_options({})
-    parts = benchmark.build(0)
-    counts = {}
-    for part, data in parts.items():
-        kinds = np.asarray(data.y if data.groups is None else data.groups)
-        names, n = np.unique(kinds, return_counts=True)
-        counts[part] = dict(zip(map(str, names.tolist()), n.tolist(), strict=True))
-    return {"counts": counts, "differences": check_counts(parts, benchmark.card)}
-
-
-def _benchmark(target: str, own: dict[str, Any], options: list[str]) -> dict[str, Any]:
+def _benchmark(target: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a plan would say of a benchmark that the command line names."""
     from longway.data.catalogue import BENCHMARKS
     from longway.errors import nearest
 
-    record: dict[str, Any] = {}
-    for setting in options:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise LongwayError(f"--option {setting!r} must be NAME=VALUE")
-        try:
-            record[key] = json.loads(text)
-        except json.JSONDecodeError:
-            record[key] = text
     if target in BENCHMARKS:
-        taken = sorted(own)
-        if taken:
-            raise LongwayError(f"--{taken[0].replace('_', '-')} is for your own data; {target} has --option instead")
-        return {"name": target, **record}
+        for taken in sorted(data):
+            raise LongwayError(f"--{taken.replace('_', '-')} is for your own data; {target} has --option instead")
+        return {"name": target}
     if not Path(target).exists():
         raise LongwayError(f"{target!r} is no plan, benchmark or data: {nearest(target, BENCHMARKS)}")
-    return {"name": "data", "source": target, **own, **record}
+    return {"name": "data", "source": target, **data}
 
 
-def _methods(names: list[str] | None) -> list[str]:
+def _methods(names: list[str] | None) -> list[dict[str, str]]:
     from longway.methods import METHODS
 
-    return names or list(METHODS)
+    parts = [name.partition(":") for name in names or METHODS]
+    return [{"name": name, "paper": setting} if setting else {"name": name} for name, _, setting in parts]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 from longway import checks
 from longway.artifacts import describe, load
 from longway.base import Method
-from longway.cli.options import DataOptions
+from longway.cli.options import DataOptions, assignments
 from longway.cli.printing import reweighted_average
 from longway.data import GroupedDataset
 from longway.data.splits import PARTS, part_name
@@ -31,16 +30,9 @@ def make(name: str, paper: str | None, settings: list[str], device: str, verbose
     if name not in METHODS:
         raise LongwayError(f"METHOD {name!r} is unknown; {nearest(name, METHODS)}")
     cls = METHODS[name]
-    values: dict[str, Any] = {"device": device, "verbose": verbose}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise LongwayError(f"--set {setting!r} must be NAME=VALUE")
-        cls.check_names([key])
-        try:
-            values[key] = json.loads(text)
-        except json.JSONDecodeError:
-            values[key] = text
+    given = assignments(settings, "--set")
+    cls.check_names(given)
+    values: dict[str, Any] = {"device": device, "verbose": verbose, **given}
     model = cls.from_paper(paper, **values) if paper else cls(**values)
     checks.parameters(model.get_params(deep=False))
     resolve_device(device)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -250,6 +251,20 @@ def takes_data(command: Callable[..., None]) -> Callable[..., None]:
     collected.__annotations__ = {p.name: p.annotation for p in merged}
     del collected.__wrapped__
     return collected
+
+
+def assignments(settings: Sequence[str], option: str) -> dict[str, Any]:
+    """Read settings written NAME=VALUE: a value is JSON, or else a word."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise LongwayError(f"{option} {setting!r} must be NAME=VALUE")
+        try:
+            values[name] = json.loads(text)
+        except json.JSONDecodeError:
+            values[name] = text
+    return values
 
 
 def numbers(text: str | None, option: str) -> list[float] | None:

@@ -35,7 +35,7 @@ class Standardize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, d) to (n, d)."""
-        return (x - self.mean) / self.spread
+        return (x - self.mean).div_(self.spread)
 
     def undo(self, x: Tensor) -> Tensor:
         """Map standardised (n, d) back."""
