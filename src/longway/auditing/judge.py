@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from longway.auditing.contract import Estimate, ModelFacts
+from longway.auditing.contract import ModelFacts
 from longway.auditing.heads import ORDINARY, ask, cross_fitted, probabilities
+from longway.auditing.records import Estimate
 from longway.auditing.space import Space
 from longway.errors import LongwayError
 from longway.metrics import wilson_interval

@@ -12,12 +12,14 @@ import numpy as np
 from longway import checks
 from longway.auditing.association import associations, stability, threshold_accuracy
 from longway.auditing.axes import components, simplest
-from longway.auditing.contract import Association, Audit, Candidate, Example
+from longway.auditing.contract import Audit
+from longway.auditing.findings import Association, Candidate
 from longway.auditing.heads import alike_halves
 from longway.auditing.judge import Judge, fitted_here, given_model, given_predictions
 from longway.auditing.metadata import column_signals, same_as_label
 from longway.auditing.modes import modes
 from longway.auditing.prepare import prepare
+from longway.auditing.records import Example
 from longway.auditing.reliance import between_sides, over_classes, reliance
 from longway.auditing.represent import View, represent
 from longway.auditing.signals import Sides, Signal, split

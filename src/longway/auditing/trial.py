@@ -11,8 +11,9 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from longway.auditing.contract import Estimate, Trial
+from longway.auditing.findings import Trial
 from longway.auditing.heads import ORDINARY, SIMPLE, cross_fitted
+from longway.auditing.records import Estimate
 from longway.auditing.signals import Sides
 from longway.metrics import wilson_interval
 

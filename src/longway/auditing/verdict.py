@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import norm
 
-from longway.auditing.contract import Association, Candidate, Estimate, Level, Slice, Trial, Verdict
+from longway.auditing.contract import Level, Verdict
+from longway.auditing.findings import Association, Candidate, Slice, Trial
+from longway.auditing.records import Estimate
 from longway.auditing.signals import Signal
 
 STRONG, SUSPICIOUS = 0.7, 0.4

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from longway.auditing.contract import Audit, Candidate, Reliance, Trial
+from longway.auditing.contract import Audit
+from longway.auditing.findings import Candidate, Reliance, Trial
 from longway.report.blocks import (
     Block,
     Callout,

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from longway.auditing.contract import Example
+from longway.auditing.records import Example
 from longway.errors import LongwayError
 from longway.report.blocks import Block, Column, ImageGrid, ImageRow, Table
 from longway.report.images import shrink, to_pixels
