@@ -1,7 +1,7 @@
 """How far reliance on a shortcut falls after a fix: ``python -m benchmarks.audit.fixes [--seeds 2,3] [--only PART]``.
 
-Of each planted data set of the zoo that the audit calls strong evidence, a head is fitted on one half and judged on the
-other, both ways round. Reliance is what swapping the true attribute does to the predicted probability: an input is moved
+Of each planted data set that the audit calls strong evidence, a head is fitted on one half and judged on the other, and
+the other way round. Reliance is what swapping the true attribute does to the predicted probability: an input is moved
 by the difference that the attribute makes within classes, measured on the half that judges. Heads are an ordinary one
 and those that balance groups, the audit's or the true ones; the latter show what the audit's groups cost.
 

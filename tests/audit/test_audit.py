@@ -7,7 +7,6 @@ from sklearn.metrics import roc_auc_score
 import longway
 from longway.auditing import LEVELS
 from longway.auditing.association import holm
-from longway.auditing.metadata import words_of
 from longway.auditing.space import Space
 from longway.data.planted import planted_shortcut
 
@@ -198,7 +197,6 @@ def test_texts_of_any_script():
     assert "text length" in found.columns
     word = next(each for each in found.candidates if each.source == "word" and each.name in ("word 'не'", "word 'да'"))
     assert word.association.adjusted_p < 1e-6
-    assert words_of("Ça va, 你好_2") == ["ça", "va", "你好", "2"]
 
 
 def test_images_with_a_corrupt_file(tmp_path):

@@ -10,10 +10,10 @@ import numpy as np
 
 from longway import checks
 from longway.auditing.contract import Skipped
+from longway.auditing.copies import copies
 from longway.data import GroupedDataset, ImageColumn
 from longway.data.lazy import TextColumn
 from longway.errors import CorruptFileError, LongwayError
-from longway.storage import new_hash
 
 LEAST = 50
 """Rows below which nothing can be told."""
@@ -111,7 +111,7 @@ def prepare(
         if data.X.ndim != 2 or data.X.dtype.kind not in "fiub":
             raise LongwayError(f"X has shape {data.X.shape} and type {data.X.dtype}: features must be numbers (n, d)")
         checks.finite(data.X, "X")
-        notes += _duplicates(data)
+    notes += copies(data)
     usable = np.flatnonzero(kept[codes])
     rows = some_rows(usable, codes, max_rows, np.random.default_rng(seed))
     if len(rows) < len(usable):
@@ -206,42 +206,6 @@ def some_rows(usable: np.ndarray, codes: np.ndarray, most: int, generator: np.ra
         members = generator.permutation(usable[codes[usable] == code])
         chosen.append(members[: max(8, round(most * len(members) / len(usable)))])
     return np.sort(np.concatenate(chosen))
-
-
-def _duplicates(data: GroupedDataset) -> list[str]:
-    """Count rows of features that occur more than once, and those that do so in different parts."""
-    X = np.asanyarray(data.X)
-    digests = np.empty(len(X), np.int64)
-    for start in range(0, len(X), 4096):
-        for k, row in enumerate(np.ascontiguousarray(X[start : start + 4096])):
-            digest = new_hash()
-            digest.update(row.tobytes())
-            digests[start + k] = int.from_bytes(digest.digest()[:8], "little", signed=True)
-    distinct, inverse, counts = np.unique(digests, return_inverse=True, return_counts=True)
-    notes = []
-    if len(distinct) < len(digests):
-        notes.append(f"{len(digests) - len(distinct):,} rows repeat another row")
-        if data.split is not None:
-            parts = np.unique(data.split, return_inverse=True)[1]
-            first = np.full(len(distinct), len(parts) + 1)
-            np.minimum.at(first, inverse, parts)
-            last = np.full(len(distinct), -1)
-            np.maximum.at(last, inverse, parts)
-            leaked = int(counts[(first != last)].sum())
-            if leaked:
-                notes.append(f"leakage: {leaked:,} rows are equal to rows of another part of the split")
-        codes = np.unique(np.asarray(data.y), return_inverse=True)[1]
-        different = int((_spread_of(inverse, codes) > 0).sum())
-        if different:
-            notes.append(f"{different:,} repeated rows have different labels")
-    return notes
-
-
-def _spread_of(inverse: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    low, high = np.full(inverse.max() + 1, codes.max() + 1), np.full(inverse.max() + 1, -1)
-    np.minimum.at(low, inverse, codes)
-    np.maximum.at(high, inverse, codes)
-    return high - low
 
 
 def plain_columns(data: GroupedDataset, rows: np.ndarray) -> dict[str, np.ndarray]:

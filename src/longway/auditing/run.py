@@ -24,7 +24,7 @@ from longway.auditing.reliance import between_sides, over_classes, reliance
 from longway.auditing.represent import View, represent
 from longway.auditing.signals import Sides, Signal, split
 from longway.auditing.slices import find_slices
-from longway.auditing.space import Space
+from longway.auditing.space import PIECE, Space
 from longway.auditing.trial import trial
 from longway.auditing.verdict import how_to_treat, standard_errors, statement, suspicion, verdict
 from longway.errors import LongwayError
@@ -352,7 +352,9 @@ def _equal_features(X: np.ndarray, codes: np.ndarray) -> list[Signal]:
     """Return the features that are the label under another name."""
     classes = np.unique(codes)
     firsts = X[[int(np.argmax(codes == code)) for code in classes]]
-    steady = (firsts[codes] == X).all(0)
+    steady = np.ones(X.shape[1], bool)
+    for start in range(0, len(X), PIECE):
+        steady &= (firsts[codes[start : start + PIECE]] == X[start : start + PIECE]).all(0)
     return [
         Signal(f"feature {j}", f"Feature column {j} as it is.", "axis", int(j), X[:, j].astype(np.float64))
         for j in np.flatnonzero(steady)
