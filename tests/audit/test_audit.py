@@ -241,3 +241,13 @@ def test_the_space_keeps_all_there_is(shape):
     points = space.read(X)
     assert np.allclose(space.back(points) + X.mean(0), X)
     assert np.allclose(points.std(0), space.deviation)
+
+
+def test_the_leading_candidates_are_looked_into():
+    drawn = planted_shortcut(400, correlation=0.85, seed=101, core=0.3)
+    generator = np.random.default_rng(0)
+    noisy = np.where(generator.random(400) < 0.9, drawn.shortcut, 1 - drawn.shortcut)
+    found = longway.audit(drawn.X, drawn.y, metadata={f"c{k}": noisy + 0.1 * k * drawn.X[:, k] for k in range(12)})
+    assert all(each.reliance is not None and each.statement != "Not looked into." for each in found.candidates[:6])
+    levels = [each.suspicion for each in found.candidates]
+    assert levels == sorted(levels, reverse=True)

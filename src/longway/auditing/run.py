@@ -209,12 +209,18 @@ class _Study:
         looks = looks[:SHOWN]
         with progress("candidates", CLOSE, show=verbose > 0) as advance:
             for look in looks[:CLOSE]:
-                look.tried = trial(self.points, codes, look.sides, self.ordinary, self.parts)
+                self._look_closely(look)
                 advance()
         _share_second(looks[:CLOSE], codes)
-        found = [self._candidate(look, k < CLOSE) for k, look in enumerate(looks)]
-        found.sort(key=lambda each: (-each.suspicion, -each.association.strength.value))
-        return tuple(found)
+        looks.sort(key=lambda each: (-each.suspicion, -each.association.strength.value))
+        for look in looks[:CLOSE]:  # those that trials left in front are shown with trials of their own
+            self._look_closely(look)
+        return tuple(self._candidate(look) for look in looks)
+
+    def _look_closely(self, look: _Look) -> None:
+        if not look.close:
+            look.tried = trial(self.points, self.view.inputs.codes, look.sides, self.ordinary, self.parts)
+            look.close = True
 
     def slices(self, candidates: Sequence[Candidate]) -> tuple[Any, ...]:
         inputs = self.view.inputs
@@ -233,17 +239,16 @@ class _Study:
             self.seed,
         )
 
-    def _candidate(self, look: _Look, close: bool) -> Candidate:
+    def _candidate(self, look: _Look) -> Candidate:
         inputs, signal, sides = self.view.inputs, look.signal, look.sides
         codes, n_classes = inputs.codes, len(inputs.classes)
         against = int(sides.against.sum())
-        level = suspicion(look.association, look.evidence, look.second if close else None, look.fails)
         order = np.argsort(signal.values, kind="stable")
         ends = order[:EXTREMES], order[::-1][:EXTREMES]
         low, high = (tuple(self._example(int(row), float(signal.values[row])) for row in rows) for rows in ends)
         command, python = how_to_treat(signal, inputs.source)
         used = None
-        if close:
+        if look.close:
             moved = between_sides(signal, sides, self.points, codes)
             used = reliance(self.judge, moved, sides, codes, inputs.names, self.seed)
         shares = np.bincount(codes, sides.against) / np.bincount(codes)
@@ -252,7 +257,7 @@ class _Study:
             source=signal.source,
             index=signal.index,
             description=signal.description,
-            suspicion=level,
+            suspicion=look.suspicion,
             association=look.association,
             threshold_accuracy=threshold_accuracy(signal, codes, n_classes, self.seed),
             stability=stability(signal, codes, n_classes, self.seed),
@@ -260,7 +265,7 @@ class _Study:
             contradicting_share=float(shares.mean()),
             low=low,
             high=high,
-            statement=statement(against, look.tried, level) if close else "Not looked into.",
+            statement=statement(against, look.tried, look.suspicion) if look.close else "Not looked into.",
             reliance=used,
             trial=look.tried,
             command=command,
@@ -288,6 +293,12 @@ class _Look:
     fails: float
     tried: Any = None
     second: float | None = None
+    close: bool = False
+
+    @property
+    def suspicion(self) -> float:
+        """How suspicious it is by what is known."""
+        return suspicion(self.association, self.evidence, self.second, self.fails)
 
     @property
     def first_guess(self) -> float:

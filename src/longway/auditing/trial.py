@@ -58,7 +58,8 @@ def trial(
     n = counts[used]
     worst = int((before_by / n).argmin())
     change = after.astype(float) - ordinary
-    spread = np.array([change[groups == g].std() / np.sqrt((groups == g).sum()) for g in used])
+    # where all or none of a group change, one more sample might have done otherwise
+    spread = np.array([max(change[groups == g].std(), m**-0.5) * m**-0.5 for g, m in zip(used, n, strict=True)])
     gains = (after_by - before_by) / n
     last = int((after_by / n).argmin())
     return Trial(
