@@ -164,10 +164,24 @@ BAD = [
     (lambda X, y: (X, y, {"metadata": {"a": [1]}}), "one value for each"),
     (lambda X, y: (X, y, {"max_rows": 10}), "max_rows"),
     (lambda X, y: (X[:, 0], y, {}), "shape"),
-    (lambda X, y: (X, y, {"representation": X[:5]}), "representation"),
+    (lambda X, y: (X, y, {"representation": X[:5]}), "representation has shape"),
+    (lambda X, y: (X, y, {"representation": np.where(X[3, 0] == X, np.nan, X)}), "representation contains NaN"),
+    (lambda X, y: (X, y, {"predictions": np.full((len(y), 2), np.nan)}), "predictions holds NaN"),
+    (lambda X, y: (X, y, {"predictions": np.zeros((len(y), 2, 2))}), "predictions has shape"),
+    (lambda X, y: (X, y, {"split": ["train"]}), "'split' has 1 rows"),
+    (lambda X, y: (X, y, {"ids": ["a"]}), "'ids' has 1 rows"),
+    (lambda X, y: (X, y, {"max_rows": "all"}), "max_rows='all'"),
+    (lambda X, y: (X, y, {"max_skipped": 2}), "max_skipped=2"),
+    (lambda X, y: (X[:, :0], y, {}), "X has shape"),
+    (lambda X, y: (X.astype(object), y, {}), "features must be numbers"),
+    (lambda X, y: (np.zeros((len(y), 3, 8, 8)), y, {}), "no variance"),
+    (lambda X, y: (["..."] * len(y), y, {}), "share no words"),
+    (lambda X, y: (["the same"] * len(y), y, {}), "no variance"),
+    (lambda X, y: ([None] * len(y), y, {}), "or a list of texts"),
 ]
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("change", "message"), BAD, ids=[message for _, message in BAD])
 def test_bad_input_is_told_in_one_line(change, message):
     drawn = planted_shortcut(120, correlation=0.8, seed=100)
@@ -222,6 +236,10 @@ def test_images_with_a_corrupt_file(tmp_path):
     assert found.verdict.level != "no evidence"
     with pytest.raises(longway.CorruptFileError, match="max_skipped"):
         longway.audit(data, max_skipped=0)
+    for name in tmp_path.glob("*.png"):
+        name.write_bytes(b"no image")
+    with pytest.raises(longway.CorruptFileError, match="or all"):
+        longway.audit(data, max_skipped=1)
 
 
 def test_holm_is_the_slow_form():

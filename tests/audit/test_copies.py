@@ -55,7 +55,7 @@ def test_copies_in_another_part_are_leakage(make):
 def test_copies_with_another_label_are_told(make):
     X = make()
     X[1] = X[0]
-    assert notes(X, split=None) == ["1 rows repeat another row", "1 repeated rows have different labels"]
+    assert notes(X, split=None) == ["1 row repeats another row", "1 repeated row has different labels"]
 
 
 def test_texts_are_the_same_but_for_case_spaces_and_the_writing_of_accents():

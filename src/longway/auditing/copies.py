@@ -36,7 +36,8 @@ def copies(data: GroupedDataset) -> list[str]:
     distinct, which, counts = np.unique(digests, return_inverse=True, return_counts=True)
     if len(distinct) == len(digests):
         return []
-    notes = [f"{len(digests) - len(distinct):,} rows repeat another row"]
+    more = len(digests) - len(distinct)
+    notes = [f"{more:,} {'row repeats' if more == 1 else 'rows repeat'} another row"]
     if data.split is not None:
         apart = _differ(which, np.unique(data.split, return_inverse=True)[1])
         if apart.any():
@@ -48,7 +49,7 @@ def copies(data: GroupedDataset) -> list[str]:
             )
     different = int(_differ(which, np.unique(np.asarray(data.y), return_inverse=True)[1]).sum())
     if different:
-        notes.append(f"{different:,} repeated rows have different labels")
+        notes.append(f"{different:,} repeated {'row has' if different == 1 else 'rows have'} different labels")
     return notes
 
 

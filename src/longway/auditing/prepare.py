@@ -17,6 +17,7 @@ from longway.errors import CorruptFileError, LongwayError
 
 LEAST = 50
 """Rows below which nothing can be told."""
+NO_VARIANCE = "X has no variance: all rows are equal, so there is nothing to look for"
 IMAGE_SIZE = 32
 """Images are looked at with sides of at most so many pixels."""
 
@@ -108,7 +109,7 @@ def prepare(
     if kept.sum() < 2:
         raise LongwayError("y has fewer than two classes with 8 samples or more: nothing can be told of smaller ones")
     if isinstance(data.X, np.ndarray) and data.kind == "features":
-        if data.X.ndim != 2 or data.X.dtype.kind not in "fiub":
+        if data.X.ndim != 2 or not data.X.shape[1] or data.X.dtype.kind not in "fiub":
             raise LongwayError(f"X has shape {data.X.shape} and type {data.X.dtype}: features must be numbers (n, d)")
         checks.finite(data.X, "X")
     notes += copies(data)
@@ -118,6 +119,8 @@ def prepare(
         notes.append(f"{len(rows):,} of {len(usable):,} rows, drawn at random, were audited")
     columns = plain_columns(data, rows)
     X, good, skipped = _read(data, rows, columns, max_skipped)
+    if isinstance(X, np.ndarray) and not any((row != X[0]).any() for row in X):
+        raise LongwayError(NO_VARIANCE)
     rows = rows[good]
     columns = {name: values if len(values) == len(rows) else values[good] for name, values in columns.items()}
     some = labels[rows]
@@ -258,10 +261,10 @@ def _images(
         except (CorruptFileError, OSError) as error:
             good[k] = False
             skipped.append(Skipped(row, str(ids[row]), " ".join(str(error).split())[:300]))
-    if len(skipped) > max_skipped * len(rows):
+    if len(skipped) > max_skipped * len(rows) or not pictures:
         raise CorruptFileError(
-            f"{len(skipped)} of {len(rows)} images cannot be read, more than max_skipped={max_skipped:g}; the first: "
-            f"{skipped[0].reason}"
+            f"{len(skipped)} of {len(rows)} images cannot be read, more than max_skipped={max_skipped:g} or all; the "
+            f"first: {skipped[0].reason}"
         )
     columns.update({name: values[good] for name, values in columns.items()})
     columns.update({name: np.array(values) for name, values in facts.items()})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from longway import checks
 from longway.auditing.heads import alike_halves
 from longway.auditing.prepare import Inputs
 from longway.auditing.signals import Signal
@@ -68,6 +69,7 @@ def represent(inputs: Inputs, representation: Any, seed: int, verbose: int) -> V
             raise LongwayError(
                 f"representation has shape {given.shape}: give features ({inputs.n_given}, d), one row for each input"
             )
+        checks.finite(given, "representation")
         words = word_signals(inputs.X) if inputs.kind == "texts" else []
         return View(inputs, np.asarray(given[inputs.rows]), words)
     if inputs.kind == "features":

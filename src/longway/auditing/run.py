@@ -18,7 +18,7 @@ from longway.auditing.heads import alike_halves
 from longway.auditing.judge import Judge, fitted_here, given_model, given_predictions
 from longway.auditing.metadata import column_signals, same_as_label
 from longway.auditing.modes import modes
-from longway.auditing.prepare import prepare
+from longway.auditing.prepare import NO_VARIANCE, prepare
 from longway.auditing.records import Example
 from longway.auditing.reliance import between_sides, over_classes, reliance
 from longway.auditing.represent import View, represent
@@ -159,10 +159,10 @@ def _check(model: Any, predictions: Any, seed: int, max_rows: int, max_skipped: 
     if model is not None and predictions is not None:
         raise LongwayError("model and predictions were both given: choose one")
     checks.parameters({"random_state": seed})
-    if max_rows < 200:
-        raise LongwayError(f"max_rows={max_rows} must be 200 or more")
-    if not 0 <= max_skipped <= 1:
-        raise LongwayError(f"max_skipped={max_skipped} must be a share from 0 to 1")
+    if not isinstance(max_rows, int | np.integer) or max_rows < 200:
+        raise LongwayError(f"max_rows={max_rows!r} must be a whole number, 200 or more")
+    if not isinstance(max_skipped, int | float) or not 0 <= max_skipped <= 1:
+        raise LongwayError(f"max_skipped={max_skipped!r} must be a share from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class _Study:
         codes, n_classes = inputs.codes, len(inputs.classes)
         space = Space.of(view.features)
         if not len(space.deviation):
-            raise LongwayError("X has no variance: all rows are equal, so there is nothing to look for")
+            raise LongwayError(NO_VARIANCE)
         points = space.read(view.features)
         parts = alike_halves(codes, np.random.default_rng(seed))
         own = fitted_here(points, codes, n_classes, parts)

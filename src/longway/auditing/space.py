@@ -46,7 +46,7 @@ class Space:
             values, left = np.linalg.eigh(scaled @ scaled.T / len(X))
             vectors = scaled.T @ left / np.sqrt(np.maximum(values, 1e-300) * len(X))
         order = np.argsort(-values, kind="stable")[:most]
-        order = order[values[order] > 1e-9 * max(values.max(), 1e-300)]
+        order = order[values[order] > 1e-9 * max(values.max(), 1.0)]  # 1 or more where any feature varies
         basis = vectors[:, order]
         basis = basis * np.sign(basis[np.abs(basis).argmax(0), np.arange(len(order))])
         return cls(mean, spread, basis, np.sqrt(values[order]))
