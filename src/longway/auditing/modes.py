@@ -74,8 +74,6 @@ def _excess(sides: Sides, codes: np.ndarray, code: int) -> tuple[float, float] |
     if len(against) < FEW or not other.any():
         return None
     scale = sides.values[other].mean() - sides.threshold
-    if scale <= 0:  # rounding holds them apart
-        return None
     share = min(len(against) / own.sum(), 0.5)
     at = norm.isf(share)
     expected = (norm.pdf(at) / share - at) / (at + norm.pdf(at) / (1 - share))
