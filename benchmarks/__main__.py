@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-NAMES = ("metrics", "embed", "memory", "harness", "training", "grid")
+NAMES = ("metrics", "embed", "memory", "harness", "training", "grid", "audit_size")
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks.json"
 
 

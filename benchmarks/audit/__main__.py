@@ -50,9 +50,7 @@ def records(seeds: list[int], only: str) -> list[dict[str, Any]]:
                 for name, value in record.items()
                 if name in ("score", "level", "signal", "read", "seconds", "kind")
             )
-            print(
-                f"{seed} {case.family} {case.name}: {aside} {record.get('reliance', {}).get('ratio', '')}", flush=True
-            )
+            print(f"{seed} {case.family} {case.name}: {aside}", flush=True)
     return found
 
 
@@ -66,7 +64,6 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
     false = sum(each["level"] == "strong evidence" for each in clean)
     ranked = [each["read"] >= READ for each in strong]
     precise = [each["average_precision"] for each in planted]
-    ratios = [each["reliance"]["ratio"] for each in strong if "reliance" in each]
     return {
         "data_sets": len(found),
         "planted": len(planted),
@@ -86,8 +83,6 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
         "average_precision": {name: float(np.mean([p[name] for p in precise])) for name in precise[0]}
         if precise
         else {},
-        "reliance_ratio_median": float(np.median(ratios)) if ratios else None,
-        "reliance_fell_5_times_share": float(np.mean([ratio >= 5 for ratio in ratios])) if ratios else None,
         "uncontradicted": len(alone),
         "uncontradicted_told": sum(each["uncontradicted"] for each in alone),
         "cleanlab": _version(),

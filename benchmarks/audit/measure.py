@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.mixture import GaussianMixture
 
 from benchmarks.audit.zoo import Case
-from longway import ERM, RWG, audit
+from longway import audit
 from longway.auditing import Audit
 from longway.auditing.heads import alike_halves
 from longway.auditing.judge import fitted_here
@@ -51,8 +51,6 @@ def measure(case: Case, seed: int) -> dict[str, Any]:
     minority = attribute != y if case.strength > 0.5 else attribute == y
     record["read"] = _read(found.candidates[0].values, attribute, y)
     record["average_precision"] = _precisions(found, X, y, minority, seed)
-    if y.max() == 1:
-        record["reliance"] = _reliances(found, X, y, attribute)
     return record
 
 
@@ -101,17 +99,3 @@ def _domino(points: np.ndarray, y: np.ndarray, wrong: np.ndarray, seed: int) -> 
     mixture = GaussianMixture(SLICES, covariance_type="diag", reg_covar=1e-3, random_state=seed)
     shares = mixture.fit(joint).predict_proba(joint)
     return shares @ (shares.T @ wrong / np.maximum(shares.sum(0), 1e-9))
-
-
-def _reliances(found: Audit, X: np.ndarray, y: np.ndarray, attribute: np.ndarray) -> dict[str, float]:
-    """Return what swapping the true attribute does to predicted probabilities: of ERM, and of RWG on found groups."""
-    step = np.mean([X[(y == c) & (attribute == 1)].mean(0) - X[(y == c) & (attribute == 0)].mean(0) for c in (0, 1)], 0)
-    swapped = X + np.where(attribute == 1, -1, 1)[:, None] * step
-    turned = np.where(attribute == 1, -1, 1)
-    groups = found.pseudo_groups(found.candidates[0].name)
-    said = {}
-    for name, method in (("erm", ERM()), ("rwg", RWG())):
-        method.fit(X, y, groups=groups)
-        change = method.predict_proba(swapped.astype(X.dtype))[:, 1] - method.predict_proba(X)[:, 1]
-        said[name] = float((turned * change).mean())
-    return {**said, "ratio": abs(said["erm"]) / max(abs(said["rwg"]), 1e-3)}

@@ -7,7 +7,6 @@ from sklearn.metrics import roc_auc_score
 import longway
 from longway.auditing import LEVELS
 from longway.auditing.association import holm
-from longway.auditing.metadata import words_of
 from longway.auditing.space import Space
 from longway.data.planted import planted_shortcut
 
@@ -50,7 +49,7 @@ def test_a_model_that_was_fixed_leans_on_the_shortcut_less():
     drawn = planted_shortcut(2000, correlation=0.9, seed=100)
     found = longway.audit(drawn.X, drawn.y)
     name = found.candidates[0].name
-    fixed = longway.RWG().fit(drawn.X, drawn.y, groups=found.pseudo_groups(name))
+    fixed = longway.SUBG().fit(drawn.X, drawn.y, groups=found.pseudo_groups(name))
     ordinary = longway.ERM().fit(drawn.X, drawn.y)
     before, after = (
         longway.audit(drawn.X, drawn.y, model=model).candidate(name).reliance for model in (ordinary, fixed)
@@ -165,10 +164,24 @@ BAD = [
     (lambda X, y: (X, y, {"metadata": {"a": [1]}}), "one value for each"),
     (lambda X, y: (X, y, {"max_rows": 10}), "max_rows"),
     (lambda X, y: (X[:, 0], y, {}), "shape"),
-    (lambda X, y: (X, y, {"representation": X[:5]}), "representation"),
+    (lambda X, y: (X, y, {"representation": X[:5]}), "representation has shape"),
+    (lambda X, y: (X, y, {"representation": np.where(X[3, 0] == X, np.nan, X)}), "representation contains NaN"),
+    (lambda X, y: (X, y, {"predictions": np.full((len(y), 2), np.nan)}), "predictions holds NaN"),
+    (lambda X, y: (X, y, {"predictions": np.zeros((len(y), 2, 2))}), "predictions has shape"),
+    (lambda X, y: (X, y, {"split": ["train"]}), "'split' has 1 rows"),
+    (lambda X, y: (X, y, {"ids": ["a"]}), "'ids' has 1 rows"),
+    (lambda X, y: (X, y, {"max_rows": "all"}), "max_rows='all'"),
+    (lambda X, y: (X, y, {"max_skipped": 2}), "max_skipped=2"),
+    (lambda X, y: (X[:, :0], y, {}), "X has shape"),
+    (lambda X, y: (X.astype(object), y, {}), "features must be numbers"),
+    (lambda X, y: (np.zeros((len(y), 3, 8, 8)), y, {}), "no variance"),
+    (lambda X, y: (["..."] * len(y), y, {}), "share no words"),
+    (lambda X, y: (["the same"] * len(y), y, {}), "no variance"),
+    (lambda X, y: ([None] * len(y), y, {}), "or a list of texts"),
 ]
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("change", "message"), BAD, ids=[message for _, message in BAD])
 def test_bad_input_is_told_in_one_line(change, message):
     drawn = planted_shortcut(120, correlation=0.8, seed=100)
@@ -198,7 +211,6 @@ def test_texts_of_any_script():
     assert "text length" in found.columns
     word = next(each for each in found.candidates if each.source == "word" and each.name in ("word 'не'", "word 'да'"))
     assert word.association.adjusted_p < 1e-6
-    assert words_of("Ça va, 你好_2") == ["ça", "va", "你好", "2"]
 
 
 def test_images_with_a_corrupt_file(tmp_path):
@@ -224,6 +236,10 @@ def test_images_with_a_corrupt_file(tmp_path):
     assert found.verdict.level != "no evidence"
     with pytest.raises(longway.CorruptFileError, match="max_skipped"):
         longway.audit(data, max_skipped=0)
+    for name in tmp_path.glob("*.png"):
+        name.write_bytes(b"no image")
+    with pytest.raises(longway.CorruptFileError, match="or all"):
+        longway.audit(data, max_skipped=1)
 
 
 def test_holm_is_the_slow_form():
@@ -243,3 +259,13 @@ def test_the_space_keeps_all_there_is(shape):
     points = space.read(X)
     assert np.allclose(space.back(points) + X.mean(0), X)
     assert np.allclose(points.std(0), space.deviation)
+
+
+def test_the_leading_candidates_are_looked_into():
+    drawn = planted_shortcut(400, correlation=0.85, seed=101, core=0.3)
+    generator = np.random.default_rng(0)
+    noisy = np.where(generator.random(400) < 0.9, drawn.shortcut, 1 - drawn.shortcut)
+    found = longway.audit(drawn.X, drawn.y, metadata={f"c{k}": noisy + 0.1 * k * drawn.X[:, k] for k in range(12)})
+    assert all(each.reliance is not None and each.statement != "Not looked into." for each in found.candidates[:6])
+    levels = [each.suspicion for each in found.candidates]
+    assert levels == sorted(levels, reverse=True)

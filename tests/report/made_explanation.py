@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from longway.auditing.contract import Estimate, Example
+from longway.auditing.records import Estimate, Example
 from longway.explaining import Alignment, ClassEdit, Direction, Edits, Explanation, Heat, Neighbour, Reliance
 
 N = 40

@@ -5,6 +5,7 @@ from urllib.parse import urlparse
 from xml.etree import ElementTree
 
 import pytest
+from report.formats import check_junit, check_sarif
 from report.made_audit import audit, candidate, clean
 from report.test_page import HOSTILE
 
@@ -17,6 +18,7 @@ NAMES = [*HOSTILE, "bell \x07 and \x00", "lone \ud800 surrogate", "]]>", "a\nb",
 @pytest.mark.parametrize("words", NAMES)
 def test_junit_is_whole_whatever_the_names(words):
     suites = ElementTree.fromstring(to_junit(audit(words)).encode("utf-8"))
+    check_junit(suites)
     assert suites.tag == "testsuites"
     (suite,) = suites
     cases = suite.findall("testcase")
@@ -37,6 +39,7 @@ def test_junit_is_whole_whatever_the_names(words):
 
 def test_junit_of_a_clean_audit_passes():
     suites = ElementTree.fromstring(to_junit(clean()))
+    check_junit(suites)
     assert suites.get("failures") == "0"
     assert not list(suites.iter("failure"))
 
@@ -46,7 +49,7 @@ def test_sarif_has_what_the_standard_requires(words):
     log = to_sarif(audit(words))
     # Survives JSON, and UTF-8 where the text can be written in it at all
     assert json.loads(json.dumps(log)) == log
-    assert log["version"] == "2.1.0"
+    check_sarif(log)
     assert log["$schema"].endswith("sarif-2.1.0.json")
     (run,) = log["runs"]
     driver = run["tool"]["driver"]
@@ -76,6 +79,7 @@ def test_the_grave_finding_is_an_error_and_others_are_not():
 
 
 def test_a_clean_audit_has_no_results():
+    check_sarif(to_sarif(clean()))
     assert to_sarif(clean())["runs"][0]["results"] == []
 
 
@@ -89,3 +93,24 @@ def test_a_fingerprint_stays_when_figures_move():
 def test_levels(level):
     found = replace(audit(), verdict=replace(audit().verdict, level=level))
     assert [reaches(found, each) for each in LEVELS] == [LEVELS.index(level) >= k for k in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("version",), "2.0.0"),
+        (("runs", 0, "results", 0, "level"), "fatal"),
+        (("runs", 0, "results", 0, "ruleIndex"), -1),
+        (("runs", 0, "results", 0, "message"), "words"),
+        (("runs", 0, "results", 0, "colour"), "red"),
+        (("runs", 0, "tool"), {}),
+    ],
+)
+def test_the_check_of_sarif_tells_what_breaks_it(path, value):
+    log = to_sarif(audit())
+    place = log
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises((AssertionError, TypeError)):
+        check_sarif(log)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import norm, t
 
-from longway.auditing.contract import Association, Estimate
+from longway.auditing.findings import Association
+from longway.auditing.records import Estimate
 from longway.auditing.signals import Signal, correlations
 
 FOLDS = 5

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from longway.auditing.contract import Estimate, ModelFacts
+from longway.auditing.contract import ModelFacts
 from longway.auditing.heads import ORDINARY, ask, cross_fitted, probabilities
-from longway.auditing.space import Space
+from longway.auditing.records import Estimate
+from longway.auditing.space import PIECE, Space
 from longway.errors import LongwayError
 from longway.metrics import wilson_interval
 
@@ -89,8 +90,13 @@ def given_model(model: Any, X: Any, space: Space | None, classes: np.ndarray) ->
         return given_predictions(said, len(inputs), known, classes, "what model returns")
 
     found = call(X)
-    moved = None if space is None else lambda shift: call((X + space.back(shift)).astype(X.dtype))
-    return Judge("model", type(model).__name__, found, moved)
+
+    def moved(shift: np.ndarray) -> np.ndarray:
+        assert space is not None
+        pieces = (slice(start, start + PIECE) for start in range(0, len(X), PIECE))
+        return np.concatenate([call((X[piece] + space.back(shift[piece])).astype(X.dtype)) for piece in pieces])
+
+    return Judge("model", type(model).__name__, found, None if space is None else moved)
 
 
 def given_predictions(

@@ -1,10 +1,8 @@
-"""Signals that are read off columns beside the inputs, and off words of texts."""
+"""Signals that are read off columns beside the inputs."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -14,10 +12,8 @@ VALUES = 20
 """Values of a column that are tested, the most frequent ones."""
 NUMBERS_FROM = 10
 """A column of whole numbers with more values than this is a quantity, not a list of kinds."""
-WORDS = 300
-"""Words that are tested, those in the most texts."""
 RARE = 5
-"""A value or word in fewer rows than this is left out."""
+"""A value in fewer rows than this is left out."""
 
 
 def column_signals(columns: Mapping[str, np.ndarray]) -> tuple[list[Signal], list[str]]:
@@ -72,35 +68,6 @@ def _values(name: str, index: int, values: np.ndarray, distinct: np.ndarray, cou
             cut=0.5,
         )
         for value in chosen
-    ]
-
-
-def words_of(text: str) -> list[str]:
-    """Cut a text of any script into lower-case words.
-
-    Examples
-    --------
-    >>> words_of("Don't PANIC, Müller!")
-    ["don't", 'panic', 'müller']
-    """
-    return re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower())
-
-
-def word_signals(texts: Sequence[str]) -> list[Signal]:
-    """Return whether each text holds a word, for the words in the most texts but not in nearly all."""
-    held = [set(words_of(text)) for text in texts]
-    counts = Counter(word for words in held for word in words)
-    frequent = sorted((w for w, k in counts.items() if RARE <= k <= len(texts) - RARE), key=lambda w: (-counts[w], w))
-    return [
-        Signal(
-            f"word {word!r}",
-            f"Whether the text holds the word {word!r}.",
-            "word",
-            index,
-            np.fromiter((word in words for words in held), np.float64, len(held)),
-            cut=0.5,
-        )
-        for index, word in enumerate(frequent[:WORDS])
     ]
 
 

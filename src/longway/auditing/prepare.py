@@ -10,13 +10,14 @@ import numpy as np
 
 from longway import checks
 from longway.auditing.contract import Skipped
+from longway.auditing.copies import copies
 from longway.data import GroupedDataset, ImageColumn
 from longway.data.lazy import TextColumn
 from longway.errors import CorruptFileError, LongwayError
-from longway.storage import new_hash
 
 LEAST = 50
 """Rows below which nothing can be told."""
+NO_VARIANCE = "X has no variance: all rows are equal, so there is nothing to look for"
 IMAGE_SIZE = 32
 """Images are looked at with sides of at most so many pixels."""
 
@@ -108,16 +109,18 @@ def prepare(
     if kept.sum() < 2:
         raise LongwayError("y has fewer than two classes with 8 samples or more: nothing can be told of smaller ones")
     if isinstance(data.X, np.ndarray) and data.kind == "features":
-        if data.X.ndim != 2 or data.X.dtype.kind not in "fiub":
+        if data.X.ndim != 2 or not data.X.shape[1] or data.X.dtype.kind not in "fiub":
             raise LongwayError(f"X has shape {data.X.shape} and type {data.X.dtype}: features must be numbers (n, d)")
         checks.finite(data.X, "X")
-        notes += _duplicates(data)
+    notes += copies(data)
     usable = np.flatnonzero(kept[codes])
     rows = some_rows(usable, codes, max_rows, np.random.default_rng(seed))
     if len(rows) < len(usable):
         notes.append(f"{len(rows):,} of {len(usable):,} rows, drawn at random, were audited")
     columns = plain_columns(data, rows)
     X, good, skipped = _read(data, rows, columns, max_skipped)
+    if isinstance(X, np.ndarray) and not any((row != X[0]).any() for row in X):
+        raise LongwayError(NO_VARIANCE)
     rows = rows[good]
     columns = {name: values if len(values) == len(rows) else values[good] for name, values in columns.items()}
     some = labels[rows]
@@ -208,42 +211,6 @@ def some_rows(usable: np.ndarray, codes: np.ndarray, most: int, generator: np.ra
     return np.sort(np.concatenate(chosen))
 
 
-def _duplicates(data: GroupedDataset) -> list[str]:
-    """Count rows of features that occur more than once, and those that do so in different parts."""
-    X = np.asanyarray(data.X)
-    digests = np.empty(len(X), np.int64)
-    for start in range(0, len(X), 4096):
-        for k, row in enumerate(np.ascontiguousarray(X[start : start + 4096])):
-            digest = new_hash()
-            digest.update(row.tobytes())
-            digests[start + k] = int.from_bytes(digest.digest()[:8], "little", signed=True)
-    distinct, inverse, counts = np.unique(digests, return_inverse=True, return_counts=True)
-    notes = []
-    if len(distinct) < len(digests):
-        notes.append(f"{len(digests) - len(distinct):,} rows repeat another row")
-        if data.split is not None:
-            parts = np.unique(data.split, return_inverse=True)[1]
-            first = np.full(len(distinct), len(parts) + 1)
-            np.minimum.at(first, inverse, parts)
-            last = np.full(len(distinct), -1)
-            np.maximum.at(last, inverse, parts)
-            leaked = int(counts[(first != last)].sum())
-            if leaked:
-                notes.append(f"leakage: {leaked:,} rows are equal to rows of another part of the split")
-        codes = np.unique(np.asarray(data.y), return_inverse=True)[1]
-        different = int((_spread_of(inverse, codes) > 0).sum())
-        if different:
-            notes.append(f"{different:,} repeated rows have different labels")
-    return notes
-
-
-def _spread_of(inverse: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    low, high = np.full(inverse.max() + 1, codes.max() + 1), np.full(inverse.max() + 1, -1)
-    np.minimum.at(low, inverse, codes)
-    np.maximum.at(high, inverse, codes)
-    return high - low
-
-
 def plain_columns(data: GroupedDataset, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Read attributes and all plain columns beside the inputs."""
     found = {name: np.asarray(values)[rows] for name, values in data.attributes.items()}
@@ -294,10 +261,10 @@ def _images(
         except (CorruptFileError, OSError) as error:
             good[k] = False
             skipped.append(Skipped(row, str(ids[row]), " ".join(str(error).split())[:300]))
-    if len(skipped) > max_skipped * len(rows):
+    if len(skipped) > max_skipped * len(rows) or not pictures:
         raise CorruptFileError(
-            f"{len(skipped)} of {len(rows)} images cannot be read, more than max_skipped={max_skipped:g}; the first: "
-            f"{skipped[0].reason}"
+            f"{len(skipped)} of {len(rows)} images cannot be read, more than max_skipped={max_skipped:g} or all; the "
+            f"first: {skipped[0].reason}"
         )
     columns.update({name: values[good] for name, values in columns.items()})
     columns.update({name: np.array(values) for name, values in facts.items()})

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import norm
 
-from longway.auditing.contract import Estimate, Reliance
+from longway.auditing.findings import Reliance
 from longway.auditing.judge import Judge, accuracy
+from longway.auditing.records import Estimate
 from longway.auditing.signals import Sides, Signal
 from longway.metrics import wilson_interval
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from longway import checks
 from longway.auditing.heads import alike_halves
-from longway.auditing.metadata import word_signals, words_of
 from longway.auditing.prepare import Inputs
 from longway.auditing.signals import Signal
+from longway.auditing.words import word_signals, words_of
 from longway.errors import LongwayError
 from longway.groups import shortcut_axes
 from longway.groups.crossfit import stopped_nets
@@ -68,6 +69,7 @@ def represent(inputs: Inputs, representation: Any, seed: int, verbose: int) -> V
             raise LongwayError(
                 f"representation has shape {given.shape}: give features ({inputs.n_given}, d), one row for each input"
             )
+        checks.finite(given, "representation")
         words = word_signals(inputs.X) if inputs.kind == "texts" else []
         return View(inputs, np.asarray(given[inputs.rows]), words)
     if inputs.kind == "features":
@@ -76,14 +78,9 @@ def represent(inputs: Inputs, representation: Any, seed: int, verbose: int) -> V
 
 
 def _of_texts(inputs: Inputs) -> View:
-    # single characters stand in where words are not set apart, as in Chinese or Thai
-    tokens = [words_of(text) for text in inputs.X]
-    long = np.mean([len(word) for words in tokens for word in words] or [0]) > 15
-    cut = {"analyzer": "char", "ngram_range": (1, 2)} if long else {"analyzer": words_of}
+    cut = TfidfVectorizer(analyzer=words_of, max_features=WORD_FEATURES, min_df=2, sublinear_tf=True)
     try:
-        features = TfidfVectorizer(max_features=WORD_FEATURES, min_df=2, sublinear_tf=True, **cut).fit_transform(
-            inputs.X
-        )
+        features = cut.fit_transform(inputs.X)
     except ValueError as error:
         raise LongwayError("the texts share no words: there is nothing to look at") from error
     said = "Texts were looked at as bags of words; a representation= of an encoder says more."

@@ -12,17 +12,19 @@ import numpy as np
 from longway import checks
 from longway.auditing.association import associations, stability, threshold_accuracy
 from longway.auditing.axes import components, simplest
-from longway.auditing.contract import Association, Audit, Candidate, Example
+from longway.auditing.contract import Audit
+from longway.auditing.findings import Association, Candidate
 from longway.auditing.heads import alike_halves
 from longway.auditing.judge import Judge, fitted_here, given_model, given_predictions
 from longway.auditing.metadata import column_signals, same_as_label
 from longway.auditing.modes import modes
-from longway.auditing.prepare import prepare
+from longway.auditing.prepare import NO_VARIANCE, prepare
+from longway.auditing.records import Example
 from longway.auditing.reliance import between_sides, over_classes, reliance
 from longway.auditing.represent import View, represent
 from longway.auditing.signals import Sides, Signal, split
 from longway.auditing.slices import find_slices
-from longway.auditing.space import Space
+from longway.auditing.space import PIECE, Space
 from longway.auditing.trial import trial
 from longway.auditing.verdict import how_to_treat, standard_errors, statement, suspicion, verdict
 from longway.errors import LongwayError
@@ -157,10 +159,10 @@ def _check(model: Any, predictions: Any, seed: int, max_rows: int, max_skipped: 
     if model is not None and predictions is not None:
         raise LongwayError("model and predictions were both given: choose one")
     checks.parameters({"random_state": seed})
-    if max_rows < 200:
-        raise LongwayError(f"max_rows={max_rows} must be 200 or more")
-    if not 0 <= max_skipped <= 1:
-        raise LongwayError(f"max_skipped={max_skipped} must be a share from 0 to 1")
+    if not isinstance(max_rows, int | np.integer) or max_rows < 200:
+        raise LongwayError(f"max_rows={max_rows!r} must be a whole number, 200 or more")
+    if not isinstance(max_skipped, int | float) or not 0 <= max_skipped <= 1:
+        raise LongwayError(f"max_skipped={max_skipped!r} must be a share from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class _Study:
         codes, n_classes = inputs.codes, len(inputs.classes)
         space = Space.of(view.features)
         if not len(space.deviation):
-            raise LongwayError("X has no variance: all rows are equal, so there is nothing to look for")
+            raise LongwayError(NO_VARIANCE)
         points = space.read(view.features)
         parts = alike_halves(codes, np.random.default_rng(seed))
         own = fitted_here(points, codes, n_classes, parts)
@@ -207,12 +209,18 @@ class _Study:
         looks = looks[:SHOWN]
         with progress("candidates", CLOSE, show=verbose > 0) as advance:
             for look in looks[:CLOSE]:
-                look.tried = trial(self.points, codes, look.sides, self.ordinary, self.parts)
+                self._look_closely(look)
                 advance()
         _share_second(looks[:CLOSE], codes)
-        found = [self._candidate(look, k < CLOSE) for k, look in enumerate(looks)]
-        found.sort(key=lambda each: (-each.suspicion, -each.association.strength.value))
-        return tuple(found)
+        looks.sort(key=lambda each: (-each.suspicion, -each.association.strength.value))
+        for look in looks[:CLOSE]:  # those that trials left in front are shown with trials of their own
+            self._look_closely(look)
+        return tuple(self._candidate(look) for look in looks)
+
+    def _look_closely(self, look: _Look) -> None:
+        if not look.close:
+            look.tried = trial(self.points, self.view.inputs.codes, look.sides, self.ordinary, self.parts)
+            look.close = True
 
     def slices(self, candidates: Sequence[Candidate]) -> tuple[Any, ...]:
         inputs = self.view.inputs
@@ -231,17 +239,16 @@ class _Study:
             self.seed,
         )
 
-    def _candidate(self, look: _Look, close: bool) -> Candidate:
+    def _candidate(self, look: _Look) -> Candidate:
         inputs, signal, sides = self.view.inputs, look.signal, look.sides
         codes, n_classes = inputs.codes, len(inputs.classes)
         against = int(sides.against.sum())
-        level = suspicion(look.association, look.evidence, look.second if close else None, look.fails)
         order = np.argsort(signal.values, kind="stable")
         ends = order[:EXTREMES], order[::-1][:EXTREMES]
         low, high = (tuple(self._example(int(row), float(signal.values[row])) for row in rows) for rows in ends)
         command, python = how_to_treat(signal, inputs.source)
         used = None
-        if close:
+        if look.close:
             moved = between_sides(signal, sides, self.points, codes)
             used = reliance(self.judge, moved, sides, codes, inputs.names, self.seed)
         shares = np.bincount(codes, sides.against) / np.bincount(codes)
@@ -250,7 +257,7 @@ class _Study:
             source=signal.source,
             index=signal.index,
             description=signal.description,
-            suspicion=level,
+            suspicion=look.suspicion,
             association=look.association,
             threshold_accuracy=threshold_accuracy(signal, codes, n_classes, self.seed),
             stability=stability(signal, codes, n_classes, self.seed),
@@ -258,7 +265,7 @@ class _Study:
             contradicting_share=float(shares.mean()),
             low=low,
             high=high,
-            statement=statement(against, look.tried, level) if close else "Not looked into.",
+            statement=statement(against, look.tried, look.suspicion) if look.close else "Not looked into.",
             reliance=used,
             trial=look.tried,
             command=command,
@@ -286,6 +293,12 @@ class _Look:
     fails: float
     tried: Any = None
     second: float | None = None
+    close: bool = False
+
+    @property
+    def suspicion(self) -> float:
+        """How suspicious it is by what is known."""
+        return suspicion(self.association, self.evidence, self.second, self.fails)
 
     @property
     def first_guess(self) -> float:
@@ -350,7 +363,9 @@ def _equal_features(X: np.ndarray, codes: np.ndarray) -> list[Signal]:
     """Return the features that are the label under another name."""
     classes = np.unique(codes)
     firsts = X[[int(np.argmax(codes == code)) for code in classes]]
-    steady = (firsts[codes] == X).all(0)
+    steady = np.ones(X.shape[1], bool)
+    for start in range(0, len(X), PIECE):
+        steady &= (firsts[codes[start : start + PIECE]] == X[start : start + PIECE]).all(0)
     return [
         Signal(f"feature {j}", f"Feature column {j} as it is.", "axis", int(j), X[:, j].astype(np.float64))
         for j in np.flatnonzero(steady)

@@ -11,8 +11,9 @@ from scipy.stats import hypergeom
 from sklearn.cluster import KMeans
 
 from longway.auditing.association import holm
-from longway.auditing.contract import Example, Slice
+from longway.auditing.findings import Slice
 from longway.auditing.judge import accuracy
+from longway.auditing.records import Example
 from longway.auditing.signals import Sides, Signal
 
 SMALLEST = 8

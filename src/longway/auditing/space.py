@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 MOST = 128
 """Components that are kept, at most: the cost of a head is linear in them."""
+PIECE = 4096
+"""Rows that are turned into float64 at once."""
 
 
 @dataclass(frozen=True)
@@ -32,25 +35,31 @@ class Space:
     @classmethod
     def of(cls, X: np.ndarray, most: int = MOST) -> Space:
         """Find the components of features (n, d)."""
-        X = np.asarray(X, np.float64)
-        mean, spread = X.mean(0), X.std(0)
+        mean = sum(part.sum(0) for part in _pieces(X)) / len(X)
+        spread = np.sqrt(sum(((part - mean) ** 2).sum(0) for part in _pieces(X)) / len(X))
         spread = np.where(spread > 1e-12 * np.maximum(np.abs(mean), 1e-290), spread, 1.0)
-        scaled = (X - mean) / spread
         if X.shape[1] <= len(X):
-            values, vectors = np.linalg.eigh(scaled.T @ scaled / len(X))
+            moments = sum(part.T @ part for part in (((part - mean) / spread) for part in _pieces(X)))
+            values, vectors = np.linalg.eigh(moments / len(X))
         else:  # as many components as rows: the other product is smaller
+            scaled = (np.asarray(X, np.float64) - mean) / spread
             values, left = np.linalg.eigh(scaled @ scaled.T / len(X))
             vectors = scaled.T @ left / np.sqrt(np.maximum(values, 1e-300) * len(X))
         order = np.argsort(-values, kind="stable")[:most]
-        order = order[values[order] > 1e-9 * max(values.max(), 1e-300)]
+        order = order[values[order] > 1e-9 * max(values.max(), 1.0)]  # 1 or more where any feature varies
         basis = vectors[:, order]
         basis = basis * np.sign(basis[np.abs(basis).argmax(0), np.arange(len(order))])
         return cls(mean, spread, basis, np.sqrt(values[order]))
 
     def read(self, X: np.ndarray) -> np.ndarray:
         """Map features (m, d) to components (m, k), float64."""
-        return ((np.asarray(X, np.float64) - self.mean) / self.spread) @ self.basis
+        return np.concatenate([((part - self.mean) / self.spread) @ self.basis for part in _pieces(X)])
 
     def back(self, shift: np.ndarray) -> np.ndarray:
         """Map a change of components (m, k) to the change of features (m, d) that makes it."""
         return (shift @ self.basis.T) * self.spread
+
+
+def _pieces(X: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the rows of X (n, d) as float64, some at a time."""
+    return (np.asarray(X[start : start + PIECE], np.float64) for start in range(0, len(X), PIECE))

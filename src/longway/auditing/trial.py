@@ -11,8 +11,9 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from longway.auditing.contract import Estimate, Trial
+from longway.auditing.findings import Trial
 from longway.auditing.heads import ORDINARY, SIMPLE, cross_fitted
+from longway.auditing.records import Estimate
 from longway.auditing.signals import Sides
 from longway.metrics import wilson_interval
 
@@ -57,7 +58,8 @@ def trial(
     n = counts[used]
     worst = int((before_by / n).argmin())
     change = after.astype(float) - ordinary
-    spread = np.array([change[groups == g].std() / np.sqrt((groups == g).sum()) for g in used])
+    # where all or none of a group change, one more sample might have done otherwise
+    spread = np.array([max(change[groups == g].std(), m**-0.5) * m**-0.5 for g, m in zip(used, n, strict=True)])
     gains = (after_by - before_by) / n
     last = int((after_by / n).argmin())
     return Trial(

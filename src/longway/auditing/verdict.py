@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import norm
 
-from longway.auditing.contract import Association, Candidate, Estimate, Level, Slice, Trial, Verdict
+from longway.auditing.contract import Level, Verdict
+from longway.auditing.findings import Association, Candidate, Slice, Trial
+from longway.auditing.records import Estimate
 from longway.auditing.signals import Signal
 
 STRONG, SUSPICIOUS = 0.7, 0.4
@@ -83,13 +85,13 @@ def statement(against: int, tried: Trial | None, level: float) -> str:
 
 def how_to_treat(signal: Signal, source: str) -> tuple[str, str]:
     """Return the command and the Python line that treat a signal as a shortcut."""
-    python = f"longway.RWG().fit(X, y, groups=audit.pseudo_groups({signal.name!r}))"
+    python = f"longway.SUBG().fit(X, y, groups=audit.pseudo_groups({signal.name!r}))"
     if signal.source == "metadata" and "column" in signal.description:  # not a property that was computed of an input
         column = signal.description.removeprefix("Whether ").removeprefix("The ").removeprefix("the ")
         name = column.removeprefix("column ").split("'")[1] if "'" in column else signal.name
-        return f"longway fit rwg {shlex.quote(source)} --attribute {shlex.quote(name)} --use-groups train", python
+        return f"longway fit subg {shlex.quote(source)} --attribute {shlex.quote(name)} --use-groups train", python
     way = "errors" if signal.index < 0 else "axes"
-    return f"longway fit rwg {shlex.quote(source)} --set infer={way}", python
+    return f"longway fit subg {shlex.quote(source)} --set infer={way}", python
 
 
 def level_of(first: Candidate | None) -> Level:
@@ -156,4 +158,4 @@ def _method(first: Candidate, kind: str) -> tuple[str, str]:
     if first.trial is None:
         why = "hardly a sample contradicts the signal, and SITAR needs none"
         return ("sitar", why) if kind == "images" else ("hsfm", "it needs no groups and few contradicting samples")
-    return "rwg", "enough samples contradict the signal to balance the groups that it makes; the trial fit did so"
+    return "subg", "enough samples contradict the signal to learn from as many of each group that it makes"

@@ -315,7 +315,7 @@ def _by_sides(found: Audit, folder: Path) -> Audit:
     def command(each: Candidate) -> str:
         if "--attribute" in each.command:
             return each.command
-        words = ["longway", "fit", "rwg", found.source, "--signal", each.name, "--use-groups", "train"]
+        words = ["longway", "fit", "subg", found.source, "--signal", each.name, "--use-groups", "train"]
         return shlex.join([*words, *([] if folder == FOLDER else ["--audit", str(folder)])])
 
     candidates = tuple(replace(each, command=command(each)) for each in found.candidates)

@@ -163,6 +163,10 @@ class ImageColumn(LazyColumn):
         """
         return [self._decode(self._open(value, position), position, least) for position, value in self._values(where)]
 
+    def encoded(self, where: np.ndarray) -> list[bytes | None]:
+        """Read the encoded bytes of the images at these positions; None of one that is missing."""
+        return [self._bytes(value, position) for position, value in self._values(where)]
+
     def sizes(self) -> Iterator[tuple[int, int]]:
         """Read width and height of each image from its header."""
         for piece in self._pieces():
@@ -214,6 +218,13 @@ class ImageColumn(LazyColumn):
         if not path.is_file():
             raise CorruptFileError(f"{self._at(position)} names {path}, which is missing: restore it or drop that row")
         return path
+
+    def _bytes(self, value: Any, position: int) -> bytes | None:
+        try:
+            data = self._encoded(value, position)
+            return data.read_bytes() if isinstance(data, Path) else data
+        except (CorruptFileError, OSError):
+            return None
 
     def _open(self, value: Any, position: int) -> Image.Image:
         from PIL import Image

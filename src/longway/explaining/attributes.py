@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from longway.auditing.contract import Estimate
 from longway.auditing.metadata import column_signals
+from longway.auditing.records import Estimate
 from longway.explaining.contract import Alignment, Reliance
 
 ENOUGH = 5

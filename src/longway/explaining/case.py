@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from longway import checks
-from longway.auditing.contract import Example
 from longway.auditing.prepare import as_dataset, plain_columns, some_rows
+from longway.auditing.records import Example
 from longway.base import Method
 from longway.data import GroupedDataset
 from longway.data.splits import PARTS, part_name

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from longway.auditing.contract import Estimate, Example, Record
+from longway.auditing.records import Estimate, Example, Record
 
 FORMAT = 1
 """Version of the JSON that ``Explanation.to_dict`` returns."""

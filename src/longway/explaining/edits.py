@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from longway.auditing.contract import Example
+from longway.auditing.records import Example
 from longway.explaining.attributes import Attribute, aligned, label_alignment
 from longway.explaining.contract import ClassEdit, Direction, Edits, Ends, Neighbour
 from longway.explaining.decoding import Decoder

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from longway.auditing.contract import Estimate
 from longway.auditing.judge import accuracy
+from longway.auditing.records import Estimate
 from longway.base import Method
 from longway.errors import LongwayError
 from longway.explaining.attributes import Attribute, known_attributes, relied_on

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from longway.auditing.contract import Audit, Candidate, Reliance, Trial
+from longway.auditing.contract import Audit
+from longway.auditing.findings import Candidate, Reliance, Trial
 from longway.report.blocks import (
     Block,
     Callout,
@@ -117,9 +118,9 @@ def _by_class(used: Reliance) -> Table:
 
 def _trial_words(trial: Trial) -> str:
     return (
-        f"Quick trial: balancing the groups that this signal makes takes the worst of them from "
-        f"{percent(trial.worst_before.value)} to {percent(trial.worst_after.value)}, {points(trial.gain.value)} points "
-        f"({points(trial.gain.low)} to {points(trial.gain.high)}), and moves average accuracy by "
+        f"Quick trial: balancing the groups that this signal makes moves the worst group by {points(trial.gain.value)} "
+        f"points ({points(trial.gain.low)} to {points(trial.gain.high)}), so that the accuracy of whichever is worst "
+        f"goes from {percent(trial.worst_before.value)} to {percent(trial.worst_after.value)}, and average accuracy by "
         f"{points(-trial.average_cost)} points. The smallest group on the judging side holds "
         f"{trial.smallest_group:,} samples."
     )

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from longway.auditing.contract import FORMAT, LEVELS, Audit, Record
+from longway.auditing.contract import FORMAT, LEVELS, Audit
+from longway.auditing.records import Record
 from longway.errors import LongwayError
 
 ALIKE = 0.9

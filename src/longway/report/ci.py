@@ -9,7 +9,8 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 import longway
-from longway.auditing.contract import LEVELS, Audit, Candidate, Slice
+from longway.auditing.contract import LEVELS, Audit
+from longway.auditing.findings import Candidate, Slice
 from longway.auditing.verdict import SUSPICIOUS
 from longway.report.words import clip, percent
 from longway.storage import hash_json

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from longway.auditing.contract import Example
+from longway.auditing.records import Example
 from longway.errors import LongwayError
 from longway.report.blocks import Block, Column, ImageGrid, ImageRow, Table
 from longway.report.images import shrink, to_pixels
@@ -112,16 +112,16 @@ class Samples:
     def _table(self, shown: Sequence[tuple[str, Sequence[Example]]]) -> Table:
         valued = any(np.isfinite(example.value) for _, examples in shown for example in examples)
         texts = any(isinstance(self._value(example.row), str) for _, examples in shown for example in examples)
-        columns: list[Column | str] = ["Sample", "Where", "Label", "The model says"]
+        columns: list[Column | str] = ["Sample", *(["Text"] if texts else []), "Where", "Label", "The model says"]
         columns += [Column("Value", format=".2f")] if valued else []
         rows = [
-            [clip(example.id), clip(title), clip(example.label), clip(example.predicted)]
+            [clip(example.id), *([self._text(example)] if texts else [])]
+            + [clip(title), clip(example.label), clip(example.predicted)]
             + ([example.value] if valued else [])
-            + ([self._text(example)] if texts else [])
             for title, examples in shown
             for example in examples
         ]
-        return Table([*columns, *(["Text"] if texts else [])], rows)
+        return Table(columns, rows)
 
     def _text(self, example: Example) -> str:
         value = self._value(example.row)

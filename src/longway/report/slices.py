@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from longway.auditing.contract import Slice
+from longway.auditing.findings import Slice
 from longway.report.blocks import Block, Column, Figure, Tab, Table, Tabs, Text
 from longway.report.samples import Samples
 from longway.report.signals import Pair, pairs
