@@ -41,6 +41,7 @@ class Results(NamedTuple):
     """The tables of ``longway bench run``, by the name of their plan."""
     audit: dict[str, Any] | None = None
     audit_fixes: dict[str, Any] | None = None
+    audit_fixes_fresh: dict[str, Any] | None = None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,9 +79,8 @@ def read_results(folder: Path) -> Results:
     if demo is None:
         sys.exit(f"{folder / 'demo.json'} is not there: run `longway demo --quiet --json > results/demo.json`")
     compare = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("compare/*/table.json"))}
-    return Results(
-        demo, read("celeba"), read("benchmarks"), read("hsfm_inner"), compare, read("audit"), read("audit_fixes")
-    )
+    names = ("celeba", "benchmarks", "hsfm_inner", "audit", "audit_fixes", "audit_fixes_fresh")
+    return Results(demo, compare=compare, **{name: read(name) for name in names})
 
 
 def hsfm_inner(results: Results) -> str:
@@ -303,11 +303,11 @@ def audit(results: Results) -> str:
     return table(["What", "Measured", "Beside"], rows)
 
 
-def audit_fixes(results: Results) -> str:
+def audit_fixes(record: Mapping[str, Any] | None) -> str:
     """Return how far reliance on the shortcut falls, by kind of data and by way to balance groups."""
-    if results.audit_fixes is None:
+    if record is None:
         return "Not measured yet: `python -m benchmarks.audit.fixes` makes the table that belongs here."
-    whole = results.audit_fixes["summary"]
+    whole = record["summary"]
     rows = []
     for name, part in [*whole["families"].items(), ("all", whole)]:
         cells = [
@@ -462,7 +462,8 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "compare.results": compared,
     "speed": speed,
     "audit": audit,
-    "audit-fixes": audit_fixes,
+    "audit-fixes": lambda results: audit_fixes(results.audit_fixes),
+    "audit-fixes-fresh": lambda results: audit_fixes(results.audit_fixes_fresh),
     "audit-speed": audit_speed,
     "sitar-settings": lambda _: settings("SITAR", SITAR_SYMBOLS),
     "hsfm-settings": lambda _: settings("HSFM", HSFM_SYMBOLS),
