@@ -45,6 +45,7 @@ class Results(NamedTuple):
     published: Mapping[str, dict[str, Any]] = {}
     """What ``longway bench reproduce`` wrote, by the name of its folder."""
     audit_fixes: dict[str, Any] | None = None
+    audit_fixes_fresh: dict[str, Any] | None = None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -87,7 +88,7 @@ def read_results(folder: Path) -> Results:
             path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob(f"compare/*/{name}.json"))
         }
 
-    names = ("celeba", "benchmarks", "hsfm_inner", "audit", "audit_fixes", "hsfm_speed", "dfr")
+    names = ("celeba", "benchmarks", "hsfm_inner", "audit", "audit_fixes", "audit_fixes_fresh", "hsfm_speed", "dfr")
     records = {name: read(name) for name in names}
     return Results(demo=demo, compare=folders("table"), published=folders("published"), **records)
 
@@ -365,11 +366,11 @@ def audit(results: Results) -> str:
     return table(["What", "Measured", "Beside"], rows)
 
 
-def audit_fixes(results: Results) -> str:
+def audit_fixes(record: Mapping[str, Any] | None) -> str:
     """Return how far reliance on the shortcut falls, by kind of data and by way to balance groups."""
-    if results.audit_fixes is None:
+    if record is None:
         return "Not measured yet: `python -m benchmarks.audit.fixes` makes the table that belongs here."
-    whole = results.audit_fixes["summary"]
+    whole = record["summary"]
     rows = []
     for name, part in [*whole["families"].items(), ("all", whole)]:
         cells = [
@@ -559,7 +560,8 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "compare.published": reproduced,
     "speed": speed,
     "audit": audit,
-    "audit-fixes": audit_fixes,
+    "audit-fixes": lambda results: audit_fixes(results.audit_fixes),
+    "audit-fixes-fresh": lambda results: audit_fixes(results.audit_fixes_fresh),
     "audit-speed": audit_speed,
     "sitar-settings": lambda _: settings("SITAR", SITAR_SYMBOLS),
     "hsfm-settings": lambda _: settings("HSFM", HSFM_SYMBOLS),
