@@ -25,6 +25,7 @@ from longway.lastlayer import (
 )
 from longway.linear import first_head
 from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.rows import Rows, predict_logits
 from longway.space import Between, OneOf, Space
 
@@ -32,6 +33,7 @@ CLIP = 1.0
 """The paper's bound on the norm of the gradient."""
 
 
+@parameters
 class AFR(LastLayer):
     r"""Retrain the head on held-out training data, weighted by how little the first head believes in their labels.
 
@@ -104,38 +106,20 @@ class AFR(LastLayer):
         "class_balanced": OneOf((True, False)),
     }
 
-    def __init__(
-        self,
-        *,
-        variant: str = "scale_free",
-        gammas: Sequence[float] = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0),
-        pulls: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
-        steps: int = 500,
-        learning_rate: float = 1e-2,
-        class_balanced: bool = True,
-        retrain_fraction: float = 0.2,
-        head: tuple[ArrayLike, ArrayLike] | None = None,
-        ridge: float = 1e-2,
-        selection: str = "auto",
-        validation_fraction: float = 0.2,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.variant = variant
-        self.gammas = gammas
-        self.pulls = pulls
-        self.steps = steps
-        self.learning_rate = learning_rate
-        self.class_balanced = class_balanced
-        self.retrain_fraction = retrain_fraction
-        self.head = head
-        self.ridge = ridge
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    variant: str = "scale_free"
+    gammas: Sequence[float] = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
+    pulls: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+    steps: int = 500
+    learning_rate: float = 1e-2
+    class_balanced: bool = True
+    retrain_fraction: float = 0.2
+    head: tuple[ArrayLike, ArrayLike] | None = None
+    ridge: float = 1e-2
+    selection: str = "auto"
+    validation_fraction: float = 0.2
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def _settings(self) -> Sequence[Setting]:
         return [{"gamma": float(gamma), "pull": float(pull)} for gamma, pull in product(self.gammas, self.pulls)]

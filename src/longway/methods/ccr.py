@@ -17,6 +17,7 @@ from longway.functional.necessity import ablation_drops, necessity
 from longway.groups.crossfit import cross_fit, linear_heads
 from longway.linear import fit_linear
 from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.rows import Rows, inverse_frequency
 from longway.selection import BestEpoch
 from longway.space import Between, OneOf, Space
@@ -25,6 +26,7 @@ PIECE = 2**22
 """Numbers that the ablation of all features of a piece of rows may take."""
 
 
+@parameters
 class CCR(Method):
     r"""Retrain the head of a frozen backbone on reweighted samples, and ask of each feature that it be necessary.
 
@@ -84,32 +86,17 @@ class CCR(Method):
         "gamma": Between(1, 20, log=True),
     }
 
-    def __init__(
-        self,
-        *,
-        necessity: Sequence[float] = (0.0, 0.01, 0.1, 1.0),
-        weighting: str = "errors",
-        gamma: float = 4.0,
-        first_ridge: float = 1.0,
-        folds: int = 3,
-        ridge: float = 1e-2,
-        selection: str = "auto",
-        validation_fraction: float = 0.2,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.necessity = necessity
-        self.weighting = weighting
-        self.gamma = gamma
-        self.first_ridge = first_ridge
-        self.folds = folds
-        self.ridge = ridge
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    necessity: Sequence[float] = (0.0, 0.01, 0.1, 1.0)
+    weighting: str = "errors"
+    gamma: float = 4.0
+    first_ridge: float = 1.0
+    folds: int = 3
+    ridge: float = 1e-2
+    selection: str = "auto"
+    validation_fraction: float = 0.2
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
         return FeatureHead(input_shape[0], n_classes).double()

@@ -18,12 +18,14 @@ from longway.nn.classifier import CrossEntropy
 from longway.nn.heads import FeatureHead
 from longway.nn.neighbours import Neighbours
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, scaled_beta
+from longway.parameters import parameters
 from longway.rows import Rows, predict_logits
 from longway.selection import BestEpoch
 from longway.space import Between, OneOf, Space
 from longway.training import Schedule, train
 
 
+@parameters
 class ChromaVAE(Method):
     """Train a beta-VAE whose first axes also have to predict the label, then classify by the other axes alone.
 
@@ -84,40 +86,21 @@ class ChromaVAE(Method):
         "n_neighbors": OneOf((5, 15, 50)),
     }
 
-    def __init__(
-        self,
-        *,
-        latent_dim: int = 16,
-        shortcut_dim: int = 2,
-        classification: float = 10.0,
-        classifier: str = "knn",
-        n_neighbors: int = 15,
-        beta: float = 2.0,
-        channels: Sequence[int] = CHANNELS,
-        epochs: int = 30,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        selection: str = "auto",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.latent_dim = latent_dim
-        self.shortcut_dim = shortcut_dim
-        self.classification = classification
-        self.classifier = classifier
-        self.n_neighbors = n_neighbors
-        self.beta = beta
-        self.channels = channels
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    latent_dim: int = 16
+    shortcut_dim: int = 2
+    classification: float = 10.0
+    classifier: str = "knn"
+    n_neighbors: int = 15
+    beta: float = 2.0
+    channels: Sequence[int] = CHANNELS
+    epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    selection: str = "auto"
+    validation_fraction: float = 0.1
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def latents(self, X: np.ndarray) -> np.ndarray:
         """Return the posterior means, of shape (n, latent_dim), those of z1 first."""

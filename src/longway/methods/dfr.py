@@ -15,6 +15,7 @@ from longway.functional.hypergradient import Head
 from longway.grouped import HELD_OUT, GroupAware, frequent, joined
 from longway.lastlayer import LastLayer, Parts, Setting, cells, scaled
 from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.rows import Rows
 from longway.space import OneOf, Space
 
@@ -25,6 +26,7 @@ SMALLEST = 8
 """A cell with fewer rows than this does not make the other cells smaller: its rows count more instead."""
 
 
+@parameters
 class DFR(GroupAware, LastLayer):
     """Fit L1 logistic regressions to group-balanced draws of held-out data, and average them.
 
@@ -72,30 +74,16 @@ class DFR(GroupAware, LastLayer):
     }
     space: ClassVar[Space] = {"n_refits": OneOf((1, 10, 20, 50)), "on": OneOf(("val", "train"))}
 
-    def __init__(
-        self,
-        *,
-        on: str = "val",
-        strengths: Sequence[float] = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01),
-        n_refits: int = 20,
-        infer: str = "axes",
-        infer_options: dict[str, Any] | None = None,
-        selection: str = "auto",
-        validation_fraction: float = 0.2,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.on = on
-        self.strengths = strengths
-        self.n_refits = n_refits
-        self.infer = infer
-        self.infer_options = infer_options
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    on: str = "val"
+    strengths: Sequence[float] = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
+    n_refits: int = 20
+    infer: str = "axes"
+    infer_options: dict[str, Any] | None = None
+    selection: str = "auto"
+    validation_fraction: float = 0.2
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def _allowed(self, rows: Rows, validation: Rows | None) -> tuple[Rows, Rows | None]:
         rows, validation = super()._allowed(rows, validation)

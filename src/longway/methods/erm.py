@@ -13,12 +13,14 @@ from longway.linear import fit_linear
 from longway.nn.classifier import CrossEntropy, Features, build_classifier
 from longway.nn.convnet import ConvNet
 from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.rows import Rows, predict_logits
 from longway.selection import BestEpoch
 from longway.space import Between, Space
 from longway.training import Schedule, train
 
 
+@parameters
 class ERM(Method):
     """Minimise the average loss: a linear or MLP head on features, a small convolutional net on images.
 
@@ -59,32 +61,17 @@ class ERM(Method):
         "weight_decay": Between(1e-6, 1e-1, log=True),
     }
 
-    def __init__(
-        self,
-        *,
-        hidden: Sequence[int] = (),
-        ridge: float = 1e-2,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-4,
-        selection: str = "average",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.hidden = hidden
-        self.ridge = ridge
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    hidden: Sequence[int] = ()
+    ridge: float = 1e-2
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    selection: str = "average"
+    validation_fraction: float = 0.1
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def features(self, X: np.ndarray) -> np.ndarray:
         """Return what the last linear layer sees, of shape (n, k): the fitted net as a frozen backbone."""

@@ -7,7 +7,6 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,10 +16,12 @@ from longway.methods.llr import LLR
 from longway.nn.classifier import Features
 from longway.nn.convnet import ConvNet
 from longway.nn.heads import FeatureHead, Standardize
+from longway.parameters import parameters
 from longway.rows import Rows, predict_logits
 from longway.space import Between, Space
 
 
+@parameters
 class FreezeThenTrain(ERM):
     """Freeze principal components, train a network beside them, then fit the last layer again.
 
@@ -79,40 +80,12 @@ class FreezeThenTrain(ERM):
         "weight_decay": ERM.space["weight_decay"],
     }
 
-    def __init__(
-        self,
-        *,
-        frozen_share: float = 0.5,
-        balance: str = "auto",
-        ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
-        hidden: Sequence[int] = (128,),
-        ridge: float = 1e-2,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-4,
-        selection: str = "auto",
-        validation_fraction: float = 0.2,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            hidden=hidden,
-            ridge=ridge,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            selection=selection,
-            validation_fraction=validation_fraction,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.frozen_share = frozen_share
-        self.balance = balance
-        self.ridges = ridges
+    frozen_share: float = 0.5
+    balance: str = "auto"
+    ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+    hidden: Sequence[int] = (128,)
+    selection: str = "auto"
+    validation_fraction: float = 0.2
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FrozenBeside:
         return FrozenBeside(input_shape, n_classes, self.frozen_share, self.hidden)

@@ -13,10 +13,12 @@ from torch.nn.functional import one_hot
 from longway.base import Task
 from longway.functional.gaussians import class_moments, kl_to_spherical
 from longway.methods.erm import ERM
+from longway.parameters import parameters
 from longway.rows import Rows
 from longway.space import Between, OneOf, Space
 
 
+@parameters
 class GCCS(ERM):
     r"""Bring the outputs of each class to a Gaussian of its own (Gaussian class-conditional simplex loss).
 
@@ -53,38 +55,9 @@ class GCCS(ERM):
         "weight_decay": ERM.space["weight_decay"],
     }
 
-    def __init__(
-        self,
-        *,
-        separation: float = 5.0,
-        covariance: str = "diagonal",
-        hidden: Sequence[int] = (128,),
-        ridge: float = 1e-2,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-4,
-        selection: str = "average",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            hidden=hidden,
-            ridge=ridge,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            selection=selection,
-            validation_fraction=validation_fraction,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.separation = separation
-        self.covariance = covariance
+    separation: float = 5.0
+    covariance: str = "diagonal"
+    hidden: Sequence[int] = (128,)
 
     def _is_solved(self, rows: Rows) -> bool:
         return False

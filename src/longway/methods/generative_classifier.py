@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from longway.base import Method, Task
 from longway.functional.vae import kl_by_sample, likelihood_bound
 from longway.nn.vae import CHANNELS, VAE, summed_variance
+from longway.parameters import parameters
 from longway.rows import Rows
 from longway.selection import BestEpoch
 from longway.space import Between, Space
 from longway.training import Schedule, train
 
 
+@parameters
 class GenerativeClassifier(Method):
     r"""Predict the class under which an input is most likely: :math:`\arg\max_c \log p(x | c) + \log p(c)`.
 
@@ -65,36 +67,19 @@ class GenerativeClassifier(Method):
         "learning_rate": Between(3e-4, 3e-3, log=True),
     }
 
-    def __init__(
-        self,
-        *,
-        latent_dim: int = 10,
-        beta: float = 1.0,
-        bound: str = "elbo",
-        n_draws: int = 8,
-        channels: Sequence[int] = CHANNELS,
-        epochs: int = 30,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        selection: str = "auto",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.latent_dim = latent_dim
-        self.beta = beta
-        self.bound = bound
-        self.n_draws = n_draws
-        self.channels = channels
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    latent_dim: int = 10
+    beta: float = 1.0
+    bound: str = "elbo"
+    n_draws: int = 8
+    channels: Sequence[int] = CHANNELS
+    epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    selection: str = "auto"
+    validation_fraction: float = 0.1
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> ClassVAEs:
         vaes = [VAE(input_shape, self.latent_dim, self.channels) for _ in range(n_classes)]

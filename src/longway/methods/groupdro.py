@@ -15,11 +15,13 @@ from longway.base import Task
 from longway.functional.minimax import mean_by_group
 from longway.linear import fit_minimax
 from longway.methods.rwg import RWG
+from longway.parameters import parameters
 from longway.processes import gathered
 from longway.rows import Rows
 from longway.space import Between, Space
 
 
+@parameters
 class GroupDRO(RWG):
     """Minimise the loss of the group that is worst off (group distributionally robust optimisation).
 
@@ -72,42 +74,8 @@ class GroupDRO(RWG):
     }
     space: ClassVar[Space] = {**RWG.space, "eta": Between(1e-3, 1e-1, log=True), "adjustment": Between(0, 5)}
 
-    def __init__(
-        self,
-        *,
-        eta: float = 0.01,
-        adjustment: float = 0.0,
-        infer: str = "axes",
-        infer_options: dict[str, Any] | None = None,
-        hidden: Sequence[int] = (),
-        ridge: float = 1e-2,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-4,
-        selection: str = "worst_group",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            infer=infer,
-            infer_options=infer_options,
-            hidden=hidden,
-            ridge=ridge,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            selection=selection,
-            validation_fraction=validation_fraction,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.eta = eta
-        self.adjustment = adjustment
+    eta: float = 0.01
+    adjustment: float = 0.0
 
     def _with_groups(self, task: Task) -> Task:
         task = super()._with_groups(task)

@@ -20,6 +20,7 @@ from longway.functional.whitening import Whitening, shrunk_whitening
 from longway.linear import first_head
 from longway.metrics import evaluate_groups
 from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.progress import progress
 from longway.rows import Rows, halves
 from longway.selection import RULES, BestEpoch, resolve_rule
@@ -31,6 +32,7 @@ WHITENING_ROWS = 2**14
 """Training rows, drawn at random, that features' correlations are taken from."""
 
 
+@parameters
 class HSFM(Method):
     r"""Hard-Set-Guided Feature-Space Meta-Learning: retrain the head of a frozen backbone on edited support features.
 
@@ -135,46 +137,24 @@ class HSFM(Method):
         ]
     }
 
-    def __init__(
-        self,
-        *,
-        variant: str = "scale_free",
-        n_support: int = 64,
-        n_hard: int = 1024,
-        inner_steps: int = 30,
-        inner_rate: float = 1.0,
-        outer_rate: float = 0.03,
-        outer_steps: int = 1,
-        epochs: int = 16,
-        n_refits: int = 4,
-        infer: str = "errors",
-        infer_options: dict[str, Any] | None = None,
-        head: tuple[ArrayLike, ArrayLike] | None = None,
-        ridge: float = 1e-2,
-        selection: str = "auto",
-        validation_fraction: float = 0.2,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.variant = variant
-        self.n_support = n_support
-        self.n_hard = n_hard
-        self.inner_steps = inner_steps
-        self.inner_rate = inner_rate
-        self.outer_rate = outer_rate
-        self.outer_steps = outer_steps
-        self.epochs = epochs
-        self.n_refits = n_refits
-        self.infer = infer
-        self.infer_options = infer_options
-        self.head = head
-        self.ridge = ridge
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    variant: str = "scale_free"
+    n_support: int = 64
+    n_hard: int = 1024
+    inner_steps: int = 30
+    inner_rate: float = 1.0
+    outer_rate: float = 0.03
+    outer_steps: int = 1
+    epochs: int = 16
+    n_refits: int = 4
+    infer: str = "errors"
+    infer_options: dict[str, Any] | None = None
+    head: tuple[ArrayLike, ArrayLike] | None = None
+    ridge: float = 1e-2
+    selection: str = "auto"
+    validation_fraction: float = 0.2
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
         return FeatureHead(input_shape[0], n_classes).double()

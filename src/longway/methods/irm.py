@@ -14,10 +14,12 @@ from longway.functional.invariance import irm_penalty, risks
 from longway.grouped import environments
 from longway.methods.rwg import RWG
 from longway.nn.elapsed import Elapsed
+from longway.parameters import parameters
 from longway.rows import Rows, inverse_frequency
 from longway.space import Between, Space
 
 
+@parameters
 class IRM(RWG):
     r"""Penalise how much a rescaled classifier would do better in a single environment (IRMv1).
 
@@ -73,42 +75,9 @@ class IRM(RWG):
         "weight_decay": RWG.space["weight_decay"],
     }
 
-    def __init__(
-        self,
-        *,
-        penalty: float = 10.0,
-        anneal: float = 0.25,
-        infer: str = "axes",
-        infer_options: dict[str, Any] | None = None,
-        hidden: Sequence[int] = (128,),
-        ridge: float = 1e-2,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-4,
-        selection: str = "worst_group",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            infer=infer,
-            infer_options=infer_options,
-            hidden=hidden,
-            ridge=ridge,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            selection=selection,
-            validation_fraction=validation_fraction,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.penalty = penalty
-        self.anneal = anneal
+    penalty: float = 10.0
+    anneal: float = 0.25
+    hidden: Sequence[int] = (128,)
 
     @property
     def _difference(self) -> Callable[..., Tensor]:

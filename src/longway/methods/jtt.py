@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,11 +12,13 @@ from longway.base import Task
 from longway.linear import fit_linear
 from longway.methods.erm import ERM
 from longway.nn.classifier import CrossEntropy
+from longway.parameters import parameters
 from longway.rows import Rows, predict_logits
 from longway.space import Between, OneOf, Space
 from longway.training import train
 
 
+@parameters
 class JTT(ERM):
     """Train a weak classifier, then train again with the samples that it gets wrong weighed up (Just Train Twice).
 
@@ -78,40 +80,10 @@ class JTT(ERM):
         "first_epochs": OneOf((1, 2, 5, 10)),
     }
 
-    def __init__(
-        self,
-        *,
-        up_weight: float = 20.0,
-        first_ridge: float = 10.0,
-        first_epochs: int = 5,
-        hidden: Sequence[int] = (),
-        ridge: float = 1e-2,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-4,
-        selection: str = "auto",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            hidden=hidden,
-            ridge=ridge,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            selection=selection,
-            validation_fraction=validation_fraction,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.up_weight = up_weight
-        self.first_ridge = first_ridge
-        self.first_epochs = first_epochs
+    up_weight: float = 20.0
+    first_ridge: float = 10.0
+    first_epochs: int = 5
+    selection: str = "auto"
 
     def _balance(self, rows: Rows, task: Task) -> np.ndarray:
         wrong = predict_logits(self._first_stage(rows, task), rows).argmax(1).numpy() != rows.y

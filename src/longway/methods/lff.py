@@ -13,11 +13,13 @@ from torch.nn.functional import cross_entropy
 from longway.base import Task
 from longway.functional.losses import generalized_cross_entropy
 from longway.methods.erm import ERM
+from longway.parameters import parameters
 from longway.processes import gathered
 from longway.rows import Rows
 from longway.space import Between, Space
 
 
+@parameters
 class LfF(ERM):
     """Train two networks at once: one that is biased on purpose, and one that learns where the first fails.
 
@@ -57,38 +59,10 @@ class LfF(ERM):
         "weight_decay": ERM.space["weight_decay"],
     }
 
-    def __init__(
-        self,
-        *,
-        q: float = 0.7,
-        smoothing: float = 0.7,
-        hidden: Sequence[int] = (128,),
-        ridge: float = 1e-2,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-4,
-        selection: str = "auto",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            hidden=hidden,
-            ridge=ridge,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            selection=selection,
-            validation_fraction=validation_fraction,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.q = q
-        self.smoothing = smoothing
+    q: float = 0.7
+    smoothing: float = 0.7
+    hidden: Sequence[int] = (128,)
+    selection: str = "auto"
 
     def _is_solved(self, rows: Rows) -> bool:
         return False

@@ -13,10 +13,12 @@ from longway.functional.heads import Heads
 from longway.functional.ridge import ridge_heads
 from longway.lastlayer import LastLayer, Parts, Setting, balance, cells, precision, weighted_chunks
 from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.rows import Rows
 from longway.space import OneOf, Space
 
 
+@parameters
 class LLR(LastLayer):
     """Train a new head on held-out data, balanced by class or by group (last-layer retraining).
 
@@ -58,24 +60,13 @@ class LLR(LastLayer):
         "ridges": OneOf(((1e-3, 1e-2, 1e-1, 1.0), (1e-2,), (1e-1,), (1.0,))),
     }
 
-    def __init__(
-        self,
-        *,
-        balance: str = "auto",
-        ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
-        selection: str = "auto",
-        validation_fraction: float = 0.2,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.balance = balance
-        self.ridges = ridges
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    balance: str = "auto"
+    ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+    selection: str = "auto"
+    validation_fraction: float = 0.2
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def _settings(self) -> Sequence[Setting]:
         return [{"ridge": float(ridge)} for ridge in self.ridges]

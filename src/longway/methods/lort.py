@@ -12,10 +12,12 @@ from longway.functional.heads import Heads
 from longway.lastlayer import LastLayer, Parts, Setting
 from longway.methods.llr import solve_balanced
 from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.rows import Rows
 from longway.space import OneOf, Space
 
 
+@parameters
 class LORT(LastLayer):
     r"""Retrain the head against over-smoothed labels (logit retargeting, "label over-smooth").
 
@@ -62,26 +64,14 @@ class LORT(LastLayer):
         "smoothings": OneOf(((0.9, 0.98), (0.5,), (0.9,), (0.98,), (0.99,))),
     }
 
-    def __init__(
-        self,
-        *,
-        on: str = "val",
-        smoothings: Sequence[float] = (0.9, 0.98),
-        ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
-        selection: str = "auto",
-        validation_fraction: float = 0.2,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.on = on
-        self.smoothings = smoothings
-        self.ridges = ridges
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    on: str = "val"
+    smoothings: Sequence[float] = (0.9, 0.98)
+    ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+    selection: str = "auto"
+    validation_fraction: float = 0.2
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def _settings(self) -> Sequence[Setting]:
         return [

@@ -16,10 +16,12 @@ from longway.methods.erm import ERM
 from longway.nn.convnet import ConvNet
 from longway.nn.elapsed import Elapsed
 from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.rows import Rows
 from longway.space import Between, Space
 
 
+@parameters
 class RepSpectral(ERM):
     r"""Penalise the largest singular value of each layer below the last (spectral regularisation of representations).
 
@@ -61,38 +63,9 @@ class RepSpectral(ERM):
         "burn_in": Between(0.0, 0.9),
     }
 
-    def __init__(
-        self,
-        *,
-        penalty: float = 1e-2,
-        burn_in: float = 0.5,
-        hidden: Sequence[int] = (128,),
-        ridge: float = 1e-2,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-4,
-        selection: str = "average",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            hidden=hidden,
-            ridge=ridge,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            selection=selection,
-            validation_fraction=validation_fraction,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.penalty = penalty
-        self.burn_in = burn_in
+    penalty: float = 1e-2
+    burn_in: float = 0.5
+    hidden: Sequence[int] = (128,)
 
     def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
         assert isinstance(network, ConvNet | FeatureHead)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,11 @@ import numpy as np
 from longway.base import Task
 from longway.grouped import GroupAware
 from longway.methods.erm import ERM
+from longway.parameters import parameters
 from longway.rows import Rows, inverse_frequency
 
 
+@parameters
 class RWG(GroupAware, ERM):
     """Train on batches in which every group is as frequent (RWG); a linear head weighs its loss instead.
 
@@ -40,38 +41,9 @@ class RWG(GroupAware, ERM):
     Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (RWG).
     """
 
-    def __init__(
-        self,
-        *,
-        infer: str = "axes",
-        infer_options: dict[str, Any] | None = None,
-        hidden: Sequence[int] = (),
-        ridge: float = 1e-2,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-4,
-        selection: str = "worst_group",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            hidden=hidden,
-            ridge=ridge,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            selection=selection,
-            validation_fraction=validation_fraction,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.infer = infer
-        self.infer_options = infer_options
+    infer: str = "axes"
+    infer_options: dict[str, Any] | None = None
+    selection: str = "worst_group"
 
     def _balance(self, rows: Rows, task: Task) -> np.ndarray | None:
         assert rows.groups is not None  # given or inferred

@@ -28,11 +28,13 @@ from longway.lastlayer import (
 )
 from longway.linear import first_head
 from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.rows import Rows, predict_logits
 from longway.space import Between, OneOf, Space
 from longway.training import resolve_device
 
 
+@parameters
 class Selective(LastLayer):
     r"""Fine-tune the head on the held-out points on which it disagrees most with a more regularised one (SELF).
 
@@ -99,42 +101,22 @@ class Selective(LastLayer):
         "ridge": Between(1e-4, 1e-1, log=True),
     }
 
-    def __init__(
-        self,
-        *,
-        variant: str = "scale_free",
-        disagreement: str = "early",
-        n_points: Sequence[int] = (20, 100, 500),
-        pulls: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
-        rates: Sequence[float] = (1e-4, 1e-3, 1e-2),
-        steps: int = 250,
-        early_ridge: float = 1.0,
-        early_head: tuple[ArrayLike, ArrayLike] | None = None,
-        dropout: float = 0.7,
-        head: tuple[ArrayLike, ArrayLike] | None = None,
-        ridge: float = 1e-2,
-        selection: str = "auto",
-        validation_fraction: float = 0.2,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.variant = variant
-        self.disagreement = disagreement
-        self.n_points = n_points
-        self.pulls = pulls
-        self.rates = rates
-        self.steps = steps
-        self.early_ridge = early_ridge
-        self.early_head = early_head
-        self.dropout = dropout
-        self.head = head
-        self.ridge = ridge
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    variant: str = "scale_free"
+    disagreement: str = "early"
+    n_points: Sequence[int] = (20, 100, 500)
+    pulls: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+    rates: Sequence[float] = (1e-4, 1e-3, 1e-2)
+    steps: int = 250
+    early_ridge: float = 1.0
+    early_head: tuple[ArrayLike, ArrayLike] | None = None
+    dropout: float = 0.7
+    head: tuple[ArrayLike, ArrayLike] | None = None
+    ridge: float = 1e-2
+    selection: str = "auto"
+    validation_fraction: float = 0.2
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def _settings(self) -> Sequence[Setting]:
         name, values = ("rate", self.rates) if self.variant == "paper" else ("pull", self.pulls)

@@ -14,10 +14,12 @@ from longway.base import Task
 from longway.methods.erm import ERM
 from longway.nn.convnet import ConvNet
 from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.rows import Rows
 from longway.space import Between, Space
 
 
+@parameters
 class SemanticAnchor(ERM):
     r"""Pull features to class anchors that are made without samples (semantic anchor regularisation).
 
@@ -61,40 +63,10 @@ class SemanticAnchor(ERM):
         "weight_decay": ERM.space["weight_decay"],
     }
 
-    def __init__(
-        self,
-        *,
-        pull: float = 0.1,
-        confidence: float = 0.8,
-        momentum: float = 0.999,
-        hidden: Sequence[int] = (128,),
-        ridge: float = 1e-2,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-4,
-        selection: str = "average",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            hidden=hidden,
-            ridge=ridge,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            selection=selection,
-            validation_fraction=validation_fraction,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.pull = pull
-        self.confidence = confidence
-        self.momentum = momentum
+    pull: float = 0.1
+    confidence: float = 0.8
+    momentum: float = 0.999
+    hidden: Sequence[int] = (128,)
 
     def _is_solved(self, rows: Rows) -> bool:
         return False

@@ -18,6 +18,7 @@ from longway.functional.vae import kl_to_standard_normal, reconstruction_error
 from longway.groups.appearance import Recolouring, recolouring
 from longway.groups.axes import AxisGroups, shortcut_axes
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, active_axes, scaled_beta, summed_variance
+from longway.parameters import parameters
 from longway.processes import gathered
 from longway.rows import Rows, inverse_frequency, predict_logits
 from longway.selection import BestEpoch
@@ -37,6 +38,7 @@ MOST_RECOLOURED = 10_000
 """Validation images that are recoloured, and held in memory, to choose the epoch on."""
 
 
+@parameters
 class SITAR(Method):
     r"""Shortcut Invariance via Targeted Anisotropic Regularization, for any number of classes.
 
@@ -127,44 +129,23 @@ class SITAR(Method):
         "camelyon17": {**PAPER, "latent_dim": 10, "noise": 0.1, "consistency": 50.0},
     }
 
-    def __init__(
-        self,
-        *,
-        variant: str = "scale_free",
-        latent_dim: int = 10,
-        noise: float = 0.5,
-        beta: float = 2.0,
-        consistency: float = 10.0,
-        reconstruction: str = "sum",
-        channels: Sequence[int] = CHANNELS,
-        class_balanced: bool = True,
-        first_epochs: int = 8,
-        epochs: int = 30,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        selection: str = "auto",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.variant = variant
-        self.latent_dim = latent_dim
-        self.noise = noise
-        self.beta = beta
-        self.consistency = consistency
-        self.reconstruction = reconstruction
-        self.channels = channels
-        self.class_balanced = class_balanced
-        self.first_epochs = first_epochs
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    variant: str = "scale_free"
+    latent_dim: int = 10
+    noise: float = 0.5
+    beta: float = 2.0
+    consistency: float = 10.0
+    reconstruction: str = "sum"
+    channels: Sequence[int] = CHANNELS
+    class_balanced: bool = True
+    first_epochs: int = 8
+    epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    selection: str = "auto"
+    validation_fraction: float = 0.1
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def latents(self, X: np.ndarray) -> np.ndarray:
         """Return the posterior means mu, of shape (n, latent_dim)."""

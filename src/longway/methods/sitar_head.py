@@ -16,6 +16,7 @@ from longway.functional.convex import logistic_regression
 from longway.functional.hypergradient import Head
 from longway.functional.scores import shortcut_scores
 from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.rows import Rows, inverse_frequency, predict_logits
 from longway.selection import BestEpoch, resolve_rule
 from longway.space import Between, Space
@@ -24,6 +25,7 @@ FLAT = 1e-10
 """Share of the largest variance below which a principal axis is rounding error."""
 
 
+@parameters
 class SITARHead(Method):
     """Make a linear head flat along whitened principal axes: those that are named, or those that tell the label most.
 
@@ -75,30 +77,16 @@ class SITARHead(Method):
     supervision = "val_groups"
     space: ClassVar[Space] = {"share": Between(0.1, 0.8), "ridge": Between(1e-4, 1.0, log=True)}
 
-    def __init__(
-        self,
-        *,
-        axes: str | Sequence[int] = "auto",
-        n_axes: int = 100,
-        share: float = 0.2,
-        kept: float = 0.25,
-        ridge: float = 1e-2,
-        selection: str = "auto",
-        validation_fraction: float = 0.2,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.axes = axes
-        self.n_axes = n_axes
-        self.share = share
-        self.kept = kept
-        self.ridge = ridge
-        self.selection = selection
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    axes: str | Sequence[int] = "auto"
+    n_axes: int = 100
+    share: float = 0.2
+    kept: float = 0.25
+    ridge: float = 1e-2
+    selection: str = "auto"
+    validation_fraction: float = 0.2
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
 
     def project(self, X: ArrayLike) -> np.ndarray:
         """Return the whitened axes of rows, (n, k): the extremes of a column show what the axis means."""
