@@ -43,15 +43,16 @@ class HSFM(Method):
     starts at the head, which itself takes Adam steps on the edited support. It stalls where the first head fits its
     support already, because the inner gradient vanishes there, and its rates suit one scale of features only.
 
-    ``scale_free`` standardises and whitens features (shrunk, see ``functional.whitening``), starts the inner descent
-    at zero with the step that the support's curvature allows, and takes the adapted head as the head. Beyond the paper:
+    ``scale_free`` standardises and whitens features (shrunk, see ``functional.whitening``), starts the inner descent at
+    zero with the step that the support's curvature allows, and takes the adapted head as the head. Beyond the paper:
     the support is drawn in equal parts from the training rows that a biased reference gets right and wrong without
     having seen them (or from inferred groups of another kind; or, where validation groups are given and are as in the
-    training data, from the training rows that are most plainly of each, see ``groups.spread_groups``); in the outer loss all cells count the same, which are
-    the validation groups where they are given, else the classes where the validation data contradict the shortcut more
-    often than the training data do, else the classes by right and wrong; each half of the validation data provides
-    hard samples while the other judges; of the epochs, the first is kept whose held-out accuracy is within a standard
-    error of the best; and the heads of both halves and of several supports are averaged.
+    training data, from the training rows that are most plainly of each, see ``groups.spread_groups``); in the outer
+    loss all cells count the same, which are the validation groups where they are given, else the classes where the
+    validation data contradict the shortcut more often than the training data do, else the classes by right and wrong;
+    each half of the validation data provides hard samples while the other judges; of the epochs, the first is kept
+    whose held-out accuracy is within a standard error of the best; and the heads of both halves and of several supports
+    are averaged.
 
     Parameters
     ----------
