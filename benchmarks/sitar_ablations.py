@@ -72,10 +72,6 @@ def no_maps(*_: Any, **__: Any) -> None:
 
 
 SETTINGS = [
-    *(Setting("paper, beta", f"{beta:g}", {"beta": beta}) for beta in (0.1, 1.0, 1.5, 2.0)),
-    *(Setting("paper, noise", f"{noise:g}", {"noise": noise}) for noise in (0.0, 0.1, 0.5, 3.0)),
-    *(Setting("paper, consistency", f"{weight:g}", {"consistency": weight}) for weight in (0.0, 0.1, 1.0, 50.0)),
-    Setting("paper, scores", "isotropic", {}, (("shortcut_scores", isotropic),)),
     Setting("default", "as it comes", {}),
     Setting("default", "no noise", {"noise": 0.0, "consistency": 0.0}),
     Setting("default", "pseudo-groups, no recolouring", {}, (("recolouring", no_maps),)),
@@ -84,6 +80,10 @@ SETTINGS = [
     *(Setting("default", f"consistency {weight:g}", {"consistency": weight}) for weight in (1.0, 50.0)),
     *(Setting("default", f"{d} axes", {"latent_dim": d}) for d in (5, 24)),
     *(Setting("default", f"learning rate {rate:g}", {"learning_rate": rate}) for rate in (3e-4, 3e-3)),
+    *(Setting("paper, beta", f"{beta:g}", {"beta": beta}) for beta in (0.1, 1.0, 1.5, 2.0)),
+    *(Setting("paper, noise", f"{noise:g}", {"noise": noise}) for noise in (0.0, 0.1, 0.5, 3.0)),
+    *(Setting("paper, consistency", f"{weight:g}", {"consistency": weight}) for weight in (0.0, 0.1, 1.0, 50.0)),
+    Setting("paper, scores", "isotropic", {}, (("shortcut_scores", isotropic),)),
 ]
 
 
