@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import re
 import shlex
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import typer
 
+import figures
 from longway.cli import main
 from longway.cli.main import app
 
@@ -23,13 +22,6 @@ LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-
-
-def load_figures() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_figures", ROOT / "docs" / "figures.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def anchors(text: str) -> set[str]:
@@ -46,11 +38,10 @@ def commands(info: str, text: str) -> list[list[str]]:
 
 
 def test_figures_are_up_to_date(capsys):
-    assert load_figures().main(["--check"]) == 0, capsys.readouterr().out
+    assert figures.main(["--check"]) == 0, capsys.readouterr().out
 
 
 def test_a_stale_figure_is_found_and_mended(tmp_path, monkeypatch, capsys):
-    figures = load_figures()
     page = tmp_path / "README.md"
     page.write_text("right on <!-- figures: demo.erm.worst_group -->101 %<!-- end --> of them", encoding="utf-8")
     (tmp_path / "results").symlink_to(ROOT / "results")
@@ -63,14 +54,12 @@ def test_a_stale_figure_is_found_and_mended(tmp_path, monkeypatch, capsys):
 
 
 def test_blocks_tolerate_records_that_have_not_been_made():
-    figures = load_figures()
     results = figures.read_results(ROOT / "results")._replace(celeba=None, benchmarks=None)
     for name in ("celeba", "speed"):
         assert figures.figure(name, results).startswith("Not measured yet")
 
 
 def test_every_record_gets_its_table():
-    figures = load_figures()
     run = {"method": "ERM", "setting": "default", "supervision": "none", "groups": {"a": 0.25, "b": 0.75}}
     run |= {"average_accuracy": 0.5, "worst_group_accuracy": 0.25, "worst_group_accuracy_spread": 0.02, "seconds": 3.0}
     task = {"label": "Smiling", "attribute": "Male", "train": 6000, "val": 2000, "test": 2000}
@@ -93,15 +82,14 @@ def test_every_record_gets_its_table():
 @each_file
 def test_inline_figures_do_not_begin_a_line(path):
     """Where a comment begins a line, Markdown takes the whole line for HTML, and the paragraph ends."""
-    blocks = load_figures().BLOCKS
     for name, rest in re.findall(r"^<!-- figures: (\S+) -->(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
-        assert name in blocks, f"{name} begins a line of {path.name}"
+        assert name in figures.BLOCKS, f"{name} begins a line of {path.name}"
         assert rest == ""
 
 
 def test_readme_has_no_percentage_of_its_own():
     """Percentages that are no settings of the demonstration come from results."""
-    text = load_figures().MARK.sub("", (ROOT / "README.md").read_text(encoding="utf-8"))
+    text = figures.MARK.sub("", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert set(re.findall(r"\d[\d.]* ?%", FENCE.sub("", text))) <= {"90 %"}
 
 
