@@ -1,4 +1,4 @@
-"""Fills figures from ``results/*.json`` into README.md and docs/*.md.
+"""Fills figures from ``results/*.json`` into README.md and docs/*.md, and draws curves into docs/images.
 
 A figure stands between two markers, on a line or on lines of its own::
 
@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from blocks import BLOCKS
+from blocks import BLOCKS, DRAWINGS
 from blocks.compare import measured
 from blocks.demo import demo_seconds, demo_share
 from blocks.results import Results, read_results
@@ -26,26 +26,28 @@ MARK = re.compile(r"(?P<begin><!-- figures: (?P<name>\S+) -->).*?(?P<end><!-- en
 
 def main(arguments: Sequence[str]) -> int:
     """Write the figures, or say which files are out of date."""
-    results = read_results(ROOT / "results")
     stale = []
-    for path in documents():
-        text = path.read_text(encoding="utf-8")
-        filled = fill(text, results)
-        if filled == text:
+    for path, text in contents(read_results(ROOT / "results")):
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
         if "--check" in arguments:
             stale.append(path)
         else:
-            path.write_text(filled, encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
             print(f"wrote {path.relative_to(ROOT)}")
     for path in stale:
         print(f"{path.relative_to(ROOT)} is out of date: run `python docs/figures.py`")
     return 1 if stale else 0
 
 
-def documents() -> list[Path]:
-    """Return the files that may hold figures."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+def contents(results: Results) -> Iterator[tuple[Path, str]]:
+    """Yield every file that holds figures or is drawn, and what is to stand in it."""
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        yield path, fill(path.read_text(encoding="utf-8"), results)
+    for name, draw in DRAWINGS.items():
+        drawing = draw(results)
+        if drawing is not None:
+            yield ROOT / "docs" / name, drawing
 
 
 def fill(text: str, results: Results) -> str:
