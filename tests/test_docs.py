@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import re
 import shlex
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import typer
 
+import figures
 from longway.cli import main
 from longway.cli.main import app
 
@@ -23,13 +22,6 @@ LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-
-
-def load_figures() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_figures", ROOT / "docs" / "figures.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def anchors(text: str) -> set[str]:
@@ -46,15 +38,15 @@ def commands(info: str, text: str) -> list[list[str]]:
 
 
 def test_figures_are_up_to_date(capsys):
-    assert load_figures().main(["--check"]) == 0, capsys.readouterr().out
+    assert figures.main(["--check"]) == 0, capsys.readouterr().out
 
 
 def test_a_stale_figure_is_found_and_mended(tmp_path, monkeypatch, capsys):
-    figures = load_figures()
     page = tmp_path / "README.md"
     page.write_text("right on <!-- figures: demo.erm.worst_group -->101 %<!-- end --> of them", encoding="utf-8")
     (tmp_path / "results").symlink_to(ROOT / "results")
     monkeypatch.setattr(figures, "ROOT", tmp_path)
+    monkeypatch.setattr(figures, "DRAWINGS", {})
     assert figures.main(["--check"]) == 1
     assert capsys.readouterr().out == "README.md is out of date: run `python docs/figures.py`\n"
     assert figures.main([]) == 0
@@ -62,15 +54,28 @@ def test_a_stale_figure_is_found_and_mended(tmp_path, monkeypatch, capsys):
     assert "101" not in page.read_text(encoding="utf-8")
 
 
+def test_a_stale_drawing_is_found_and_drawn_again(tmp_path, monkeypatch, capsys):
+    (tmp_path / "README.md").touch()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    monkeypatch.setattr(figures, "ROOT", tmp_path)
+    monkeypatch.setattr(figures, "DRAWINGS", {"new.svg": lambda _: "<svg/>", "not-measured.svg": lambda _: None})
+    assert figures.main(["--check"]) == 1
+    assert capsys.readouterr().out == "docs/new.svg is out of date: run `python docs/figures.py`\n"
+    assert figures.main([]) == 0
+    assert figures.main(["--check"]) == 0
+    assert [path.name for path in (tmp_path / "docs").iterdir()] == ["new.svg"]
+
+
 def test_blocks_tolerate_records_that_have_not_been_made():
-    figures = load_figures()
-    results = figures.read_results(ROOT / "results")._replace(celeba=None, benchmarks=None)
-    for name in ("celeba", "speed"):
-        assert figures.figure(name, results).startswith("Not measured yet")
+    results = figures.Results(figures.read_results(ROOT / "results").demo, None, None)
+    measured = {"demo-table", "demo-groups", "compare.catalogue", "sitar-settings", "hsfm-settings", "jtt-settings"}
+    for name in figures.BLOCKS.keys() - measured:
+        assert figures.figure(name, results).startswith("Not measured yet"), name
+    assert [draw(results) for draw in figures.DRAWINGS.values()] == [None] * len(figures.DRAWINGS)
 
 
 def test_every_record_gets_its_table():
-    figures = load_figures()
     run = {"method": "ERM", "setting": "default", "supervision": "none", "groups": {"a": 0.25, "b": 0.75}}
     run |= {"average_accuracy": 0.5, "worst_group_accuracy": 0.25, "worst_group_accuracy_spread": 0.02, "seconds": 3.0}
     task = {"label": "Smiling", "attribute": "Male", "train": 6000, "val": 2000, "test": 2000}
@@ -90,18 +95,78 @@ def test_every_record_gets_its_table():
     assert "0.95" in figures.figure("speed", results.__class__(results.demo, None, {"embed": benchmarks["embed"]}))
 
 
+def trial(share: float, against: str | None = "recolouring", rule: str = "balanced") -> dict:
+    """Return what the benchmark records of a fit with this accuracy, and a tenth more on colours as in training."""
+    found = {"id": share + 0.1, "ood": share, "random": share}
+    curves = {name: [0.5, value, value - 0.05] for name, value in found.items()}
+    return {"epoch": 2, "rule": rule, "score": share, "against": against, "top_score": 0.7, **found, "curves": curves}
+
+
+ABLATIONS = {
+    "paper, beta: 0.1": {"10": trial(0.2, None)},
+    "paper, beta: 2": {"10": trial(0.3, None), "11": trial(0.5, None)},
+    "default: as it comes": {"10": trial(0.60), "11": trial(0.72)},
+    "default: beta 6": {"10": trial(0.65) | {"id": 0.1}, "11": trial(0.70)},
+    "default: pseudo-groups": {"10": trial(0.66, "groups", "worst_group"), "11": trial(0.1, "groups", "worst_group")},
+    "default: noise 2": {"10": trial(0.9) | {"score": 0.0, "random": 0.68}, "11": trial(0.1)},
+}
+
+
+def ablations(record: dict) -> figures.Results:
+    return figures.Results({}, None, None, sitar_ablations=record)
+
+
+def test_ablations_stand_beside_the_papers_claims():
+    lines = figures.figure("sitar-ablations", ablations(ABLATIONS)).splitlines()
+    assert "| paper, beta | 0.1 | 1 | 30.0 | 20.0 | 15.0 | small β: about 10 % with reversed colours |" in lines
+    assert "|  | 2 | 2 | 50.0 ± 14.1 | 40.0 ± 14.1 | 35.0 ± 14.1 |  |" in lines
+    assert "| default | as it comes | 2 | 76.0 ± 8.5 | 66.0 ± 8.5 | 61.0 ± 8.5 |" in lines
+
+
+def test_a_choice_is_among_scores_of_one_kind_and_its_loss_is_to_the_best_of_all():
+    lines = figures.figure("sitar-choice", ablations(ABLATIONS)).splitlines()
+    assert "| accuracy on recoloured images | 10 | 3 | beta 6 | 65.0 | 68.0 | 3.0 |" in lines
+    assert "| accuracy on recoloured images | 11 | 3 | as it comes | 72.0 | 72.0 | 0.0 |" in lines
+    assert "| accuracy on recoloured images | mean | – | – | 68.5 ± 4.9 | 70.0 ± 2.8 | 1.5 ± 2.1 |" in lines
+    assert "| worst group of pseudo-groups | 10 | 1 | pseudo-groups | 66.0 | 68.0 | 2.0 |" in lines
+    assert "| accuracy, colours as in training | 10 | 4 | noise 2 | 68.0 | 68.0 | 0.0 |" in lines
+
+
+def test_a_choice_waits_for_seeds_that_hold_every_setting():
+    record = ABLATIONS | {"default: 5 axes": {"10": trial(0.5)}}
+    lines = figures.figure("sitar-choice", ablations(record)).splitlines()
+    assert [line for line in lines if "| 11 |" in line or "mean" in line] == []
+
+
+def test_ablations_are_drawn_the_same_each_time_with_a_line_for_each_setting():
+    draw = figures.DRAWINGS["images/sitar-ablations.svg"]
+    drawing = draw(ablations(ABLATIONS))
+    assert drawing == draw(ablations(ABLATIONS))
+    assert "var(" not in drawing
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawing)
+    for words in ("paper, beta", "default", "0.1", "2", "as it comes", "noise 2", "epoch"):
+        assert words in texts
+
+
+def test_scores_have_a_line_for_each_task_and_score():
+    found = {"agreement": 0.987, "gap": -0.05, "first": 1.0, "batch_bias": 0.021, "batch_spread": 0.04}
+    results = figures.Results({}, None, None, scores={"3 classes, 60 %": {"mutual information": found}})
+    assert "| 3 classes, 60 % | mutual information | 98.7 | 100 | −0.05 | 0.02 | 0.04 |" in figures.figure(
+        "scores", results
+    )
+
+
 @each_file
 def test_inline_figures_do_not_begin_a_line(path):
     """Where a comment begins a line, Markdown takes the whole line for HTML, and the paragraph ends."""
-    blocks = load_figures().BLOCKS
     for name, rest in re.findall(r"^<!-- figures: (\S+) -->(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
-        assert name in blocks, f"{name} begins a line of {path.name}"
+        assert name in figures.BLOCKS, f"{name} begins a line of {path.name}"
         assert rest == ""
 
 
 def test_readme_has_no_percentage_of_its_own():
     """Percentages that are no settings of the demonstration come from results."""
-    text = load_figures().MARK.sub("", (ROOT / "README.md").read_text(encoding="utf-8"))
+    text = figures.MARK.sub("", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert set(re.findall(r"\d[\d.]* ?%", FENCE.sub("", text))) <= {"90 %"}
 
 

@@ -1,0 +1,98 @@
+"""What the audit finds, what it costs, and what a fix does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from blocks.results import Results
+from blocks.text import not_measured, percent, table
+
+FIXES = {
+    "rwg": "`RWG`, the audit's groups",
+    "subg": "`SUBG`, the audit's groups",
+    "rwg, true groups": "`RWG`, true groups",
+    "subg, true groups": "`SUBG`, true groups",
+}
+
+
+def audit(results: Results) -> str:
+    """Return what the audit says of data sets with and without a shortcut."""
+    if results.audit is None:
+        return not_measured("python -m benchmarks.audit")
+    found = results.audit["summary"]
+    families = ", ".join(f"{name} {value:.2f}" for name, value in found["auroc_by_family"].items())
+    low, high = found["clean_called_strong_interval"]
+    precision = found["average_precision"]
+    cleanlab = f"cleanlab's underperforming groups {precision['cleanlab']:.2f}, " if "cleanlab" in precision else ""
+    rows = [
+        ["Detecting that there is a shortcut, AUROC", f"{found['auroc']:.3f}", f"aim .95; {families}"],
+        [
+            "Clean data called strong evidence",
+            f"{found['clean_called_strong']} of {found['clean']}",
+            f"aim 5 %; interval {percent(low)} to {percent(high)}",
+        ],
+        [
+            "Planted shortcuts called strong evidence",
+            f"{found['planted_called_strong']} of {found['planted']}",
+            f"suspicion: {found['planted_called_suspicion']} more",
+        ],
+        ["True attribute ranked first, of those", percent(found["strong_ranked_first_share"]), "aim 90 %"],
+        [
+            "Average precision on the minority groups",
+            f"{precision['audit']:.2f}",
+            f"errors as in JTT {precision['errors']:.2f}, mixtures as in Domino {precision['domino']:.2f}, "
+            f"{cleanlab}chance {precision['chance']:.2f}",
+        ],
+    ]
+    if results.audit_fixes is not None:
+        fixes = results.audit_fixes["summary"]
+        found, true = (fixes["heads"][name] for name in ("subg", "subg, true groups"))
+        rows += [
+            [
+                "Reliance after `SUBG` on the audit's groups, median",
+                f"{found['times_less_median']:.1f} times less",
+                f"aim 10; on the true groups {true['times_less_median']:.1f}",
+            ],
+            [
+                "Reliance falls 5 times or more",
+                f"{found['reached']} of {fixes['data_sets']}",
+                f"aim all; on the true groups {true['reached']}",
+            ],
+        ]
+    return table(["What", "Measured", "Beside"], rows)
+
+
+def audit_fixes(record: Mapping[str, Any] | None) -> str:
+    """Return how far reliance on the shortcut falls, by kind of data and by way to balance groups."""
+    if record is None:
+        return not_measured("python -m benchmarks.audit.fixes")
+    whole = record["summary"]
+    rows = []
+    for name, part in [*whole["families"].items(), ("all", whole)]:
+        cells = [
+            f"{each['times_less_median']:.1f}, {each['reached']}, {100 * each['worst_group']:.0f}"
+            for each in part["heads"].values()
+        ]
+        rows.append([name, str(part["data_sets"]), f"{100 * part['worst_group_before']:.0f}", *cells])
+    heads = [FIXES.get(name, name) for name in whole["heads"]]
+    words = "In each cell: how many times less, median; data sets with 5 times or more; worst group, %."
+    return f"{words}\n\n{table(['Data', 'Sets', 'ERM, worst group', *heads], rows)}"
+
+
+def audit_speed(results: Results) -> str:
+    """Return what an audit costs by the size of the data."""
+    record = (results.benchmarks or {}).get("audit_size")
+    if record is None:
+        return not_measured("python -m benchmarks audit_size")
+    rows = [
+        [
+            f"{each['given']:,} x {each['features']:,}",
+            f"{each['rows']:,}",
+            f"{each['seconds']:.1f}",
+            f"{each['peak_gb'] - each['imports_gb']:.2f}",
+        ]
+        for each in (record["wide"], *record["all_rows"], record["largest"])
+    ]
+    imports = f"{record['wide']['imports_gb']:.1f}"
+    return table(["Rows x features", "Rows audited", "Seconds", f"GB, beside {imports} of imports"], rows)

@@ -1,0 +1,95 @@
+"""Methods on benchmarks: the catalogue, our tables, and published figures beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from blocks.results import Results
+from blocks.text import not_measured, points, spread, table
+
+
+def catalogue(_: Results) -> str:
+    """Return the benchmarks, what tells their classes apart, and what stands for them."""
+    from longway.data.catalogue import BENCHMARKS
+
+    rows = []
+    for name, cls in BENCHMARKS.items():
+        part, figure = cls.card.metric
+        rows.append([f"`{name}`", cls.card.core, cls.card.shortcut, f"{figure.replace('_', ' ')} on {part}"])
+    return table(["Name", "Core", "Shortcut", "Stands for it"], rows)
+
+
+def compared(results: Results) -> str:
+    """Return a table of methods x benchmarks for each comparison and protocol, best method first."""
+    if not results.compare:
+        return not_measured("make compare", "tables that belong")
+    return "\n\n".join(
+        f"{_compared(record, protocol)}\n\nAll figures: [{name}](../results/compare/{name}/table.md)."
+        for name, record in results.compare.items()
+        for protocol in dict.fromkeys(block["protocol"] for block in record["blocks"])
+    )
+
+
+def _compared(record: Mapping[str, Any], protocol: str) -> str:
+    blocks = [block for block in record["blocks"] if block["protocol"] == protocol]
+    lines = {line["method"]: line for block in blocks for line in block["methods"]}
+    ranks = {rank["method"]: rank for rank in record["rankings"].get(protocol, [])}
+    rows = []
+    for method in sorted(lines, key=lambda m: ranks[m]["mean"] if m in ranks else 0):
+        rank = ranks.get(method)
+        row = [method, _used(blocks, method), "{mean:.1f} ({low:.1f}–{high:.1f})".format(**rank) if rank else "–"]
+        for block in blocks:
+            line = next((line for line in block["methods"] if line["method"] == method), None)
+            figure = line["figures"].get(block["metric"]) if line else None
+            row.append("–" if figure is None else spread(figure["mean"], figure["spread"]))
+        rows.append(row)
+    titles = [f"{b['benchmark']}, {b['metric'].replace('.', ' ').replace('_', ' ')}" for b in blocks]
+    seeds = max(len(line["seeds"]) for line in lines.values())
+    words = f"**{protocol.capitalize()}.** Percent, mean ± standard deviation over {seeds} seeds."
+    return f"{words}\n\n{table(['Method', 'Group labels used', 'Mean rank', *titles], rows)}"
+
+
+def _used(blocks: Sequence[Mapping[str, Any]], method: str) -> str:
+    used = {line["supervision"] for block in blocks for line in block["methods"] if line["method"] == method}
+    return ", ".join(sorted(used - {""})).replace("_", " ")
+
+
+def measured(results: Results, plan: str, method: str, part: str, name: str) -> str:
+    """Return the mean and the spread of a method's figure, on a comparison's first benchmark and protocol."""
+    line = next(line for line in results.compare[plan]["blocks"][0]["methods"] if line["name"] == method)
+    found = line["figures"][f"{part}.{name}"]
+    return f"{spread(found['mean'], found['spread'])} %"
+
+
+def reproduced(results: Results) -> str:
+    """Return published figures beside ours, and what ours were run with."""
+    if not results.published:
+        return not_measured("longway bench reproduce", "tables that belong")
+    return "\n\n".join(_reproduced(record) for record in results.published.values())
+
+
+def _reproduced(record: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            *(pair["benchmark"], pair["method"] or f"{pair['printed']} (not run)", pair["figure"].replace("_", " ")),
+            *(_printed(pair["theirs"]), _printed(pair["ours"]), _difference(pair["difference"])),
+        ]
+        for pair in record["pairs"]
+    ]
+    columns = ["Benchmark", "Method", "Figure", "Published", "Here", "Difference"]
+    return (
+        f"**{record['table']}.** Percent; [what differs](../results/compare/{record['table']}/published.md).\n\n"
+        + table(columns, rows)
+    )
+
+
+def _printed(number: Sequence[float | None] | None) -> str:
+    if number is None:
+        return "–"
+    mean, deviation = number
+    return spread(mean or 0, deviation)
+
+
+def _difference(difference: float | None) -> str:
+    return "–" if difference is None else points(difference)

@@ -1,0 +1,30 @@
+"""Records on how heads are found: HSFM's inner problem and what rounding does to it."""
+
+from __future__ import annotations
+
+from blocks.results import Results
+from blocks.text import not_measured, spread, table
+
+
+def hsfm_inner(results: Results) -> str:
+    """Return the worst group of each way to retrain a head, in the record on HSFM's inner problem."""
+    if results.hsfm_inner is None:
+        return not_measured("python benchmarks/hsfm_inner.py")
+    rows = [[name, spread(line["mean"], line["spread"])] for name, line in results.hsfm_inner.items()]
+    return table(["Head", "Worst group, %"], rows)
+
+
+def hsfm_apart(results: Results) -> str:
+    """Return how far heads are from the reference's, by precision and epoch."""
+    if results.hsfm_speed is None:
+        return not_measured("python -m benchmarks.hsfm_speed")
+    apart = results.hsfm_speed["waterbirds"]["apart"]
+    names = {"longway": "Longway", "twin": "the twin"}
+    rows = [
+        [f"{precision.capitalize()} precision, epoch", *map(str, lines["epoch"])]
+        if name == "epoch"
+        else [f"{precision.capitalize()} precision, {names[name]}", *(f"{value:.0e}" for value in lines[name])]
+        for precision, lines in apart.items()
+        for name in ("epoch", "longway", "twin")
+    ]
+    return table(["", *(f"Run {i}" for i in range(1, len(rows[0])))], rows)

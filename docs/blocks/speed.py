@@ -1,0 +1,103 @@
+"""Speed and memory beside what they are measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from blocks.results import Results
+from blocks.text import METHODS, not_measured, table
+
+Rows = list[list[str]]
+
+
+def speed(results: Results) -> str:
+    """Return speed and memory beside what they are measured against."""
+    record = results.benchmarks
+    if record is None:
+        return not_measured("make bench")
+    rows = [row for name, part in PARTS.items() if record.get(name) for row in part(record[name])]
+    rows += _solvers(results)
+    machine = record.get("machine")
+    words = f"\n\nOn {machine['cores']} {machine['processor']} cores, torch {machine['torch']}." if machine else ""
+    return table(["What", "Measured", "Beside"], rows) + words
+
+
+def _embed(record: dict[str, Any]) -> Rows:
+    if "ratio" not in record:
+        return []
+    setting = f"{record['images']:,} images at {record['size']} pixels, batches of {record['batch_size']}"
+    ratios = f"{record['ratio']:.2f} (its default layout), {record['ratio_channels_last']:.2f} (channels last)"
+    return [[f"`longway embed`: {setting}", ratios, "share of the bare forward pass's speed"]]
+
+
+def _metrics(record: dict[str, Any]) -> Rows:
+    what = f"Group metrics: {record['samples']:,} samples, {record['groups']} groups"
+    beside = f"{record['integers_speedup']:.0f} times as fast as a loop over groups"
+    return [[what, f"{record['integers_ms']:.1f} ms", beside]]
+
+
+def _memory(record: list[dict[str, Any]]) -> Rows:
+    rows = []
+    for case in record:
+        size = " x ".join(f"{n:,}" for n in case["shape"])
+        for method, peak in case["peak_gb"].items():
+            what = f"Peak memory of `{METHODS[method]}` on {size} features, {case['dtype']}, memory-mapped"
+            rows.append([what, f"{peak:.2f} GB", f"limit {case['limit_gb']:g} GB"])
+    return rows
+
+
+def _harness(record: dict[str, Any]) -> Rows:
+    cost, two, many = record["overhead"], record["workers"], record["tabulation"]
+    share, faster = f"{100 * two['overhead_share']:.1f} %", f"{two['speedup']:.2f}"
+    return [
+        ["`longway bench`: overhead of a trial", f"{cost['overhead_ms']:.1f} ms", "limit 50 ms"],
+        ["The same beside heads on 6,000 x 1,280 features", share, "of the fit, limit 2 %"],
+        ["Two workers, heads on 6,000 x 1,280 features", faster, "times as fast as one, aim 1.7"],
+        [f"Reading and tabulating {many['trials']:,} trials", f"{many['seconds']:.1f} s", "limit 3 s"],
+    ]
+
+
+def _training(record: dict[str, Any]) -> Rows:
+    what = f"{record['images']:,} images at {record['size']} pixels, batches of {record['batch_size']}"
+    beside = "share of a bare PyTorch loop's speed, aim 0.95"
+    rows = [[f"An epoch of SITAR: {what}", f"{record['ratio']:.2f}", beside]]
+    if "ratio_pythae" in record:
+        beside = "times as fast as pythae's trainer, aim 1.5"
+        rows.append(["An epoch of a beta-VAE on the same", f"{record['ratio_pythae']:.2f}", beside])
+    return rows
+
+
+PARTS: dict[str, Callable[[Any], Rows]] = {
+    "embed": _embed,
+    "metrics": _metrics,
+    "memory": _memory,
+    "harness": _harness,
+    "training": _training,
+}
+"""What becomes of each part of the benchmarks' record, in the order of the table."""
+
+
+def _solvers(results: Results) -> list[list[str]]:
+    """Return how much faster heads are found than by plain ways to the same end."""
+    rows = []
+    for name, line in (results.hsfm_speed or {}).items():
+        beside = "times as fast as unrolled autograd"
+        rows.append([f"HSFM as published, shapes of {name}, one thread", f"{line['ratio']:.1f}", beside])
+    if results.dfr:
+        seeds = results.dfr["whole"]
+        same = [line["ratio"] for line in seeds if line["liblinear"]["strength"] == line["longway"]["strength"]]
+        apart = 100 * results.dfr["largest_difference"]
+        beside = (
+            f"times as fast as liblinear at its usual tolerance; {min(same):.1f} to {max(same):.1f} in the {len(same)} "
+            f"of {len(seeds)} draws where both choose the same C; worst group within {apart:.2f} points of liblinear's "
+            "optimum"
+        )
+        rows.append(["DFR, a path and 20 refits, shapes of Waterbirds", f"{results.dfr['ratio']:.1f}", beside])
+    if grid := (results.benchmarks or {}).get("grid"):
+        beside = (
+            f"times as fast as {grid['settings']} fits; {grid['given']['ratio']:.1f} where the head that they start "
+            "from is given"
+        )
+        rows.append([f"A grid of {grid['settings']} settings of AFR at once", f"{grid['own']['ratio']:.1f}", beside])
+    return rows
