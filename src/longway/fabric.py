@@ -85,4 +85,8 @@ class _Process:
             self.work(fabric)
         except LongwayError as error:
             return str(error)
+        finally:
+            # A process that ends with threads of the group at work may be aborted
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
         return None

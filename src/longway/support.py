@@ -13,7 +13,7 @@ from torch import Tensor
 from longway.errors import LongwayError
 from longway.functional.hypergradient import Head, OuterLoss, adapt, inner_curvature
 from longway.groups import find_groups, spread_groups
-from longway.rows import Rows
+from longway.rows import Rows, halves
 
 SMALLEST = 16
 """A cell with fewer rows than this does not make the support smaller: other rows of its class fill it up."""
@@ -50,8 +50,8 @@ def find_cells(
     contradict the shortcut more often than the training data, as a group-balanced set does; else classes by the
     inferred attribute. Where nothing can be inferred, cells are classes.
 
-    Given groups are spread to the training rows where the validation data are like these. Where they contradict the
-    shortcut more often, enough of their own rows do, and inferred cells of training rows do better.
+    Given groups are spread to the training rows where the validation data are as these, and where that finds rare
+    groups more precisely than the inference does, both judged on validation rows.
     """
     try:
         found = find_groups(rows, n_classes, way, seed=seed, device=device, **options)
@@ -62,25 +62,34 @@ def find_cells(
         about: dict[str, Any] = {"way": way, "seed": seed, "doubts": [str(error)]}
     else:
         train, inferred = found.groups, found.assign(validation)
-        shifted, shares = _contradicts_more(train, rows.y, inferred, validation.y, n_classes, found.n_values)
+        usual = _usual(train, rows.y, n_classes, found.n_values)
+        shifted, shares = _contradicts_more(train, rows.y, inferred, validation.y, usual)
         about = {"way": way, "seed": seed, **found.summary(), "contradicting": shares}
     if validation.groups is not None:
-        known = validation.groups * n_classes + validation.y
-        spread = train if shifted else spread_groups(rows, validation.grouped(known))
-        return Cells(spread, known, "groups", about)
+        known = validation.grouped(validation.groups * n_classes + validation.y)
+        assert known.groups is not None
+        if not shifted:
+            about["precision"] = _precisions(known, inferred != usual[validation.y], n_classes, seed)
+            if about["precision"]["spread"] > about["precision"]["inferred"]:
+                train = spread_groups(rows, known)
+        return Cells(train, known.groups, "groups", about)
     if shifted:
         return Cells(train, validation.y, "classes", about)
     return Cells(train, inferred, "classes by inferred attribute", about)
 
 
+def _usual(cells: np.ndarray, y: np.ndarray, n_classes: int, n_values: int) -> np.ndarray:
+    """Return the commonest inferred cell of each class, of shape (C,)."""
+    counts = np.bincount(cells, minlength=n_classes * n_values).reshape(n_classes, n_values)
+    return np.arange(n_classes) * n_values + counts.argmax(1)
+
+
 def _contradicts_more(
-    train: np.ndarray, y: np.ndarray, validation: np.ndarray, y_val: np.ndarray, n_classes: int, n_values: int
+    train: np.ndarray, y: np.ndarray, validation: np.ndarray, y_val: np.ndarray, usual: np.ndarray
 ) -> tuple[bool, dict[str, float]]:
     """Compare how often rows lack the attribute that is usual in their class of the training data."""
-    counts = np.bincount(train, minlength=n_classes * n_values).reshape(n_classes, n_values)
-    usual = np.arange(n_classes) * n_values + counts.argmax(1)
     means, variance = [], 0.0
-    known = [code for code in range(n_classes) if (y_val == code).any()]
+    known = [code for code in range(len(usual)) if (y_val == code).any()]
     for cells, labels in ((train, y), (validation, y_val)):
         shares = np.array([np.mean(cells[labels == code] != usual[code]) for code in known])
         sizes = np.array([np.sum(labels == code) for code in known])
@@ -88,6 +97,21 @@ def _contradicts_more(
         variance += float((shares * (1 - shares) / sizes).sum()) / len(known) ** 2
     shares_by_part = {"train": means[0], "validation": means[1]}
     return means[1] - means[0] > SHIFT * math.sqrt(variance), shares_by_part
+
+
+def _precisions(known: Rows, inferred: np.ndarray, n_classes: int, seed: int) -> dict[str, float]:
+    """Return which share of the validation rows that are taken for rare is so: inferred (n,), and spread to halves."""
+    assert known.groups is not None
+    commonest = np.zeros(n_classes, np.int64)
+    for code in np.unique(known.y):
+        commonest[code] = np.bincount(known.groups[known.y == code]).argmax()
+    first, second = halves(known, n_classes, np.random.default_rng(seed))
+    spread = np.zeros(len(known), np.int64)
+    for labelled, others in ((first, second), (second, first)):
+        spread[others] = spread_groups(known.take(others), known.take(labelled))
+    rare = known.groups != commonest[known.y]
+    taken = {"inferred": inferred, "spread": spread != commonest[known.y]}
+    return {name: float(rare[rows].mean()) if rows.any() else 0.0 for name, rows in taken.items()}
 
 
 def draw_support(cells: np.ndarray, y: np.ndarray, n_support: int, generator: np.random.Generator) -> np.ndarray:
