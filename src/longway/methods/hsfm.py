@@ -47,12 +47,12 @@ class HSFM(Method):
     zero with the step that the support's curvature allows, and takes the adapted head as the head. Beyond the paper:
     the support is drawn in equal parts from the training rows that a biased reference gets right and wrong without
     having seen them (or from inferred groups of another kind; or, where validation groups are given and are as in the
-    training data, from the training rows that are most plainly of each, see ``groups.spread_groups``); in the outer
-    loss all cells count the same, which are the validation groups where they are given, else the classes where the
-    validation data contradict the shortcut more often than the training data do, else the classes by right and wrong;
-    each half of the validation data provides hard samples while the other judges; of the epochs, the first is kept
-    whose held-out accuracy is within a standard error of the best; and the heads of both halves and of several supports
-    are averaged.
+    training data and it is more precise, from the training rows that are most plainly of each, see
+    ``groups.spread_groups``); in the outer loss all cells count the same, which are the validation groups where they
+    are given, else the classes where the validation data contradict the shortcut more often than the training data do,
+    else the classes by right and wrong; each half of the validation data provides hard samples while the other judges;
+    of the epochs, the first is kept whose held-out accuracy is within a standard error of the best; and the heads of
+    both halves and of several supports are averaged.
 
     Parameters
     ----------
