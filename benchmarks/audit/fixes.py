@@ -37,17 +37,20 @@ def measure(case: Case, seed: int) -> dict[str, Any] | None:
     if found.verdict.level != "strong evidence":
         return None
     true = 2 * y + attribute.astype(np.int64)
-    own = found.pseudo_groups(found.candidates[0].name)
+    first = found.candidates[0].name
+    own, sure = found.pseudo_groups(first), found.sure(first)
+    everyone = np.ones(len(y), bool)
     halves = alike_halves(true, np.random.default_rng(seed))
-    heads = {"erm": (ERM(), own), "rwg": (RWG(), own), "subg": (SUBG(), own)}
-    heads |= {"rwg, true groups": (RWG(), true), "subg, true groups": (SUBG(), true)}
+    heads = {"erm": (ERM(), own, everyone), "rwg": (RWG(), own, sure), "subg": (SUBG(), own, sure)}
+    heads["subg, all rows"] = (SUBG(), own, everyone)
+    heads |= {"rwg, true groups": (RWG(), true, everyone), "subg, true groups": (SUBG(), true, everyone)}
     record: dict[str, Any] = {"family": case.family, "name": case.name, "seed": seed, "shape": list(X.shape)}
     record["smallest_group"] = int(np.bincount(true).min())
     record["heads"] = {}
-    for name, (method, groups) in heads.items():
+    for name, (method, groups, weight) in heads.items():
         ways = []
         for fitted, judged in (halves, halves[::-1]):
-            method.fit(X[fitted], y[fitted], groups=groups[fitted])
+            method.fit(X[fitted], y[fitted], groups=groups[fitted], sample_weight=weight[fitted])
             ways.append(_judged(method, X[judged], y[judged], attribute[judged]))
         reliance, worst = (float(np.mean(values)) for values in zip(*ways, strict=True))
         record["heads"][name] = {"reliance": reliance, "halves": [way[0] for way in ways], "worst_group": worst}

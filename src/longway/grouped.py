@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from longway.base import Method, Task
-from longway.groups import InferredGroups, find_groups
+from longway.groups import InferredGroups, find_groups, judge_groups, sure_rows
 from longway.rows import Rows
 
 SMALLEST = 10
@@ -23,7 +23,8 @@ class GroupAware(Method):
     """A method that wants the group of each training row, and infers it where ``fit`` is given none.
 
     A subclass has the parameters ``infer`` (a way of ``longway.groups``) and ``infer_options``, and finds groups in
-    ``task.rows.groups`` whether they were given or not. Put this class before others that the subclass extends. One
+    ``task.rows.groups`` whether they were given or not. On features, rows of inferred groups that are likely misread
+    left out (``longway.groups.purity``). Put this class before others that the subclass extends. One
     that wants groups of rows other than the training rows calls ``_infer`` for them.
 
     Attributes
@@ -43,12 +44,16 @@ class GroupAware(Method):
         rows, validation = task.rows, task.validation
         if rows.groups is None:
             found = self._infer(rows, task)
+            judged = judge_groups(found, rows, self.inferred_)
             rows = rows.grouped(found.groups)
             kept = frequent(rows, SMALLEST)
             if validation is not None and validation.groups is None:
                 validation = validation.grouped(found.assign(validation))
+                validation = validation.take(np.flatnonzero(sure_rows(found, judged, validation)))
                 validation = joined(validation, np.intersect1d(kept, frequent(validation, HELD_OUT)))
             rows = joined(rows, kept)
+            if judged is not None:
+                rows = rows.take(np.flatnonzero(judged.sure))
         return replace(task, rows=rows, validation=validation)
 
     def _infer(self, rows: Rows, task: Task) -> InferredGroups:

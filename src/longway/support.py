@@ -12,9 +12,11 @@ from torch import Tensor
 
 from longway.errors import LongwayError
 from longway.functional.hypergradient import Head, OuterLoss, adapt, inner_curvature
-from longway.groups import find_groups, spread_groups
+from longway.groups import find_groups, judge_groups, spread_groups, sure_rows
 from longway.rows import Rows, halves
 
+UNSURE = -1
+"""The cell of rows that are not taken for any."""
 SMALLEST = 16
 """A cell with fewer rows than this does not make the support smaller: other rows of its class fill it up."""
 MOMENTUM, SECOND = 0.9, 0.99
@@ -29,6 +31,7 @@ class Cells:
     Parameters
     ----------
     train, validation : ndarray of int64
+        ``UNSURE`` where a row is likely misread.
     kind : {"groups", "classes", "classes by inferred attribute"}
         What the validation cells are.
     about : dict
@@ -65,11 +68,16 @@ def find_cells(
         usual = _usual(train, rows.y, n_classes, found.n_values)
         shifted, shares = _contradicts_more(train, rows.y, inferred, validation.y, usual)
         about = {"way": way, "seed": seed, **found.summary(), "contradicting": shares}
+        judged = judge_groups(found, rows, about)
+        if judged is not None:
+            train = np.where(judged.sure, train, UNSURE)
+            inferred = np.where(sure_rows(found, judged, validation), inferred, UNSURE)
     if validation.groups is not None:
         known = validation.grouped(validation.groups * n_classes + validation.y)
         assert known.groups is not None
         if not shifted:
-            about["precision"] = _precisions(known, inferred != usual[validation.y], n_classes, seed)
+            rare = (inferred != usual[validation.y]) & (inferred != UNSURE)
+            about["precision"] = _precisions(known, rare, n_classes, seed)
             if about["precision"]["spread"] > about["precision"]["inferred"]:
                 train = spread_groups(rows, known)
         return Cells(train, known.groups, "groups", about)
@@ -124,10 +132,10 @@ def draw_support(cells: np.ndarray, y: np.ndarray, n_support: int, generator: np
     >>> np.bincount(cells[chosen]).tolist()
     [20, 20, 20, 20]
     """
-    by_class = [
-        [generator.permutation(np.flatnonzero((cells == cell) & (y == code))) for cell in np.unique(cells[y == code])]
-        for code in np.unique(y)
-    ]
+    by_class = []
+    for code in np.unique(y):
+        own = np.flatnonzero((y == code) & (cells != UNSURE))
+        by_class.append([generator.permutation(own[cells[own] == cell]) for cell in np.unique(cells[own])])
     least = min(len(members) for parts in by_class for members in parts)
     wanted = min(n_support, max(map(len, by_class)) * max(SMALLEST, least), min(sum(map(len, p)) for p in by_class))
     chosen = []

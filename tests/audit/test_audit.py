@@ -49,7 +49,7 @@ def test_a_model_that_was_fixed_leans_on_the_shortcut_less():
     drawn = planted_shortcut(2000, correlation=0.9, seed=100)
     found = longway.audit(drawn.X, drawn.y)
     name = found.candidates[0].name
-    fixed = longway.SUBG().fit(drawn.X, drawn.y, groups=found.pseudo_groups(name))
+    fixed = longway.SUBG().fit(drawn.X, drawn.y, groups=found.pseudo_groups(name), sample_weight=found.sure(name))
     ordinary = longway.ERM().fit(drawn.X, drawn.y)
     before, after = (
         longway.audit(drawn.X, drawn.y, model=model).candidate(name).reliance for model in (ordinary, fixed)

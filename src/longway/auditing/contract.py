@@ -185,7 +185,8 @@ class Audit(Record):
         Returns
         -------
         ndarray of int64 of shape (n,)
-            One for each audited row, for ``fit(X, y, groups=...)`` of any group-aware method.
+            One for each audited row, for ``fit(X, y, groups=..., sample_weight=...)`` of any group-aware method, with
+            the weights that ``sure`` gives.
 
         Raises
         ------
@@ -199,3 +200,30 @@ class Audit(Record):
             assert side is not None
             codes = 2 * codes + side
         return np.unique(codes, return_inverse=True)[1].astype(np.int64)
+
+    def sure(self, *names: str) -> np.ndarray:
+        """Return which rows are surely on the sides of signals where they seem to be.
+
+        Parameters
+        ----------
+        *names : str
+            Of candidates.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            False for those of a rare side that are likely misread (``longway.groups.group_purity``). As
+            ``sample_weight`` it leaves them out.
+
+        Raises
+        ------
+        LongwayError
+            There is no such candidate.
+        """
+        assert self.y is not None
+        sure = np.ones(len(self.y), bool)
+        for name in names:
+            own = self.candidate(name).sure
+            assert own is not None
+            sure &= own
+        return sure

@@ -137,6 +137,8 @@ class Candidate(Record):
         The signal for every audited row: numbers, or codes of values. Not in ``to_dict``.
     side : ndarray of shape (n,), int8, optional
         1 where a row is on the side that is unusual for its class, 0 where it is not. Not in ``to_dict``.
+    sure : ndarray of shape (n,), bool, optional
+        False where a row is likely misread: it would make groups of these sides impure. Not in ``to_dict``.
     traversal : ndarray of shape (steps, c, h, w), optional
         Pictures decoded along the axis, in [0, 1]; only for a beta-VAE's axes on images. Not in ``to_dict``.
     """
@@ -161,6 +163,7 @@ class Candidate(Record):
     same_as_label: bool = False
     values: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
     side: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
+    sure: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
     traversal: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
 
 

@@ -28,7 +28,9 @@ from longway.auditing.space import PIECE, Space
 from longway.auditing.trial import trial
 from longway.auditing.verdict import how_to_treat, standard_errors, statement, suspicion, verdict
 from longway.errors import LongwayError
+from longway.groups import group_purity
 from longway.progress import progress
+from longway.rows import Rows
 
 CLOSE = 6
 """Candidates, the most suspicious, that a trial is fitted for and that reliance is measured of."""
@@ -273,8 +275,18 @@ class _Study:
             same_as_label=same_as_label(signal.values, codes),
             values=signal.values,
             side=sides.against.astype(np.int8),
+            sure=self._sure(look),
             traversal=self.view.traversals.get(signal.name),
         )
+
+    def _sure(self, look: _Look) -> np.ndarray:
+        """Return which rows are surely on their sides; columns are not read off anything, so all are."""
+        codes = self.view.inputs.codes
+        if not look.close or look.signal.source != "axis":
+            return np.ones(len(codes), bool)
+        above = look.sides.usual[codes] != look.sides.against
+        rows = Rows(self.view.features, codes, np.ones(len(codes)))
+        return group_purity(rows, above.astype(np.int64), seed=self.seed).sure
 
     def _example(self, row: int, value: float) -> Example:
         inputs = self.view.inputs

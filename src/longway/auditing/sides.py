@@ -16,8 +16,9 @@ from longway.errors import LongwayError, nearest
 from longway.storage import atomic_file
 
 NAME = "sides.csv"
-WORDS = np.array(["usual", "contradicting"])
-"""The side of a row: that of most of its class, or the other."""
+WORDS = np.array(["usual", "contradicting", "unsure"])
+"""The side of a row: that of most of its class, the other, or likely misread."""
+UNSURE = 2
 
 
 def write_sides(audit: Audit, ids: np.ndarray, folder: Path) -> None:
@@ -32,7 +33,11 @@ def write_sides(audit: Audit, ids: np.ndarray, folder: Path) -> None:
         Gets ``sides.csv``: a column ``id``, and one for each candidate.
     """
     assert audit.rows is not None
-    columns = [WORDS[each.side] for each in audit.candidates if each.side is not None]
+    columns = [
+        WORDS[np.where(each.sure, each.side, UNSURE)]
+        for each in audit.candidates
+        if each.side is not None and each.sure is not None
+    ]
     with atomic_file(folder / NAME, "w") as file:
         lines = csv.writer(file)
         lines.writerow(["id", *(each.name for each in audit.candidates)])
@@ -40,7 +45,7 @@ def write_sides(audit: Audit, ids: np.ndarray, folder: Path) -> None:
 
 
 def with_sides(data: GroupedDataset, folder: Path, names: Sequence[str]) -> GroupedDataset:
-    """Return the rows that an audit looked at, with groups that treat signals as shortcuts.
+    """Return the rows that an audit looked at and is sure of, with groups that treat signals as shortcuts.
 
     Parameters
     ----------
@@ -73,6 +78,7 @@ def with_sides(data: GroupedDataset, folder: Path, names: Sequence[str]) -> Grou
     known = np.array([each in sides for each in ids])
     if not known.any():
         raise LongwayError(f"{path} names no row of {data.source}: audit these data, with --part all")
+    known &= [WORDS[UNSURE] not in sides.get(each, ()) for each in ids]
     found = data.take(known)
     table = np.array([sides[each] for each, there in zip(ids, known, strict=True) if there])
     columns = dict(zip(names, table.T, strict=True))

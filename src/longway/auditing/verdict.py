@@ -85,7 +85,9 @@ def statement(against: int, tried: Trial | None, level: float) -> str:
 
 def how_to_treat(signal: Signal, source: str) -> tuple[str, str]:
     """Return the command and the Python line that treat a signal as a shortcut."""
-    python = f"longway.SUBG().fit(X, y, groups=audit.pseudo_groups({signal.name!r}))"
+    name = repr(signal.name)
+    weight = f", sample_weight=audit.sure({name})" if signal.source == "axis" else ""
+    python = f"longway.SUBG().fit(X, y, groups=audit.pseudo_groups({name}){weight})"
     if signal.source == "metadata" and "column" in signal.description:  # not a property that was computed of an input
         column = signal.description.removeprefix("Whether ").removeprefix("The ").removeprefix("the ")
         name = column.removeprefix("column ").split("'")[1] if "'" in column else signal.name

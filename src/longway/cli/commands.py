@@ -233,7 +233,7 @@ def fit(
         printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
         printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
         if len(raw) < whole:
-            printing.say(f"{len(raw):,} of {whole:,} rows were audited: the fit took these")
+            printing.say(f"{len(raw):,} of {whole:,} rows were audited and lie surely on a side: the fit took these")
         if model.selection_ and part == "val" and "test" in dataset.parts:
             printing.say(f"The fit has used the val part. What counts is: longway evaluate {out} {data.source}")
         for doubt in getattr(model, "inferred_", {}).get("doubts", []):

@@ -8,6 +8,7 @@ from longway.groups.disagreement import DisagreementGroups, head_disagreement
 from longway.groups.errors import ErrorGroups, weak_errors
 from longway.groups.infer import WAYS, find_groups, infer_groups
 from longway.groups.probe import Leakage, leakage
+from longway.groups.purity import Purity, group_purity, judge_groups, sure_rows
 from longway.groups.spread import spread_groups
 
 __all__ = [
@@ -18,14 +19,18 @@ __all__ = [
     "ErrorGroups",
     "InferredGroups",
     "Leakage",
+    "Purity",
     "Recolouring",
     "feature_clusters",
     "find_groups",
+    "group_purity",
     "head_disagreement",
     "infer_groups",
+    "judge_groups",
     "leakage",
     "recolouring",
     "shortcut_axes",
     "spread_groups",
+    "sure_rows",
     "weak_errors",
 ]

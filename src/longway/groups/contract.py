@@ -32,6 +32,13 @@ class InferredGroups(ABC):
     n_values: int
     doubts: tuple[str, ...]
 
+    def common_attribute(self, rows: Rows | None = None) -> np.ndarray | None:
+        """Return the pseudo-attribute of training rows, or of others, as values that mean the same in every class.
+
+        None where those of different classes have nothing in common.
+        """
+        return self.attribute if rows is None else self.attribute_of(rows)
+
     @abstractmethod
     def attribute_of(self, rows: Rows) -> np.ndarray:
         """Return the pseudo-attribute of other rows, of shape (m,); a way may look at their labels."""

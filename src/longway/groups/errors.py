@@ -32,6 +32,11 @@ class ErrorGroups(InferredGroups):
         """Return 1 where the weak classifiers together get a row wrong, of shape (m,); looks at labels."""
         return (self.judge.predict(rows).argmax(1).numpy() != rows.y).astype(np.int64)
 
+    def common_attribute(self, rows: Rows | None = None) -> np.ndarray | None:
+        """Return the class that a row is taken for."""
+        told = self.judge.probabilities if rows is None else self.judge.predict(rows)
+        return told.argmax(1).numpy()
+
     def _particulars(self) -> dict[str, Any]:
         return {"errors": int(self.attribute.sum())}
 

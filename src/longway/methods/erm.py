@@ -87,9 +87,13 @@ class ERM(Method):
 
     def _fit(self, task: Task) -> nn.Module:
         if self._is_solved(task.rows):
-            return self._solve(self._chosen(task.rows, task), task)
+            return self._solved(task)
         rows, validation, source = task.split(self.validation_fraction)
         return self._train(self._chosen(rows, task), validation, source, task)
+
+    def _solved(self, task: Task) -> nn.Module:
+        """Return a linear head for rows that are chosen."""
+        return self._solve(self._chosen(task.rows, task), task)
 
     def _solve(self, rows: Rows, task: Task) -> nn.Module:
         """Return a linear head that is fitted to the optimum."""

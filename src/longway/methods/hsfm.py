@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,7 +26,7 @@ from longway.progress import progress
 from longway.rows import Rows, halves
 from longway.selection import RULES, BestEpoch, resolve_rule
 from longway.space import Between, OneOf, Space
-from longway.support import Cells, draw_support, find_cells, hardest, least_edited
+from longway.support import UNSURE, Cells, draw_support, find_cells, hardest, least_edited
 from longway.training import resolve_device
 
 WHITENING_ROWS = 2**14
@@ -216,6 +217,8 @@ class HSFM(Method):
                 *self.inferred_["doubts"],
                 "the validation data lack a class, so the support is not edited: give an eval_set with every class",
             ]
+        known = np.flatnonzero(cells.validation != UNSURE)
+        validation, cells = validation.take(known), replace(cells, validation=cells.validation[known])
         heads, logits = self._edited(task, network, rows, validation, cells, epochs)
         correct = logits.argmax(2).numpy() == validation.y[:, None]
         epoch, scores = least_edited(correct, cells.validation)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import nn
 
 from longway.base import Task
+from longway.functional.hypergradient import Head
+from longway.linear import fit_linear
 from longway.methods.rwg import RWG
+from longway.nn.heads import FeatureHead
+from longway.parameters import parameters
 from longway.rows import Rows, equal_parts
 
 
+@parameters
 class SUBG(RWG):
     """Train on as many random samples of each group as the smallest group has (SUBG).
 
     Parameters
     ----------
+    n_refits : int, default 8
+        Draws that a linear head is fitted to, and averaged over; the paper's is 1, as it is for a network.
     **rwg
         All parameters of ``RWG``, also ``infer`` and ``infer_options``.
 
@@ -27,9 +36,19 @@ class SUBG(RWG):
     Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (SUBG).
     """
 
+    n_refits: int = 8
+
     def _chosen(self, rows: Rows, task: Task) -> Rows:
         assert rows.groups is not None  # given or inferred
         return rows.take(equal_parts(rows.groups, rows.weight > 0, task.generator))
 
     def _balance(self, rows: Rows, task: Task) -> np.ndarray | None:
         return None  # the groups are equally frequent already
+
+    def _solved(self, task: Task) -> nn.Module:
+        draws = [self._chosen(task.rows, task) for _ in range(self.n_refits)]
+        layers = [fit_linear(rows, task.n_classes, self.ridge).folded(torch.float64) for rows in draws]
+        network = FeatureHead(task.rows.shape[0], task.n_classes).double()
+        weight, bias = (torch.stack([getattr(each, name).detach() for each in layers]).mean(0) for name in Head._fields)
+        network.set_linear(Head(weight, bias))
+        return network
