@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from blocks.audit import audit, audit_fixes, audit_speed
-from blocks.compare import catalogue, compared, reproduced
+from blocks.compare import catalogue, choices, compared, reproduced
 from blocks.curves import sitar_curves
 from blocks.demo import demo_groups, demo_table
 from blocks.faces import celeba
@@ -23,6 +23,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "hsfm-inner": hsfm_inner,
     "hsfm-apart": hsfm_apart,
     "compare.catalogue": catalogue,
+    "compare.choices": choices,
     "compare.results": compared,
     "compare.published": reproduced,
     "speed": speed,

@@ -11,6 +11,7 @@ from blocks.text import not_measured, percent, table
 FIXES = {
     "rwg": "`RWG`, the audit's groups",
     "subg": "`SUBG`, the audit's groups",
+    "subg, all rows": "`SUBG`, the same, no row left out",
     "rwg, true groups": "`RWG`, true groups",
     "subg, true groups": "`SUBG`, true groups",
 }

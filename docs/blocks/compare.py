@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from blocks.results import Results
 from blocks.text import not_measured, points, spread, table
+
+CHOICES = "heads-tuned"
+"""The comparison in which several rules choose among the same settings, the last of them an oracle."""
+FREE = "Settings by worst class"
+"""The rule that needs nothing but labels."""
 
 
 def catalogue(_: Results) -> str:
@@ -27,8 +34,36 @@ def compared(results: Results) -> str:
     return "\n\n".join(
         f"{_compared(record, protocol)}\n\nAll figures: [{name}](../results/compare/{name}/table.md)."
         for name, record in results.compare.items()
+        if name != CHOICES
         for protocol in dict.fromkeys(block["protocol"] for block in record["blocks"])
     )
+
+
+def choices(results: Results) -> str:
+    """Return what each way to choose a setting makes of the methods: worst groups, the mean over benchmarks."""
+    record = results.compare.get(CHOICES)
+    if record is None:
+        return not_measured("make compare", "table that belongs")
+    worst: dict[str, dict[str, list[float]]] = {}
+    tried: dict[str, int] = {}
+    for block in record["blocks"]:
+        for line in block["methods"]:
+            by_protocol = worst.setdefault(line["method"], {})
+            by_protocol.setdefault(block["protocol"], []).append(line["figures"][block["metric"]]["mean"])
+            tried[line["method"]] = line["tried"] // len(line["seeds"])
+    protocols = list(dict.fromkeys(block["protocol"] for block in record["blocks"]))
+    means = {method: [float(np.mean(found[p])) for p in protocols] for method, found in worst.items()}
+    free, oracle = protocols.index(FREE), len(protocols) - 1
+    rows = [
+        [method, str(tried[method]), *(f"{100 * value:.1f}" for value in found), points(found[free] - found[oracle])]
+        for method, found in sorted(means.items(), key=lambda item: -item[1][oracle])
+    ]
+    every = np.mean(list(means.values()), 0).tolist()
+    rows.append(["All", "–", *(f"{100 * value:.1f}" for value in every), points(every[free] - every[oracle])])
+    titles = [protocol.removeprefix("Settings by ").capitalize() for protocol in protocols]
+    benchmarks = ", ".join(dict.fromkeys(block["benchmark"] for block in record["blocks"]))
+    said = f"Worst group, %, the mean over {benchmarks}. Cost: the worst class against the oracle, in points."
+    return f"{said}\n\n{table(['Method', 'Settings', *titles, 'Cost'], rows)}"
 
 
 def _compared(record: Mapping[str, Any], protocol: str) -> str:

@@ -57,6 +57,16 @@ def test_its_commands_run(good, table, tmp_path):
         good(*words[1:], "--out", tmp_path / "model.safetensors")
 
 
+def test_rows_that_are_in_two_parts_are_told(good, table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = pd.read_csv(table)
+    train = frame[frame["part"] == "train"]
+    pd.concat([frame, train.head(5).assign(part="test")]).to_csv(table, index=False)
+    good("audit", table, *ROLES)
+    record = json.loads((tmp_path / "longway-audit" / "audit.json").read_text(encoding="utf-8"))
+    assert any(note.startswith("leakage: 10 rows") for note in record["notes"]), record["notes"]
+
+
 def test_chosen_signals_make_the_groups_of_a_fit(good, run, bad, table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     good("audit", table, *ROLES, "--max-rows", 300)

@@ -169,8 +169,7 @@ class Representation:
     def read(self, rows: Rows) -> np.ndarray:
         """Map rows to (n, k)."""
         features = _features(rows, self.network)
-        parts = [self.scale(features.inputs(part, torch.float64)) @ self.basis for part in features.slices()]
-        return torch.cat(parts).numpy()
+        return features.gather(lambda part: self.scale(features.inputs(part, torch.float64)) @ self.basis).numpy()
 
 
 def _features(rows: Rows, network: nn.Module | None) -> Rows:

@@ -177,8 +177,7 @@ def _class_means(network: FeatureHead, rows: Rows) -> Tensor:
 
 def _projected(network: FeatureHead, rows: Rows, components: Tensor) -> Tensor:
     """Return whitened axes of rows, (n, k)."""
-    parts = [network.standardize(rows.inputs(part, torch.float64)) @ components for part in rows.slices()]
-    return torch.cat(parts)
+    return rows.gather(lambda part: network.standardize(rows.inputs(part, torch.float64)) @ components)
 
 
 def _solved(latents: Tensor, labels: Tensor, weight: np.ndarray, n_classes: int, ridge: float) -> Head:
