@@ -33,4 +33,5 @@ def test_subsampling_of_equal_parts_is_erm():
     data = planted_shortcut(400, correlation=0.5)
     erm = ERM().fit(data.X, data.y).predict_proba(data.X)
     np.testing.assert_array_equal(SUBY().fit(data.X, data.y).predict_proba(data.X), erm)
-    np.testing.assert_array_equal(SUBG().fit(data.X, data.y, groups=data.y).predict_proba(data.X), erm)
+    subsampled = SUBG().fit(data.X, data.y, groups=data.y).predict_proba(data.X)
+    np.testing.assert_allclose(subsampled, erm, rtol=1e-9)
