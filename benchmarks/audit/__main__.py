@@ -4,7 +4,7 @@ Rules and weights of the verdict were set on seeds from 100; seeds 0 and 1 were 
 installed (`pip install cleanlab`), its check for underperforming groups stands beside the audit.
 
 Each data set's record is kept in the cache as it is made, so that an interrupted run goes on where it stopped; records
-of an audit whose code has changed since are made anew.
+of another code of Longway are made anew.
 """
 
 from __future__ import annotations
@@ -18,24 +18,18 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-import longway.auditing
+from benchmarks.audit.cache import kept
 from benchmarks.audit.measure import READ, measure
 from benchmarks.audit.zoo import zoo
 from longway.metrics import wilson_interval
-from longway.storage import cache_root, hash_json, write_json
+from longway.storage import write_json
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "audit.json"
 
 
-def _code() -> str:
-    folders = (Path(longway.auditing.__file__).parent, Path(__file__).parent)
-    sources = {path.name: path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))}
-    return hash_json(sources)
-
-
 def records(seeds: list[int], only: str) -> list[dict[str, Any]]:
     """Return the record of every data set, from the cache where it is there."""
-    folder, found = cache_root() / "audit-zoo" / _code(), []
+    folder, found = kept("audit-zoo"), []
     for seed in seeds:
         for k, case in enumerate(zoo(seed)):
             if only not in f"{case.family} {case.name}":

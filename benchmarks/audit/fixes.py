@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.audit.cache import kept
 from benchmarks.audit.zoo import Case, zoo
 from longway import ERM, RWG, SUBG, audit
 from longway.auditing.heads import alike_halves
-from longway.storage import cache_root, hash_json, write_json
+from longway.storage import write_json
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "audit_fixes.json"
 FLOOR = 0.01
@@ -117,7 +118,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of the names of the data sets to run")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    folder, found = cache_root() / "audit-fixes" / hash_json(Path(__file__).read_text()), []
+    folder, found = kept("audit-fixes"), []
     for seed in (int(each) for each in options.seeds.split(",")):
         for k, case in enumerate(zoo(seed)):
             two = "three classes" not in case.name

@@ -212,8 +212,8 @@ class Audit(Record):
         Returns
         -------
         ndarray of bool of shape (n,)
-            False for those of a rare side that are likely misread (``longway.groups.group_purity``). As
-            ``sample_weight`` it leaves them out.
+            False for those of a rare side that are likely misread (``longway.groups.group_purity``); as
+            ``sample_weight`` it leaves them out. All True for columns, and for axes that were not looked into closely.
 
         Raises
         ------

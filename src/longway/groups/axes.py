@@ -50,6 +50,10 @@ class AxisGroups(InferredGroups):
     latents: np.ndarray
     axis_doubts: tuple[str, ...]
 
+    def common_attribute(self, rows: Rows | None = None) -> np.ndarray | None:
+        """Return the pseudo-attribute."""
+        return self.attribute if rows is None else self.attribute_of(rows)
+
     def attribute_of(self, rows: Rows) -> np.ndarray:
         """Return the pseudo-attribute of rows, of shape (m,), from their latent means."""
         latents = predict_logits(MeanEncoder(self.vae), rows).numpy()[:, self.axes].astype(np.float64)

@@ -52,10 +52,6 @@ class ClusterGroups(InferredGroups):
     centres: tuple[np.ndarray, ...]
     silhouettes: tuple[float, ...]
 
-    def common_attribute(self, rows: Rows | None = None) -> np.ndarray | None:
-        """Return None: values are of a class each."""
-        return None
-
     def attribute_of(self, rows: Rows) -> np.ndarray:
         """Return the nearest cluster of each row's own class, of shape (m,); looks at labels."""
         return _nearest(self.representation.read(rows), rows.y, self.centres)

@@ -33,11 +33,8 @@ class InferredGroups(ABC):
     doubts: tuple[str, ...]
 
     def common_attribute(self, rows: Rows | None = None) -> np.ndarray | None:
-        """Return the pseudo-attribute of training rows, or of others, as values that mean the same in every class.
-
-        None where those of different classes have nothing in common.
-        """
-        return self.attribute if rows is None else self.attribute_of(rows)
+        """Return for training rows, or others, a value that means the same in every class; None if there is none."""
+        return None
 
     @abstractmethod
     def attribute_of(self, rows: Rows) -> np.ndarray:

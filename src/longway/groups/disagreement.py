@@ -28,10 +28,6 @@ class DisagreementGroups(InferredGroups):
     weak: CrossFit
     strong: CrossFit
 
-    def common_attribute(self, rows: Rows | None = None) -> np.ndarray | None:
-        """Return None: values are of a class each."""
-        return None
-
     def attribute_of(self, rows: Rows) -> np.ndarray:
         """Return 1 where the two classifiers name different classes, of shape (m,)."""
         weak, strong = (judge.predict(rows).argmax(1) for judge in (self.weak, self.strong))

@@ -69,13 +69,9 @@ class Purity:
 
     def sure_of(self, rows: Rows, attribute: np.ndarray) -> np.ndarray:
         """Return the same of other rows with their inferred attribute (m,): bool, of shape (m,)."""
-        sure = np.ones(len(rows), bool)
-        if self.least:
-            scores = _scores(self.judge.predict(rows))
-            for (code, value), least in self.least.items():
-                own = (rows.y == code) & (attribute == value)
-                sure[own] = (scores[own, value] - scores[own, self.usual[code]]) > least
-        return sure
+        if not self.least:
+            return np.ones(len(rows), bool)
+        return _above(_scores(self.judge.predict(rows)), rows.y, attribute, self.usual, self.least)
 
 
 def group_purity(rows: Rows, attribute: np.ndarray, *, seed: int, ridge: float = 10.0) -> Purity:
@@ -103,7 +99,7 @@ def group_purity(rows: Rows, attribute: np.ndarray, *, seed: int, ridge: float =
     judge = cross_fit(task, lambda part, _: [fit_linear(part, n_values, ridge)], 2, seed)[0]
     scores, counted = _scores(judge.probabilities), rows.weight > 0
     usual = np.stack([np.bincount(attribute[rows.y == c], minlength=n_values) for c in np.unique(rows.y)]).argmax(1)
-    sure, shares, bounds, distinct = np.ones(len(rows), bool), {}, {}, []
+    shares, bounds, distinct = {}, {}, []
     for code, value in product(range(len(usual)), range(n_values)):
         own = (rows.y == code) & (attribute == value) & counted
         by_right = np.isin(rows.y, np.flatnonzero(usual == value)) & (attribute == value) & counted
@@ -115,15 +111,23 @@ def group_purity(rows: Rows, attribute: np.ndarray, *, seed: int, ridge: float =
         distinct.append(_distinct(margins[of_class], np.median(margins[of_class & (attribute == usual[code])])))
     blurred = bool(distinct) and np.mean(distinct) < DISTINCT
     least = {group: bound for group, bound in bounds.items() if blurred and bound > -np.inf}
-    for (code, value), bound in least.items():
-        own = (rows.y == code) & (attribute == value)
-        sure[own] = scores[own, value] - scores[own, usual[code]] > bound
-    return Purity(sure, shares, least, usual, judge)
+    return Purity(_above(scores, rows.y, attribute, usual, least), shares, least, usual, judge)
 
 
 def _scores(probabilities: Tensor) -> np.ndarray:
     """Return log-probabilities."""
     return probabilities.double().clamp_min(1e-12).log().numpy()
+
+
+def _above(
+    scores: np.ndarray, y: np.ndarray, attribute: np.ndarray, usual: np.ndarray, least: dict[tuple[int, int], float]
+) -> np.ndarray:
+    """Return whether rows (m,) are above the bound of their group, if it has one."""
+    above = np.ones(len(y), bool)
+    for (code, value), bound in least.items():
+        own = (y == code) & (attribute == value)
+        above[own] = scores[own, value] - scores[own, usual[code]] > bound
+    return above
 
 
 def _distinct(margins: np.ndarray, middle: float) -> float:

@@ -103,8 +103,9 @@ class HSFM(Method):
     support_labels_ : ndarray of shape (m,)
         Their class codes.
     inferred_ : dict
-        What was inferred in ``scale_free`` and how far to trust it; ``contradicting`` holds the share of training and
-        of validation rows that lack what is usual in their class.
+        What was inferred in ``scale_free`` and how far to trust it. Training and validation rows that are likely
+        misread are left out (``groups.group_purity``), ``left_out`` of the former; ``contradicting`` holds the share of
+        training and of validation rows that lack what is usual in their class.
 
     References
     ----------
