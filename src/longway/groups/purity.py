@@ -26,6 +26,7 @@ from longway.groups.contract import InferredGroups
 from longway.groups.crossfit import CrossFit, cross_fit
 from longway.linear import fit_linear
 from longway.rows import Rows, inverse_frequency
+from longway.training import seeded
 
 LEAST = 0.5
 """Purity from which a group is taken as it is."""
@@ -34,7 +35,7 @@ UNLIKE = 0.15
 features that a network learnt from the same rows do."""
 DISTINCT = 0.85
 """Purity by the second estimate, the mean over groups, from which they are taken as they are."""
-FEWEST = 10
+FEWEST = 20
 """Rows of a group below which nothing can be said of it, and that are always kept."""
 PLACES = np.arange(0, 0.95, 0.1)
 """Quantiles of how sure the head is of rows that have the value by right, tried in turn as the least."""
@@ -96,7 +97,8 @@ def group_purity(rows: Rows, attribute: np.ndarray, *, seed: int, ridge: float =
     groups = rows.y * n_values + attribute
     weight = rows.weight * inverse_frequency(groups, rows.weight)
     task = replace(rows, y=attribute.astype(np.int64), weight=weight, groups=None)
-    judge = cross_fit(task, lambda part, _: [fit_linear(part, n_values, ridge)], 2, seed)[0]
+    with seeded(seed):  # what is fitted afterwards begins as it would without
+        judge = cross_fit(task, lambda part, _: [fit_linear(part, n_values, ridge)], 2, seed)[0]
     scores, counted = _scores(judge.probabilities), rows.weight > 0
     usual = np.stack([np.bincount(attribute[rows.y == c], minlength=n_values) for c in np.unique(rows.y)]).argmax(1)
     shares, bounds, distinct = {}, {}, []
