@@ -100,6 +100,20 @@ def test_dominoes_as_in_the_papers(real):
     assert Dominoes().build(1)["train"].fingerprint != train.fingerprint
 
 
+def test_dominoes_fewer_and_smaller(real):
+    fewer = Dominoes(n_train=1000).build(0)
+    assert set(sizes(fewer["train"]).values()) == {450, 50}
+    smaller = Dominoes(n_train=1000, size=16).build(0)
+    for name, part in fewer.items():
+        blocks = np.asarray(part.X, np.float64).reshape(-1, 3, 32, 2, 16, 2).mean((3, 5))
+        assert smaller[name].X.shape == blocks.shape
+        assert np.abs(smaller[name].X - blocks).max() <= 0.5
+    with pytest.raises(LongwayError, match=r"n_train=8001 .* only 8000"):
+        Dominoes(n_train=8001).build(0)
+    with pytest.raises(LongwayError, match=r"size=14 of benchmark dominoes must be one of None, 32, 16"):
+        Dominoes(size=14)
+
+
 def test_dominoes_without_a_contradicting_sample(real):
     assert set(sizes(Dominoes(correlation=1.0).build(0)["train"])) == {"automobile, 0", "truck, 1"}
 

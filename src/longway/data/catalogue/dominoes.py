@@ -20,6 +20,7 @@ _TOPS = {
     "cifar": (CIFAR_VEHICLES, (AUTOMOBILE, TRUCK), ("automobile", "truck")),
     "fashion": (FASHION_MNIST, (COAT, DRESS), ("coat", "dress")),
 }
+_WIDTHS = {"cifar": 32, "fashion": 28}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,10 @@ class Dominoes(Benchmark):
         Automobiles and trucks of CIFAR-10 above, 3x64x32 pixels; or coats and dresses of Fashion-MNIST, 1x56x28.
     correlation : float, default 0.9
         How often the digit is 0 for the first class and 1 for the second, in train and val.
+    n_train : int, optional
+        Keep this many training images, half of them of each class.
+    size : int, optional
+        Width in pixels. Half the pictures' own (16 and 14) averages every 2x2 pixels into one.
 
     Notes
     -----
@@ -42,6 +47,8 @@ class Dominoes(Benchmark):
 
     top: str = "cifar"
     correlation: float = 0.9
+    n_train: int | None = None
+    size: int | None = None
 
     name: ClassVar[str] = "dominoes"
     card: ClassVar[Card] = Card(
@@ -63,6 +70,9 @@ class Dominoes(Benchmark):
     def __post_init__(self) -> None:
         self._check_choice("top", _TOPS)
         self._check_number("correlation", 0, 1)
+        self._check_count("n_train", 4, optional=True)
+        width = _WIDTHS[self.top]
+        self._check_choice("size", (None, width, width // 2))
 
     def raw_fingerprint(self) -> str:
         """Return the content hash of both sets of pictures, the same whatever form they are in."""
@@ -79,16 +89,20 @@ class Dominoes(Benchmark):
             "val_balanced": ("val", 0.5),
             "test": ("test", 0.5),
         }
+        sizes = {of: min(map(len, [*above, *piles["below"][of]])) for of, above in piles["above"].items()}
+        if self.n_train is not None:
+            if self.n_train > 2 * sizes["train"]:
+                raise self._refuse("n_train", f"a whole number; there are only {2 * sizes['train']} images")
+            sizes["train"] = self.n_train // 2
         return {
-            name: self._paired(piles["above"][of], piles["below"][of], share, generator)
+            name: self._paired(piles["above"][of], piles["below"][of], sizes[of], share, generator)
             for name, (of, share) in shares.items()
         }
 
     def _paired(
-        self, above: list[np.ndarray], below: list[np.ndarray], share: float, generator: np.random.Generator
+        self, above: list[np.ndarray], below: list[np.ndarray], n: int, share: float, generator: np.random.Generator
     ) -> GroupedDataset:
-        """Pair two piles with two piles, each (n, ...), so that a share of each class agrees."""
-        n = min(map(len, [*above, *below]))
+        """Pair n pictures of each of two piles with as many of two others, so that a share of each class agrees."""
         (first, second), (zeros, ones) = (
             [generator.permutation(pile)[:n] for pile in piles] for piles in (above, below)
         )
@@ -98,7 +112,7 @@ class Dominoes(Benchmark):
         top = np.concatenate([first, second])
         bottom = np.concatenate([zeros[:same], ones[same:], ones[:same], zeros[same:]])
         order = generator.permutation(2 * n)
-        X = _stacked(top[order], bottom[order])
+        X = _resized(_stacked(top[order], bottom[order]), self.size)
         groups = pair_names(y[order], digit[order], _TOPS[self.top][2], ("0", "1"))
         return GroupedDataset(X, y[order], {"digit": digit[order]}, groups, label="picture", source=self.name)
 
@@ -124,3 +138,13 @@ def _stacked(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     X[:, :, :height] = top
     X[:, :, height + margin : 2 * height - margin, margin : width - margin] = bottom[:, None]
     return X
+
+
+def _resized(X: np.ndarray, width: int | None) -> np.ndarray:
+    """Average blocks of pixels (n, c, h, w), so that the width is this."""
+    n, channels, height, own = X.shape
+    by = 1 if width is None else own // width
+    if by == 1:
+        return X
+    blocks = X.reshape(n, channels, height // by, by, own // by, by)
+    return np.rint(blocks.mean((3, 5), dtype=np.float32)).astype(np.uint8)
