@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-NAMES = ("metrics", "embed", "memory", "harness", "training", "grid", "audit_size")
+NAMES = ("metrics", "embed", "memory", "harness", "training", "grid", "threads", "audit_size")
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks.json"
 
 

@@ -31,7 +31,8 @@ from torch.nn.functional import cross_entropy
 from longway.methods.sitar import SitarNet, SitarObjective
 from longway.nn.vae import VAE, VAEObjective
 from longway.rows import Rows
-from longway.training import Schedule, limited_threads, train
+from longway.threads import limited_threads
+from longway.training import Schedule, train
 
 IMAGES, BATCH, RATE, LATENT, CHANNELS = 2000, 256, 1e-3, 10, (32, 64)
 NOISE, BETA, CONSISTENCY = 1.0, 2.0, 10.0

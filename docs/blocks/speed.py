@@ -68,12 +68,26 @@ def _training(record: dict[str, Any]) -> Rows:
     return rows
 
 
+def _threads(record: dict[str, Any]) -> Rows:
+    size = " x ".join(f"{n:,}" for n in record["shape"])
+    rows = []
+    for work, what in (("fit", "`ERM`'s head"), ("audit", "`longway audit`")):
+        times = record[work]
+        beside = (
+            f"times as fast as on one; {times['one'] / times['all_and_blas']:.2f} with SciPy's threads beside torch's"
+        )
+        what = f"{what} of {size} features on {record['threads']} threads"
+        rows.append([what, f"{times['one'] / times['all']:.2f}", beside])
+    return rows
+
+
 PARTS: dict[str, Callable[[Any], Rows]] = {
     "embed": _embed,
     "metrics": _metrics,
     "memory": _memory,
     "harness": _harness,
     "training": _training,
+    "threads": _threads,
 }
 """What becomes of each part of the benchmarks' record, in the order of the table."""
 

@@ -7,18 +7,16 @@ What is trained is the caller's; how it is carried out (precision, devices, chec
 from __future__ import annotations
 
 import math
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from longway.checkpoint import State, Training, fingerprint, load_state, observer_of, save_state
@@ -71,24 +69,6 @@ def resolve_device(device: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise LongwayError(f"device={device!r} cannot be used ({reason}); give 'auto', 'cpu' or 'cuda'") from error
     return torch.device(device)
-
-
-@contextmanager
-def limited_threads(threads: int) -> Iterator[None]:
-    """Run the body with this number of threads: sums are rounded otherwise with another, and workers must not fight."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with _controller(len(sys.modules)).limit(limits=threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@lru_cache(maxsize=1)
-def _controller(modules: int) -> ThreadpoolController:
-    """Return what sets the threads of all libraries, looked for again where modules may have brought new ones."""
-    return ThreadpoolController()
 
 
 @contextmanager

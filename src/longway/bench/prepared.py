@@ -21,7 +21,7 @@ from longway.groups import infer_groups
 from longway.methods import ERM
 from longway.rows import Rows
 from longway.storage import atomic_directory, cache_root, hash_array, hash_json, write_json
-from longway.training import limited_threads
+from longway.threads import limited_threads
 
 FOR_TRAINING = ("train", "val", "val_balanced", "val_ood")
 """The parts that a fit may see; all others are tests."""

@@ -27,7 +27,7 @@ from longway.methods import METHODS
 from longway.metrics import evaluate_groups
 from longway.options import training_options
 from longway.storage import is_full
-from longway.training import limited_threads
+from longway.threads import limited_threads
 
 
 def method_of(spec: TrialSpec) -> Method:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from longway.functional.hypergradient import Head
+from longway.functional.smooth import minimize_smooth
 
 Chunks = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor]]]
 """Yields (features (m, d), labels (m,), weights (m,)) over all the data, the same each time it is called."""
@@ -126,12 +126,10 @@ def logistic_regression(
         In float64, on the CPU; of the scaled features where a scaling is given.
     """
     scaled = Scaled(n_features, n_classes, ridge, mean, spread)
-    options = {"maxiter": max_iter, "maxcor": 20, "gtol": tolerance, "ftol": 0.0, "maxfun": 4 * max_iter}
-    flat = minimize(
+    flat = minimize_smooth(
         lambda flat: scaled.loss_and_gradient(flat, chunks()),
         scaled.flat(start),
-        jac=True,
-        method="L-BFGS-B",
-        options=options,
+        tolerance=tolerance,
+        max_iter=max_iter,
     ).x
     return scaled.head(flat)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from longway.functional.convex import Scaled
 from longway.functional.hypergradient import Head
+from longway.functional.smooth import minimize_smooth
 
 GroupedChunks = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]]
 """Yields (features (m, d), labels (m,), weights (m,), groups (m,)) over all the data, the same each time."""
@@ -123,8 +123,7 @@ def minimax_regression(
     gap, temperature = losses.max().item(), TEMPERATURE * max(losses.max().item(), 1e-12)
     for _ in range(ROUNDS):
         enough = max(tolerance, 1e-2 * gap)
-        options = {"maxiter": max_iter, "maxcor": 20, "gtol": enough, "ftol": 0.0, "maxfun": 4 * max_iter}
-        flat = minimize(objective, flat, (log_weights,), jac=True, method="L-BFGS-B", options=options).x
+        flat = minimize_smooth(objective, flat, log_weights, tolerance=enough, max_iter=max_iter).x
         losses = group_losses(flat)
         log_weights = (log_weights + losses / temperature).log_softmax(0)
         gap = (losses.max() - log_weights.exp() @ losses).item()

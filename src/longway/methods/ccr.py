@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from longway.base import Method, Task
 from longway.functional.convex import Scaled
 from longway.functional.hypergradient import Head
 from longway.functional.necessity import ablation_drops, necessity
+from longway.functional.smooth import minimize_smooth
 from longway.groups.crossfit import cross_fit, linear_heads
 from longway.linear import fit_linear
 from longway.nn.heads import FeatureHead
@@ -24,6 +24,8 @@ from longway.space import Between, OneOf, Space
 
 PIECE = 2**22
 """Numbers that the ablation of all features of a piece of rows may take."""
+DECREASE = float(1e7 * np.finfo(float).eps)
+"""Share of the objective that a step must lower it by for another one."""
 
 
 @parameters
@@ -143,9 +145,10 @@ class _Problem:
 
     def descend(self, strength: float) -> float:
         """Move the head to a minimum near it; return the loss there."""
-        options = {"maxiter": 50, "maxcor": 20, "gtol": self.tolerance}
         start = self.scaled.flat(self._head())
-        found = minimize(self._objective, start, (strength,), jac=True, method="L-BFGS-B", options=options)
+        found = minimize_smooth(
+            self._objective, start, strength, tolerance=self.tolerance, max_iter=50, decrease=DECREASE
+        )
         self.network.set_linear(self.scaled.head(found.x))
         return float(found.fun)
 
