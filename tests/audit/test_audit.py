@@ -59,6 +59,18 @@ def test_a_model_that_was_fixed_leans_on_the_shortcut_less():
     assert before.flip_rate > after.flip_rate
 
 
+def test_misread_samples_are_counted_and_left_out():
+    drawn = planted_shortcut(2000, correlation=0.98, core=1.0, shortcut=2.0, seed=100)
+    found = longway.audit(drawn.X, drawn.y)
+    first = found.candidates[0]
+    sure = found.sure(first.name)
+    assert 0 < first.unsure == np.sum(~sure) < first.contradicting
+    assert f"{first.unsure} that are likely misread" in found.verdict.method_reason
+    misread = drawn.shortcut[~sure] == drawn.y[~sure]
+    kept = drawn.shortcut[sure & (first.side == 1)] == drawn.y[sure & (first.side == 1)]
+    assert misread.mean() > kept.mean()
+
+
 def test_a_model_that_does_not_lean_is_not_strong_evidence():
     drawn = planted_shortcut(1000, correlation=0.9, seed=100)
     core = np.where(np.random.default_rng(0).random(1000) < 0.95, drawn.y, 1 - drawn.y)

@@ -131,6 +131,9 @@ class Candidate(Record):
         None where groups were too small, or not looked into.
     command, python : str
         What to run to treat this signal as a shortcut.
+    unsure : int
+        Samples that are likely misread, so that groups of these sides would be impure: whatever treats the signal as a
+        shortcut leaves them out.
     same_as_label : bool
         The signal equals the label (or a one-to-one recoding of it).
     values : ndarray of shape (n,), optional
@@ -160,6 +163,7 @@ class Candidate(Record):
     trial: Trial | None
     command: str
     python: str
+    unsure: int = 0
     same_as_label: bool = False
     values: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
     side: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})

@@ -254,6 +254,7 @@ class _Study:
             moved = between_sides(signal, sides, self.points, codes)
             used = reliance(self.judge, moved, sides, codes, inputs.names, self.seed)
         shares = np.bincount(codes, sides.against) / np.bincount(codes)
+        sure = self._sure(look)
         return Candidate(
             name=signal.name,
             source=signal.source,
@@ -272,10 +273,11 @@ class _Study:
             trial=look.tried,
             command=command,
             python=python,
+            unsure=int((~sure).sum()),
             same_as_label=same_as_label(signal.values, codes),
             values=signal.values,
             side=sides.against.astype(np.int8),
-            sure=self._sure(look),
+            sure=sure,
             traversal=self.view.traversals.get(signal.name),
         )
 

@@ -160,4 +160,6 @@ def _method(first: Candidate, kind: str) -> tuple[str, str]:
     if first.trial is None:
         why = "hardly a sample contradicts the signal, and SITAR needs none"
         return ("sitar", why) if kind == "images" else ("hsfm", "it needs no groups and few contradicting samples")
-    return "subg", "enough samples contradict the signal to learn from as many of each group that it makes"
+    why = "enough samples contradict the signal to learn from as many of each group that it makes"
+    left_out = f"; {first.unsure:,} that are likely misread are left out" if first.unsure else ""
+    return "subg", why + left_out

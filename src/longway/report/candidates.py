@@ -73,6 +73,8 @@ def candidate_tab(each: Candidate, audit: Audit, samples: Samples, most: int) ->
         blocks.append(_by_class(each.reliance))
     if each.trial is not None:
         blocks.append(Text(_trial_words(each.trial)))
+    if each.unsure:
+        blocks.append(Text(f"{each.unsure:,} of these samples are likely misread; what follows leaves them out."))
     if each.command:
         blocks.append(Code(clip(each.command, 2000), "Treat it as a shortcut"))
     if each.python:
@@ -144,6 +146,7 @@ def _signal_table(candidates: Sequence[Candidate]) -> Table:
                 None if used is None else used.aligned_accuracy.value,
                 None if used is None else used.contradicting_accuracy.value,
                 each.contradicting,
+                each.unsure,
                 each.source,
                 each.same_as_label,
             ]
@@ -168,6 +171,7 @@ _SIGNAL_COLUMNS: tuple[Column | str, ...] = (
     Column("Right, aligned", "Accuracy on samples on the usual side of their class.", ".1%"),
     Column("Right, against", "Accuracy on samples that contradict it.", ".1%"),
     Column("Contradicting", "Samples on the side that is unusual for their class."),
+    Column("Unsure", "Samples that are likely misread: what treats it as a shortcut leaves them out."),
     "Kind",
     Column("Equals label", "It is the label under another name."),
 )
