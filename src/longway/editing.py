@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,8 +18,8 @@ from longway.functional.hypergradient import Head, OuterLoss
 from longway.functional.whitening import Whitening
 from longway.lastlayer import head_of, scaled
 from longway.nn.heads import FeatureHead
-from longway.rows import Rows, predict_logits
-from longway.support import SupportEditor, even_weights, hardest
+from longway.rows import Rows, halves, predict_logits
+from longway.support import UNSURE, SupportEditor, even_weights, hardest
 
 CLIP = 10.0
 """The paper's bound on the norm of the support's gradient."""
@@ -105,6 +106,73 @@ class Run:
     def _inner(self, rows: Rows) -> Tensor:
         """Return whitened features."""
         return scaled(self.network, rows, torch.float32) @ self.whitening.to
+
+
+@dataclass(frozen=True)
+class Edited:
+    """What became of a support that was edited against each half of the validation rows.
+
+    Parameters
+    ----------
+    heads : list of Heads
+        Of either half, before editing and after each epoch.
+    logits : Tensor of shape (m, E + 1, C)
+        Theirs for validation rows that they were not edited against.
+    losses : list of list of float
+        The outer loss of each epoch; shorter where a gradient was no longer finite.
+    support : Tensor of shape (k, d)
+        The mean of the edited supports, whitened.
+    """
+
+    heads: list[Heads]
+    logits: Tensor
+    losses: list[list[float]]
+    support: Tensor
+
+
+class Editing:
+    """Edits supports against the same validation data, one after another.
+
+    Parameters
+    ----------
+    method : Settings
+    network : FeatureHead
+        Scales features; its head is used as a workspace.
+    whitening : Whitening
+    validation : Rows
+    epochs : int
+    advance : callable
+        Is told of each epoch.
+    """
+
+    def __init__(
+        self,
+        method: Settings,
+        network: FeatureHead,
+        whitening: Whitening,
+        validation: Rows,
+        epochs: int,
+        advance: Callable[[str], Any],
+    ) -> None:
+        self.method, self.network, self.whitening = method, network, whitening
+        self.validation, self.epochs, self.advance = validation, epochs, advance
+
+    def by_halves(self, support: Rows, cells: np.ndarray, generator: np.random.Generator) -> Edited:
+        """Edit a support against each half of the validation rows whose cell (m,) is sure."""
+        n_classes = self.network.linear.out_features
+        sure, unsure = np.flatnonzero(cells != UNSURE), np.flatnonzero(cells == UNSURE)
+        parts = halves(self.validation.take(sure).grouped(cells[sure]), n_classes, generator)
+        folds = [sure[part] for part in parts]
+        logits = torch.zeros(len(self.validation), self.epochs + 1, n_classes)
+        heads, losses, supports = [], [], []
+        for hard, unseen in ((folds[0], folds[1]), (folds[1], np.concatenate([folds[0], unsure]))):
+            source = self.validation.take(hard)
+            run = Run(self.method, self.network, self.whitening, support, source, cells[hard])
+            heads.append(run.path(self.epochs, self.advance))
+            logits[unseen] = held_out_logits(self.network, self.validation.take(unseen), heads[-1])
+            losses.append(run.losses)
+            supports.append(run.editor.support)
+        return Edited(heads, logits, losses, torch.stack(supports).mean(0))
 
 
 class PublishedEditor:

@@ -173,6 +173,7 @@ def least_edited(correct: np.ndarray, cells: np.ndarray) -> tuple[int, np.ndarra
     correct : ndarray of shape (n, E), bool
         Whether each held-out row is right, for each candidate in the order of editing.
     cells : ndarray of shape (n,)
+        Rows that are ``UNSURE`` do not count.
 
     Returns
     -------
@@ -185,8 +186,9 @@ def least_edited(correct: np.ndarray, cells: np.ndarray) -> tuple[int, np.ndarra
     >>> least_edited(correct, np.array([0, 0, 1, 1]))[0]
     1
     """
-    shares = np.stack([correct[cells == cell].mean(0) for cell in np.unique(cells)])
-    sizes = np.array([np.sum(cells == cell) for cell in np.unique(cells)])[:, None]
+    known = [cells == cell for cell in np.unique(cells[cells != UNSURE])]
+    shares = np.stack([correct[own].mean(0) for own in known])
+    sizes = np.array([np.sum(own) for own in known])[:, None]
     scores = shares.mean(0)
     errors = np.sqrt((shares * (1 - shares) / sizes).sum(0)) / len(sizes)
     best = int(scores.argmax())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from longway.base import Method, Task
-from longway.editing import PublishedEditor, Run, current_logits, held_out_logits
-from longway.functional.heads import Heads
+from longway.editing import Edited, Editing, PublishedEditor, current_logits
 from longway.functional.hypergradient import Head
 from longway.functional.whitening import Whitening, shrunk_whitening
 from longway.linear import first_head
@@ -23,14 +21,16 @@ from longway.metrics import evaluate_groups
 from longway.nn.heads import FeatureHead
 from longway.parameters import parameters
 from longway.progress import progress
-from longway.rows import Rows, halves
+from longway.rows import Rows
 from longway.selection import RULES, BestEpoch, resolve_rule
 from longway.space import Between, OneOf, Space
-from longway.support import UNSURE, Cells, draw_support, find_cells, hardest, least_edited
+from longway.support import Cells, draw_support, find_cells, hardest, least_edited
 from longway.training import resolve_device
 
 WHITENING_ROWS = 2**14
 """Training rows, drawn at random, that features' correlations are taken from."""
+DRAWN_ROWS = 2**16
+"""Training rows, drawn at random with as many of each class, among which a draw infers groups and finds its support."""
 
 
 @parameters
@@ -53,7 +53,7 @@ class HSFM(Method):
     are given, else the classes where the validation data contradict the shortcut more often than the training data do,
     else the classes by right and wrong; each half of the validation data provides hard samples while the other judges;
     of the epochs, the first is kept whose held-out accuracy is within a standard error of the best; and the heads of
-    both halves and of several supports are averaged.
+    both halves and of several draws, each with an inference and an epoch of its own, are averaged.
 
     Parameters
     ----------
@@ -73,8 +73,9 @@ class HSFM(Method):
     outer_steps : int, default 1
         Edits per epoch, the paper's K_H.
     epochs : int, default 16
-    n_refits : int, default 4
-        Supports that are drawn in ``scale_free``, each edited on its own.
+    n_refits : int, default 8
+        Draws in ``scale_free``: in each, rows that contradict the shortcut are inferred anew (among 65,536 training
+        rows at most), and a support is edited.
     infer : {"errors", "axes", "clusters", "disagreement"}, default "errors"
         How ``scale_free`` finds the training rows that contradict the shortcut; ``errors`` are those of a linear head
         with a strong ridge. See ``longway.groups``.
@@ -103,9 +104,9 @@ class HSFM(Method):
     support_labels_ : ndarray of shape (m,)
         Their class codes.
     inferred_ : dict
-        What was inferred in ``scale_free`` and how far to trust it. Training and validation rows that are likely
-        misread are left out (``groups.group_purity``), ``left_out`` of the former; ``contradicting`` holds the share of
-        training and of validation rows that lack what is usual in their class.
+        What was inferred in the first draw of ``scale_free`` and how far to trust it. Training and validation rows that
+        are likely misread are left out (``groups.group_purity``), ``left_out`` of the former; ``contradicting`` holds
+        the share of training and of validation rows that lack what is usual in their class.
 
     References
     ----------
@@ -149,7 +150,7 @@ class HSFM(Method):
     outer_rate: float = 0.03
     outer_steps: int = 1
     epochs: int = 16
-    n_refits: int = 4
+    n_refits: int = 8
     infer: str = "errors"
     infer_options: dict[str, Any] | None = None
     head: tuple[ArrayLike, ArrayLike] | None = None
@@ -203,66 +204,48 @@ class HSFM(Method):
         return network
 
     def _scale_free(self, task: Task, rows: Rows, validation: Rows, source: str) -> FeatureHead:
-        """Return the mean head of several supports, as little edited as does as well as the best on held-out rows."""
+        """Return the mean head of several draws, each as little edited as does as well as its best on held-out rows."""
         resolve_rule(self.selection, validation.groups)
         network = self._scaled_network(rows, task.n_classes).to(resolve_device(self.device))
-        seed = int(task.generator.integers(2**31))
-        cells = find_cells(
-            rows, validation, task.n_classes, self.infer, dict(self.infer_options or {}), seed=seed, device=self.device
-        )
-        self.inferred_ = cells.about
-        epochs = self.epochs
-        if len(np.unique(validation.y)) < task.n_classes:
-            epochs = 0
-            self.inferred_["doubts"] = [
-                *self.inferred_["doubts"],
-                "the validation data lack a class, so the support is not edited: give an eval_set with every class",
-            ]
-        known = np.flatnonzero(cells.validation != UNSURE)
-        validation, cells = validation.take(known), replace(cells, validation=cells.validation[known])
-        heads, logits = self._edited(task, network, rows, validation, cells, epochs)
-        correct = logits.argmax(2).numpy() == validation.y[:, None]
-        epoch, scores = least_edited(correct, cells.validation)
-        self._record(validation, logits, scores)
-        self.selection_ = {
-            "rule": f"held-out accuracy, {cells.kind} counting the same, least edited within a standard error",
-            "epoch": epoch,
-            "score": float(scores[epoch]),
-            "data": source,
-        }
-        network.set_linear(
-            Head(*(torch.stack([p[epoch] for p in parts]).mean(0) for parts in zip(*heads, strict=True)))
-        )
+        whitening = _whitening(network, rows, task.generator)
+        lacking = len(np.unique(validation.y)) < task.n_classes
+        epochs = 0 if lacking else self.epochs
+        heads: list[Head] = []
+        chosen: list[tuple[int, float]] = []
+        with progress("HSFM", 2 * self.n_refits * epochs, show=self.verbose > 0) as advance:
+            editing = Editing(self, network, whitening, validation, epochs, advance)
+            for draw in range(self.n_refits):
+                drawn = self._drawn(rows, task)
+                cells = self._cells(task, drawn, validation)
+                support = drawn.take(draw_support(cells.train, drawn.y, self.n_support, task.generator))
+                edited = editing.by_halves(support, cells.validation, task.generator)
+                correct = edited.logits.argmax(2).numpy() == validation.y[:, None]
+                epoch, scores = least_edited(correct, cells.validation)
+                heads += [Head(*(part[epoch] for part in path)) for path in edited.heads]
+                chosen.append((epoch, float(scores[epoch])))
+                self._record(draw, validation, edited, scores)
+                if draw == 0:
+                    self.inferred_, kind = dict(cells.about), cells.kind
+                    self._keep(support, network.standardize.undo((edited.support @ whitening.back).double()))
+        if lacking:
+            doubt = "the validation data lack a class, so the support is not edited: give an eval_set with every class"
+            self.inferred_["doubts"] = [*self.inferred_["doubts"], doubt]
+        epoch, score = np.mean(chosen, 0).tolist()
+        rule = f"held-out accuracy, {kind} counting the same, least edited within a standard error, mean over draws"
+        self.selection_ = {"rule": rule, "epoch": round(epoch, 2), "score": score, "data": source}
+        network.set_linear(Head(*(torch.stack(parts).mean(0) for parts in zip(*heads, strict=True))))
         return network
 
-    def _edited(
-        self, task: Task, network: FeatureHead, rows: Rows, validation: Rows, cells: Cells, epochs: int
-    ) -> tuple[list[Heads], Tensor]:
-        """Return the heads of each support and half, one an epoch, and their logits (n, E, C) on held-out rows."""
-        whitening = _whitening(network, rows, task.generator)
-        heads: list[Heads] = []
-        logits = torch.zeros(len(validation), epochs + 1, task.n_classes)
-        with progress("HSFM", 2 * self.n_refits * epochs, show=self.verbose > 0) as advance:
-            for draw in range(self.n_refits):
-                support = rows.take(draw_support(cells.train, rows.y, self.n_support, task.generator))
-                edited = []
-                folds = halves(validation.grouped(cells.validation), task.n_classes, task.generator)
-                for fold, (hard, held_out) in enumerate((folds, folds[::-1])):
-                    run = Run(self, network, whitening, support, validation.take(hard), cells.validation[hard])
-                    path = run.path(epochs, advance)
-                    self.history_ += [
-                        {"epoch": epoch, "outer_loss": loss, "draw": draw, "fold": fold}
-                        for epoch, loss in enumerate(run.losses, 1)
-                    ]
-                    if len(run.losses) < epochs:
-                        self._stopped(len(run.losses) + 1, len(run.losses))
-                    logits[held_out] += held_out_logits(network, validation.take(held_out), path)
-                    heads.append(path)
-                    edited.append(run.editor.support)
-                if draw == 0:
-                    after = torch.stack(edited).mean(0) @ whitening.back
-                    self._keep(support, network.standardize.undo(after.double()))
-        return heads, logits
+    def _drawn(self, rows: Rows, task: Task) -> Rows:
+        """Return the training rows, or of many as many of each class."""
+        if len(rows) <= DRAWN_ROWS:
+            return rows
+        return rows.take(np.sort(_per_class(rows.y, task.n_classes, DRAWN_ROWS // task.n_classes, task.generator)))
+
+    def _cells(self, task: Task, rows: Rows, validation: Rows) -> Cells:
+        """Infer what is to count the same, by chances of its own."""
+        seed, options = int(task.generator.integers(2**31)), dict(self.infer_options or {})
+        return find_cells(rows, validation, task.n_classes, self.infer, options, seed=seed, device=self.device)
 
     def _scaled_network(self, rows: Rows, n_classes: int) -> FeatureHead:
         if self.head is not None:
@@ -271,13 +254,19 @@ class HSFM(Method):
         network.standardize.set(*rows.moments())
         return network
 
-    def _record(self, validation: Rows, logits: Tensor, scores: np.ndarray) -> None:
-        """Add the held-out scores of each epoch to the history."""
+    def _record(self, draw: int, validation: Rows, edited: Edited, scores: np.ndarray) -> None:
+        """Add a draw's outer losses and held-out scores of each epoch to the history; warn where they end early."""
+        for fold, losses in enumerate(edited.losses):
+            self.history_ += [
+                {"epoch": epoch, "outer_loss": loss, "draw": draw, "fold": fold} for epoch, loss in enumerate(losses, 1)
+            ]
+            if len(losses) < len(scores) - 1:
+                self._stopped(len(losses) + 1, len(losses))
         for epoch, score in enumerate(scores.tolist()):
-            metrics = evaluate_groups(validation.y, logits[:, epoch].argmax(1).numpy(), validation.groups)
+            metrics = evaluate_groups(validation.y, edited.logits[:, epoch].argmax(1).numpy(), validation.groups)
             rules = {n: rule for n, rule in RULES.items() if n != "worst_group" or validation.groups is not None}
             values = {f"val_{name}": float(rule(metrics)) for name, rule in rules.items()}
-            self.history_.append({"epoch": epoch, "val_cells": score, **values})
+            self.history_.append({"epoch": epoch, "draw": draw, "val_cells": score, **values})
 
     def _keep(self, support: Rows, after: Tensor) -> None:
         self.support_before_ = support.inputs(slice(None), torch.float64).numpy()
