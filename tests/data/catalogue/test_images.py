@@ -101,6 +101,8 @@ def test_dominoes_as_in_the_papers(real):
 
 
 def test_dominoes_fewer_and_smaller(real):
+    assert Dominoes().options() == {"top": "cifar", "correlation": 0.9}
+    assert Dominoes(n_train=1000).options()["n_train"] == 1000
     fewer = Dominoes(n_train=1000).build(0)
     assert set(sizes(fewer["train"]).values()) == {450, 50}
     smaller = Dominoes(n_train=1000, size=16).build(0)

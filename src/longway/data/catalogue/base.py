@@ -66,6 +66,8 @@ class Benchmark(ABC):
     card: ClassVar[Card]
     version: ClassVar[int] = 1
     """To be raised when the builder makes other data than before."""
+    later: ClassVar[tuple[str, ...]] = ()
+    """Options that came after records had been made: not named where they have their default, so that those stand."""
     in_place: ClassVar[bool] = False
     """Whether the parts lie on disk already as they are, so that there is nothing to gain by keeping a copy."""
 
@@ -78,8 +80,10 @@ class Benchmark(ABC):
         return ""
 
     def options(self) -> dict[str, Any]:
-        """Return the options by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        """Return the options by name, without later ones that have their default."""
+        own = fields(self)  # type: ignore[arg-type]
+        values = {f.name: getattr(self, f.name) for f in own}
+        return {f.name: values[f.name] for f in own if f.name not in self.later or values[f.name] != f.default}
 
     @classmethod
     def with_options(cls, options: Mapping[str, Any]) -> Benchmark:

@@ -51,6 +51,7 @@ class Dominoes(Benchmark):
     size: int | None = None
 
     name: ClassVar[str] = "dominoes"
+    later: ClassVar[tuple[str, ...]] = ("n_train", "size")
     card: ClassVar[Card] = Card(
         title="Dominoes",
         core="picture above: automobile or truck",
