@@ -74,7 +74,8 @@ def candidate_tab(each: Candidate, audit: Audit, samples: Samples, most: int) ->
     if each.trial is not None:
         blocks.append(Text(_trial_words(each.trial)))
     if each.unsure:
-        blocks.append(Text(f"{each.unsure:,} of these samples are likely misread; what follows leaves them out."))
+        words = "of the samples that seem to contradict it are likely misread; what follows leaves them out."
+        blocks.append(Text(f"{each.unsure:,} {words}"))
     if each.command:
         blocks.append(Code(clip(each.command, 2000), "Treat it as a shortcut"))
     if each.python:
