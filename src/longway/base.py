@@ -100,6 +100,11 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
     selection: str
     validation_fraction: float
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What speaks against trusting what the fit found out by itself, such as inferred groups; a sentence each."""
+        return (*getattr(self, "doubts_", ()), *getattr(self, "inferred_", {}).get("doubts", ()))
+
     @classmethod
     def from_paper(cls, setting: str, **changes: Any) -> Self:
         """Return the method with a published setting.

@@ -18,6 +18,7 @@ from longway import LongwayError
 from longway.bench import engine as engine_module
 from longway.bench import prepared, trial
 from longway.bench.engine import Engine, run, run_all
+from longway.bench.frames import read_frame
 from longway.bench.grids import block_grid
 from longway.bench.output import compare_methods
 from longway.bench.plan import read_plan
@@ -140,6 +141,14 @@ def test_what_fits_warn_of_is_recorded_and_told(record, tmp_path, monkeypatch):
     assert [line.warnings for line in block.lines] == [{}, {"few samples of a group": (0, 1)}]
     assert "D, seeds 0, 1: few samples of a group" in block_grid(block).notes
     assert json.loads(json.dumps(block.to_dict()))["methods"][1]["warnings"] == {"few samples of a group": [0, 1]}
+
+
+def test_what_fits_doubt_is_recorded(record, tmp_path):
+    plan = read_plan({**record, "method": ["erm", "sitarhead"], "draws": 1, "seeds": 1})
+    run(plan, tmp_path / "r", HERE)
+    doubts = read_frame(tmp_path / "r").set_index("method")["doubts"]
+    assert doubts.iloc[0] == ""
+    assert "taken for the shortcut" in doubts.iloc[1] or "ordinary" in doubts.iloc[1]
 
 
 def test_one_bar_advances_with_all_workers(tmp_path, monkeypatch):

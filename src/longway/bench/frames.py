@@ -40,7 +40,8 @@ def frame(results: Iterable[Result]) -> pd.DataFrame:
     -------
     DataFrame
         Every figure of every test part (``test.worst_group``, ...), each group's accuracy (``test.group NAME``), the
-        parameters chosen (``parameter NAME``), how many settings were tried, and the seconds of the chosen fit.
+        parameters chosen (``parameter NAME``), how many settings were tried, the seconds of the chosen fit, and its
+        doubts about what it inferred.
     """
     import pandas as pd
 
@@ -55,6 +56,7 @@ def _record(result: Result) -> dict[str, Any]:
         "method": cell.entry.title,
         "seed": cell.seed,
         "supervision": result.supervision,
+        "doubts": "; ".join(result.record.get("doubts", ())),
         "tried": result.tried,
         "failed": result.failed,
         "seconds": result.record["seconds"],

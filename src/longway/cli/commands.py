@@ -227,6 +227,7 @@ def fit(
     part = "val" if "val" in dataset.parts else "train" if dataset.parts else "all"
     metrics = fitting.evaluate(model, dataset, part, about["train_counts"])
     record = {"model": str(out), "method": method, "supervision": model.supervision_, "selection": model.selection_}
+    record["doubts"] = list(model.doubts)
     if as_json:
         printing.data({**record, "part": part, **fitting.figures(metrics)})
     else:
@@ -236,8 +237,8 @@ def fit(
             printing.say(f"{len(raw):,} of {whole:,} rows were audited and lie surely on a side: the fit took these")
         if model.selection_ and part == "val" and "test" in dataset.parts:
             printing.say(f"The fit has used the val part. What counts is: longway evaluate {out} {data.source}")
-        for doubt in getattr(model, "inferred_", {}).get("doubts", []):
-            printing.say(f"Doubt about the inferred groups: {doubt}")
+        for doubt in model.doubts:
+            printing.say(f"Doubt: {doubt}")
 
 
 @takes_data

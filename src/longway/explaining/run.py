@@ -152,7 +152,7 @@ def explain(
         reliance=reliance,
         edits=edits,
         curves={name: scores for name, each in case.models.items() if (scores := _scores(each))},
-        notes=(*notes, *more, *unseen, *_doubts(model)),
+        notes=(*notes, *more, *unseen, *model.doubts),
         settings=settings,
         seconds=time.perf_counter() - began,
         y=case.y,
@@ -165,13 +165,6 @@ def explain(
 def _accuracies(case: Case) -> dict[str, Estimate]:
     X, labels = case.X[case.looked_at], case.y[case.looked_at]
     return {name: accuracy(model.predict(X) == labels) for name, model in case.models.items()}
-
-
-def _doubts(model: Method | AxisGroups) -> tuple[str, ...]:
-    """Return what the model itself was not sure of."""
-    if isinstance(model, AxisGroups):
-        return model.doubts
-    return (*getattr(model, "doubts_", ()), *getattr(model, "inferred_", {}).get("doubts", ()))
 
 
 def _with_ordinary(case: Case) -> tuple[Case, list[str]]:
