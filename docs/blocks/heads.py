@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from blocks.results import Results
 from blocks.text import not_measured, spread, table
 
@@ -12,6 +14,24 @@ def hsfm_inner(results: Results) -> str:
         return not_measured("python benchmarks/hsfm_inner.py")
     rows = [[name, spread(line["mean"], line["spread"])] for name, line in results.hsfm_inner.items()]
     return table(["Head", "Worst group, %"], rows)
+
+
+def hsfm_draws(results: Results) -> str:
+    """Return how far HSFM's worst group hangs on the method's own chances."""
+    found = results.hsfm_draws
+    if found is None:
+        return not_measured("python benchmarks/hsfm_draws.py")
+    rows = [
+        [
+            name.capitalize(),
+            f"{100 * found['mean'][name]:.1f}",
+            f"{100 * found['spread'][name]:.1f}",
+            ", ".join(f"{100 * float(np.std(row, ddof=1)):.1f}" for row in fits),
+            f"{100 * found['spread_of_splits'][name]:.1f}",
+        ]
+        for name, fits in found["worst_group"].items()
+    ]
+    return table(["Validation data", "Worst group, %", "Spread over fits", "of each split", "Spread over splits"], rows)
 
 
 def hsfm_apart(results: Results) -> str:

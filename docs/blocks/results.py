@@ -20,6 +20,7 @@ class Results(NamedTuple):
     audit_fixes: dict[str, Any] | None = None
     audit_fixes_fresh: dict[str, Any] | None = None
     hsfm_speed: dict[str, Any] | None = None
+    hsfm_draws: dict[str, Any] | None = None
     dfr: dict[str, Any] | None = None
     sitar_ablations: dict[str, Any] | None = None
     scores: dict[str, Any] | None = None
