@@ -29,7 +29,7 @@ from longway.training import resolve_device
 
 WHITENING_ROWS = 2**14
 """Training rows, drawn at random, that features' correlations are taken from."""
-DRAWN_ROWS = 2**16
+DRAWN_ROWS = 2**15
 """Training rows, drawn at random with as many of each class, among which a draw infers groups and finds its support."""
 
 
@@ -74,7 +74,7 @@ class HSFM(Method):
         Edits per epoch, the paper's K_H.
     epochs : int, default 16
     n_refits : int, default 8
-        Draws in ``scale_free``: in each, rows that contradict the shortcut are inferred anew (among 65,536 training
+        Draws in ``scale_free``: in each, rows that contradict the shortcut are inferred anew (among 32,768 training
         rows at most), and a support is edited.
     infer : {"errors", "axes", "clusters", "disagreement"}, default "errors"
         How ``scale_free`` finds the training rows that contradict the shortcut; ``errors`` are those of a linear head
