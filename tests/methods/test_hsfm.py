@@ -148,6 +148,15 @@ def test_validation_data_that_lack_a_class():
     np.testing.assert_allclose(method.support_before_, method.support_after_, atol=1e-4)
 
 
+def test_the_history_has_one_score_an_epoch_whatever_the_draws():
+    data = planted_shortcut(600, correlation=0.9)
+    method = HSFM(epochs=2, n_refits=3).fit(data.X, data.y)
+    scored = [record for record in method.history_ if "val_cells" in record]
+    assert [record["epoch"] for record in scored] == [0, 1, 2]
+    assert all(0 <= record["val_cells"] <= 1 for record in scored)
+    assert len(method.history_) - len(scored) == 3 * 2 * 2  # draws, halves, epochs
+
+
 def test_a_hard_set_of_less_than_a_cell_is_the_hardest():
     data = planted_shortcut(600, correlation=0.9)
     val = planted_shortcut(300, correlation=0.5, seed=1)

@@ -227,9 +227,8 @@ def fit(
     part = "val" if "val" in dataset.parts else "train" if dataset.parts else "all"
     metrics = fitting.evaluate(model, dataset, part, about["train_counts"])
     record = {"model": str(out), "method": method, "supervision": model.supervision_, "selection": model.selection_}
-    record["doubts"] = list(model.doubts)
     if as_json:
-        printing.data({**record, "part": part, **fitting.figures(metrics)})
+        printing.data({**record, "doubts": model.doubts, "part": part, **fitting.figures(metrics)})
     else:
         printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
         printing.say(f"Group labels used: {model.supervision_}. Saved {out}")

@@ -212,6 +212,7 @@ class HSFM(Method):
         epochs = 0 if lacking else self.epochs
         heads: list[Head] = []
         chosen: list[tuple[int, float]] = []
+        logits, scores = torch.zeros(len(validation), epochs + 1, task.n_classes), np.zeros(epochs + 1)
         with progress("HSFM", 2 * self.n_refits * epochs, show=self.verbose > 0) as advance:
             editing = Editing(self, network, whitening, validation, epochs, advance)
             for draw in range(self.n_refits):
@@ -220,16 +221,18 @@ class HSFM(Method):
                 support = drawn.take(draw_support(cells.train, drawn.y, self.n_support, task.generator))
                 edited = editing.by_halves(support, cells.validation, task.generator)
                 correct = edited.logits.argmax(2).numpy() == validation.y[:, None]
-                epoch, scores = least_edited(correct, cells.validation)
+                epoch, own = least_edited(correct, cells.validation)
                 heads += [Head(*(part[epoch] for part in path)) for path in edited.heads]
-                chosen.append((epoch, float(scores[epoch])))
-                self._record(draw, validation, edited, scores)
+                chosen.append((epoch, float(own[epoch])))
+                logits, scores = logits.add_(edited.logits), scores + own / self.n_refits
+                self._record_losses(draw, edited, epochs)
                 if draw == 0:
                     self.inferred_, kind = dict(cells.about), cells.kind
                     self._keep(support, network.standardize.undo((edited.support @ whitening.back).double()))
         if lacking:
             doubt = "the validation data lack a class, so the support is not edited: give an eval_set with every class"
             self.inferred_["doubts"] = [*self.inferred_["doubts"], doubt]
+        self._record_scores(validation, logits, scores)
         epoch, score = np.mean(chosen, 0).tolist()
         rule = f"held-out accuracy, {kind} counting the same, least edited within a standard error, mean over draws"
         self.selection_ = {"rule": rule, "epoch": round(epoch, 2), "score": score, "data": source}
@@ -254,19 +257,22 @@ class HSFM(Method):
         network.standardize.set(*rows.moments())
         return network
 
-    def _record(self, draw: int, validation: Rows, edited: Edited, scores: np.ndarray) -> None:
-        """Add a draw's outer losses and held-out scores of each epoch to the history; warn where they end early."""
+    def _record_losses(self, draw: int, edited: Edited, epochs: int) -> None:
+        """Add a draw's outer losses to the history; warn where they end early."""
         for fold, losses in enumerate(edited.losses):
             self.history_ += [
                 {"epoch": epoch, "outer_loss": loss, "draw": draw, "fold": fold} for epoch, loss in enumerate(losses, 1)
             ]
-            if len(losses) < len(scores) - 1:
+            if len(losses) < epochs:
                 self._stopped(len(losses) + 1, len(losses))
+
+    def _record_scores(self, validation: Rows, logits: Tensor, scores: np.ndarray) -> None:
+        """Add the held-out scores of each epoch to the history, were it kept in all draws."""
         for epoch, score in enumerate(scores.tolist()):
-            metrics = evaluate_groups(validation.y, edited.logits[:, epoch].argmax(1).numpy(), validation.groups)
+            metrics = evaluate_groups(validation.y, logits[:, epoch].argmax(1).numpy(), validation.groups)
             rules = {n: rule for n, rule in RULES.items() if n != "worst_group" or validation.groups is not None}
             values = {f"val_{name}": float(rule(metrics)) for name, rule in rules.items()}
-            self.history_.append({"epoch": epoch, "draw": draw, "val_cells": score, **values})
+            self.history_.append({"epoch": epoch, "val_cells": score, **values})
 
     def _keep(self, support: Rows, after: Tensor) -> None:
         self.support_before_ = support.inputs(slice(None), torch.float64).numpy()
