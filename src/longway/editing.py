@@ -16,7 +16,8 @@ from longway.adam import Adam
 from longway.functional.heads import Heads
 from longway.functional.hypergradient import Head, OuterLoss
 from longway.functional.whitening import Whitening
-from longway.lastlayer import head_of, scaled
+from longway.lastlayer import head_of
+from longway.linear import scaled
 from longway.nn.heads import FeatureHead
 from longway.rows import Rows, halves, predict_logits
 from longway.support import UNSURE, SupportEditor, even_weights, hardest

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from longway.base import Method, Task
 from longway.functional.heads import Heads
 from longway.functional.hypergradient import Head
 from longway.functional.ridge import WeightedChunks
+from longway.linear import scaled
 from longway.metrics import evaluate_groups
 from longway.nn.heads import FeatureHead
 from longway.rows import Rows, halves
@@ -148,15 +149,6 @@ def judge(network: FeatureHead, heads: Heads, rows: Rows) -> list[dict[str, floa
         rules = {name: rule for name, rule in RULES.items() if name != "worst_group" or rows.groups is not None}
         records.append({f"val_{name}": float(rule(metrics)) for name, rule in rules.items()})
     return records
-
-
-def scaled(network: FeatureHead, rows: Rows, dtype: torch.dtype) -> Tensor:
-    """Return features (n, d) as the network scales them, on its device."""
-    device = network.linear.weight.device
-    features = torch.empty(len(rows), rows.shape[0], dtype=dtype, device=device)
-    for part in rows.slices():
-        features[part] = network.standardize(rows.inputs(part, torch.float64).to(device)).to(dtype)
-    return features
 
 
 def precision(rows: Rows) -> torch.dtype:

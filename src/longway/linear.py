@@ -135,13 +135,20 @@ class _Data:
     def chunks(self, *known: Tensor) -> Callable[[], Iterator[Any]]:
         """Return what yields pieces of the features, and of all else that is known of each row."""
         if self.rows.is_small:
-            held = torch.empty(len(self.rows), *self.rows.shape, dtype=self.dtype)
-            for part in self.rows.slices(max(1, SCALED_NUMBERS // self.rows.shape[0])):
-                held[part] = self.network.standardize(self.rows.inputs(part, torch.float64))
+            held = scaled(self.network, self.rows, self.dtype)
             return lambda: iter([(held, *known)])
         return lambda: (
             (self.rows.inputs(part, self.dtype), *(values[part] for values in known)) for part in self.rows.slices()
         )
+
+
+def scaled(network: FeatureHead, rows: Rows, dtype: torch.dtype) -> Tensor:
+    """Return features (n, d) as the network scales them, on its device; little more is held on the way."""
+    device = network.linear.weight.device
+    features = torch.empty(len(rows), *rows.shape, dtype=dtype, device=device)
+    for part in rows.slices(max(1, SCALED_NUMBERS // rows.shape[0])):
+        features[part] = network.standardize(rows.inputs(part, torch.float64).to(device)).to(dtype)
+    return features
 
 
 def first_head(

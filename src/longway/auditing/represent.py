@@ -106,7 +106,7 @@ def _of_images(inputs: Inputs, seed: int, verbose: int) -> View:
     rows = Rows(X, inputs.codes, np.ones(len(X)))
     with seeded(seed):
         fit = stopped_nets(
-            n_classes, [NETWORK_EPOCHS], batch_size=64, learning_rate=1e-3, class_balanced=True, device="auto"
+            n_classes, [NETWORK_EPOCHS], batch_size=64, learning_rate=1e-3, balanced="classes", device="auto"
         )
         network = fit(rows.take(some), np.random.default_rng(seed))[0]
         axes = shortcut_axes(

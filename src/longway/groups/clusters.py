@@ -124,7 +124,7 @@ def feature_clusters(
             [epochs],
             batch_size=batch_size,
             learning_rate=learning_rate,
-            class_balanced=True,
+            balanced="classes",
             device=device,
         )
         network = Features(fit(rows, np.random.default_rng(seed))[0])

@@ -92,20 +92,25 @@ def linear_heads(n_classes: int, ridges: Sequence[float], *, class_balanced: boo
 
 
 def stopped_nets(
-    n_classes: int, epochs: Sequence[int], *, batch_size: int, learning_rate: float, class_balanced: bool, device: str
+    n_classes: int, epochs: Sequence[int], *, batch_size: int, learning_rate: float, balanced: str | None, device: str
 ) -> Fit:
-    """Return a ``Fit`` of one network on images, as it is after each of these numbers of epochs (in rising order)."""
+    """Return a ``Fit`` of one network on images, as it is after each of these numbers of epochs (in rising order).
+
+    ``balanced`` says what is drawn as often: "classes", the rows' "groups", or None.
+    """
 
     def fit(rows: Rows, generator: np.random.Generator) -> Sequence[ConvNet | FeatureHead]:
         network = build_classifier(rows.shape, n_classes)
         snapshots = _Snapshots(network, epochs)
+        codes = rows.groups if balanced == "groups" else rows.y
+        assert codes is not None
         train(
             CrossEntropy(network),
             rows,
             Schedule(max(epochs), batch_size, learning_rate),
             generator=generator,
             device=device,
-            sampling=inverse_frequency(rows.y, rows.weight) if class_balanced else None,
+            sampling=inverse_frequency(codes, rows.weight) if balanced else None,
             after_epoch=snapshots.take,
         )
         return [snapshots.kept[epoch] for epoch in epochs]

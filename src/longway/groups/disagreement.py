@@ -106,7 +106,7 @@ def head_disagreement(
             [early_epochs, epochs],
             batch_size=batch_size,
             learning_rate=learning_rate,
-            class_balanced=class_balanced,
+            balanced="classes" if class_balanced else None,
             device=device,
         )
     else:

@@ -104,7 +104,7 @@ def weak_errors(
             [epochs],
             batch_size=batch_size,
             learning_rate=learning_rate,
-            class_balanced=class_balanced,
+            balanced="classes" if class_balanced else None,
             device=device,
         )
     else:

@@ -13,7 +13,8 @@ from longway.functional.elastic_net import elastic_net
 from longway.functional.heads import Heads
 from longway.functional.hypergradient import Head
 from longway.grouped import HELD_OUT, GroupAware, frequent, joined
-from longway.lastlayer import LastLayer, Parts, Setting, cells, scaled
+from longway.lastlayer import LastLayer, Parts, Setting, cells
+from longway.linear import scaled
 from longway.nn.heads import FeatureHead
 from longway.parameters import parameters
 from longway.rows import Rows

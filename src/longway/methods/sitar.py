@@ -17,6 +17,8 @@ from longway.functional.scores import shortcut_scores
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error
 from longway.groups.appearance import Recolouring, recolouring
 from longway.groups.axes import AxisGroups, shortcut_axes
+from longway.groups.contract import InferredGroups
+from longway.groups.repeated import RepeatedErrors, repeated_errors
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, active_axes, scaled_beta, summed_variance
 from longway.parameters import parameters
 from longway.processes import gathered
@@ -57,8 +59,10 @@ class SITAR(Method):
        axes are there before the classifier is.
     2. These axes are used as well as flattened. They are cut into a pseudo-attribute. Where recolouring an image is all
        that it takes to change that attribute, training images are recoloured at random (see
-       ``longway.groups.appearance``); else, where the pseudo-groups are to be trusted, each counts the same. Either
-       way the shortcut tells nothing any more, and there is nothing to hide.
+       ``longway.groups.appearance``). Else, where weak classifiers that are trained apart get the same images wrong,
+       these contradict the shortcut, and count as much as the others (see ``longway.groups.repeated``); else, where the
+       pseudo-groups of the axes are to be trusted, each of those counts the same. In all three the shortcut tells
+       nothing any more; in the first two the classifier weighs much beside the beta-VAE, as there is nothing to hide.
     3. Noise is in proportion to each axis's spread as well as to its score, of which a running mean is kept; the
        consistency compares probabilities; the VAE's loss is divided by the variance of the data.
 
@@ -88,8 +92,8 @@ class SITAR(Method):
     selection : {"auto", "balanced", "average", "worst_class", "worst_group"}, default "auto"
         Which validation score chooses the epoch. Where the validation data hold the shortcut too, accuracy favours
         epochs that use it. ``auto`` is the worst group: the given one, or else, in ``scale_free``, the worst
-        pseudo-group of validation data that are recoloured like the training data; without trusted pseudo-groups it is
-        class-balanced accuracy, which is the paper's.
+        pseudo-group of the validation data, or their class-balanced accuracy where they are recoloured like the
+        training data; without either it is class-balanced accuracy, which is the paper's.
     validation_fraction : float, default 0.1
     device : str, default "auto"
     random_state : int, RandomState or None, default 0
@@ -100,9 +104,10 @@ class SITAR(Method):
     shortcut_scores_ : ndarray of shape (latent_dim,)
         Score v of each axis over all training data, after training.
     inferred_ : dict
-        Of ``scale_free``: the shortcut axes before the classifier was trained, the sizes of the pseudo-groups, the
-        doubts, the share of images whose pseudo-attribute recolouring changed (``recoloured``), and how training was
-        made to contradict the shortcut (``against``: "recolouring", "groups" or "noise" alone).
+        Of ``scale_free``: the shortcut axes before the classifier was trained, the sizes of the axes' pseudo-groups,
+        the doubts, the share of images whose pseudo-attribute recolouring changed (``recoloured``), how far two error
+        sets are the same and how far they can be learnt (``errors``, where looked at), and how training was made to
+        contradict the shortcut (``against``: "recolouring", "errors", "groups" or "noise" alone).
 
     Warns
     -----
@@ -206,13 +211,15 @@ class SITAR(Method):
             device=self.device,
             verbose=self.verbose,
         )
-        maps = recolouring(rows, found, seed=seed) if len(rows.shape) == 3 else None
+        of_images = len(rows.shape) == 3
+        maps = recolouring(rows, found, seed=seed) if of_images else None
         first = FirstStage(rows, found, maps)
-        self.inferred_ = {
-            **found.summary(),
-            "recoloured": None if maps is None else maps.flipped,
-            "against": first.against,
-        }
+        self.inferred_ = {**found.summary(), "recoloured": None if maps is None else maps.flipped}
+        if of_images and first.against != "recolouring":
+            errors = repeated_errors(rows, task.n_classes, seed=seed, device=self.device)
+            first = FirstStage(rows, found, maps, errors)
+            self.inferred_["errors"] = None if errors is None else errors.summary()
+        self.inferred_["against"] = first.against
         return first
 
     def _scores(self, network: SitarNet, rows: Rows, n_classes: int) -> np.ndarray:
@@ -239,22 +246,34 @@ class FirstStage:
         Their pseudo-groups.
     maps : Recolouring, optional
         Of images.
+    errors : RepeatedErrors, optional
+        Of images.
 
     Attributes
     ----------
-    against : {"recolouring", "groups", "noise"}
-        Images are recoloured at random; each pseudo-group counts the same; or nothing beside the noise can be done.
+    against : {"recolouring", "errors", "groups", "noise"}
+        Images are recoloured at random; errors of weak classifiers, or each of the axes' pseudo-groups, count as much
+        as the rest; or nothing beside the noise can be done.
+    groups : InferredGroups or None
+        Those that count the same.
     rows : Rows
         Training data, weighted accordingly.
     """
 
-    def __init__(self, rows: Rows, found: AxisGroups, maps: Recolouring | None) -> None:
+    def __init__(
+        self, rows: Rows, found: AxisGroups, maps: Recolouring | None, errors: RepeatedErrors | None = None
+    ) -> None:
         self.found, self.maps = found, maps
+        self.groups: InferredGroups | None = None
         if maps is not None and maps.is_the_shortcut and found.is_plain:
             self.against = "recolouring"
+        elif errors is not None and errors.are_a_group:
+            self.against, self.groups = "errors", errors.found
+        elif found.doubts:
+            self.against = "noise"
         else:
-            self.against = "noise" if found.doubts else "groups"
-        balance = inverse_frequency(found.groups, rows.weight) if self.against == "groups" else 1.0
+            self.against, self.groups = "groups", found
+        balance = 1.0 if self.groups is None else inverse_frequency(self.groups.groups, rows.weight)
         self.rows = rows.reweighted(rows.weight * balance)
 
     def contradicted(self, validation: Rows, rule: str, generator: np.random.Generator) -> Rows:
@@ -264,8 +283,8 @@ class FirstStage:
         """
         if self.against == "noise" or rule != "auto" or validation.groups is not None:
             return validation
-        if self.against == "groups":
-            return validation.grouped(self.found.assign(validation))
+        if self.groups is not None:
+            return validation.grouped(self.groups.assign(validation))
         assert self.maps is not None
         chosen = validation.take(np.sort(generator.permutation(len(validation))[:MOST_RECOLOURED]))
         to = generator.integers(0, self.found.n_values, len(chosen))
@@ -347,10 +366,10 @@ class ScaleFreeObjective(nn.Module):
         super().__init__()
         self.network, self.noise, self.weight = network, noise, weight
         self.beta = scaled_beta(beta, first.rows)
-        # A classifier that weighs more has the shortcut written all over the axes, unless recolouring contradicts it:
-        # balanced pseudo-groups do not where they are of another attribute.
-        recoloured = first.against == "recolouring"
-        self.share = 1 / (summed_variance(first.rows) if recoloured else scaled_beta(1.0, first.rows))
+        # A classifier that weighs more has the shortcut written all over the axes unless images surely contradict it:
+        # balanced pseudo-groups of axes do not where they are of another attribute.
+        contradicted = first.against in ("recolouring", "errors")
+        self.share = 1 / (summed_variance(first.rows) if contradicted else scaled_beta(1.0, first.rows))
         self.class_balanced = class_balanced
         self.recolouring = first.maps if first.against == "recolouring" else None
         self.n_values = first.found.n_values
