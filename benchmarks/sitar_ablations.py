@@ -46,7 +46,7 @@ class Setting(NamedTuple):
     changes : dict
         Parameters that differ from the published ones, or from the default's.
     replaced : tuple of pairs
-        What is put in the place of names in ``longway.methods.sitar``.
+        What is put in the place of names in ``longway``.
     """
 
     part: str
@@ -72,14 +72,18 @@ def isotropic(latents: Tensor, labels: Tensor, n_classes: int, **_: Any) -> Tens
     return latents.new_ones(latents.shape[1])
 
 
-def no_maps(*_: Any, **__: Any) -> None:
-    """Find no maps that recolour."""
+def nothing(*_: Any, **__: Any) -> None:
+    """Find no maps that recolour, or no errors."""
+
+
+NO_MAPS = ("contradiction.recolouring", nothing)
 
 
 SETTINGS = [
     Setting("default", "as it comes", {}),
     Setting("default", "no noise", {"noise": 0.0, "consistency": 0.0}),
-    Setting("default", "pseudo-groups, no recolouring", {}, (("recolouring", no_maps),)),
+    Setting("default", "pseudo-groups, no recolouring", {}, (NO_MAPS, ("contradiction.repeated_errors", nothing))),
+    Setting("default", "errors, no recolouring", {}, (NO_MAPS,)),
     *(Setting("default", f"beta {beta:g}", {"beta": beta}) for beta in (0.2, 6.0)),
     *(Setting("default", f"noise {noise:g}", {"noise": noise}) for noise in (0.1, 2.0)),
     *(Setting("default", f"consistency {weight:g}", {"consistency": weight}) for weight in (1.0, 50.0)),
@@ -88,7 +92,7 @@ SETTINGS = [
     *(Setting("paper, beta", f"{beta:g}", {"beta": beta}) for beta in (0.1, 1.0, 1.5, 2.0)),
     *(Setting("paper, noise", f"{noise:g}", {"noise": noise}) for noise in (0.0, 0.1, 0.5, 3.0)),
     *(Setting("paper, consistency", f"{weight:g}", {"consistency": weight}) for weight in (0.0, 0.1, 1.0, 50.0)),
-    Setting("paper, scores", "isotropic", {}, (("shortcut_scores", isotropic),)),
+    Setting("paper, scores", "isotropic", {}, (("methods.sitar.shortcut_scores", isotropic),)),
 ]
 
 
@@ -131,8 +135,8 @@ def changed(setting: Setting, watch: Watched) -> Iterator[None]:
             return super().observe(epoch, logits) | watch(self.network)
 
     with ExitStack() as stack:
-        for name, value in (("BestEpoch", Watching), *setting.replaced):
-            stack.enter_context(patch(f"longway.methods.sitar.{name}", value))
+        for name, value in (("methods.sitar.BestEpoch", Watching), *setting.replaced):
+            stack.enter_context(patch(f"longway.{name}", value))
         yield
 
 

@@ -6,10 +6,11 @@ from sklearn.datasets import load_iris
 from torch.nn.functional import cross_entropy
 
 from longway import ERM, SITAR, LongwayError
+from longway.contradiction import contradiction
 from longway.data.digits import coloured_digits
 from longway.data.planted import planted_shortcut
-from longway.groups import recolouring, shortcut_axes
-from longway.methods.sitar import FirstStage, ScaleFreeObjective, SitarNet, SitarObjective
+from longway.groups import shortcut_axes
+from longway.methods.sitar import ScaleFreeObjective, SitarNet, SitarObjective
 from longway.nn.vae import scaled_beta, summed_variance
 from longway.rows import Rows
 
@@ -78,20 +79,18 @@ def test_the_paper_variant_is_trained_on_the_data_as_they_are():
     assert method.selection_["rule"] == "balanced"
 
 
-def first_stage(X, y, **options):
-    rows = Rows(X, y, np.ones(len(y)))
-    found = shortcut_axes(rows, 2, seed=0, **{"latent_dim": 4, "epochs": 1, **options})
-    return FirstStage(rows, found, recolouring(rows, found, seed=0) if X.ndim == 4 else None)
+def contradicted(X, y, **options):
+    return contradiction(Rows(X, y, np.ones(len(y))), 2, seed=0, **{"latent_dim": 4, "epochs": 1, **options})
 
 
 def test_scale_free_loss_is_its_formula():
     data = planted_shortcut(200, correlation=1.0, n_features=6)
     torch.manual_seed(0)
-    first = first_stage(data.X.astype(np.float32), data.y)
-    assert first.against == "noise"
+    known = contradicted(data.X.astype(np.float32), data.y)
+    assert known.against == "noise"
     network = SitarNet((6,), 2, 4, ())
-    network.vae = first.found.vae
-    objective = ScaleFreeObjective(network, 0.7, 3.0, 2.0, first, class_balanced=False)
+    network.vae = known.axes.vae
+    objective = ScaleFreeObjective(network, 0.7, 3.0, 2.0, known, class_balanced=False)
     x, y = torch.from_numpy(data.X[:64]).float(), torch.from_numpy(data.y[:64])
     torch.manual_seed(1)
     terms = objective(x, y, torch.ones(64), torch.zeros(64, dtype=torch.int64))
@@ -100,7 +99,7 @@ def test_scale_free_loss_is_its_formula():
     mu, log_variance = network.vae.encode(x)
     z = mu + (log_variance / 2).exp() * torch.randn_like(mu)
     batch = torch.stack([torch.corrcoef(torch.stack([axis, y.float()]))[0, 1].abs() for axis in mu.detach().T])
-    v = 0.9 * torch.from_numpy(first.found.scores).float() + 0.1 * batch
+    v = 0.9 * torch.from_numpy(known.axes.scores).float() + 0.1 * batch
     z_bar = z + 0.7 * v * mu.detach().std(0, correction=0) * torch.randn_like(z)
     p, q = network.classifier(z).softmax(1), network.classifier(z_bar).softmax(1)
     kl = [(a * (a / ((p + q) / 2)).log()).sum(1).mean() for a in (p, q)]
@@ -123,9 +122,9 @@ def test_beta_follows_the_variance_of_images_and_not_of_features():
 
 def test_a_batch_of_one_class_leaves_the_scores_as_they_are():
     data = planted_shortcut(200, correlation=1.0, n_features=6)
-    first = first_stage(data.X.astype(np.float32), data.y)
+    known = contradicted(data.X.astype(np.float32), data.y)
     network = SitarNet((6,), 2, 4, ())
-    objective = ScaleFreeObjective(network, 0.7, 3.0, 2.0, first, class_balanced=True)
+    objective = ScaleFreeObjective(network, 0.7, 3.0, 2.0, known, class_balanced=True)
     before = objective.scores.clone()
     x = torch.from_numpy(data.X[:9]).float()
     attribute = torch.zeros(9, dtype=torch.int64)

@@ -9,6 +9,7 @@ from longway.groups.errors import ErrorGroups, weak_errors
 from longway.groups.infer import WAYS, find_groups, infer_groups
 from longway.groups.probe import Leakage, leakage
 from longway.groups.purity import Purity, group_purity, judge_groups, sure_rows
+from longway.groups.repeated import RepeatedErrors, repeated_errors
 from longway.groups.spread import spread_groups
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Leakage",
     "Purity",
     "Recolouring",
+    "RepeatedErrors",
     "feature_clusters",
     "find_groups",
     "group_purity",
@@ -29,6 +31,7 @@ __all__ = [
     "judge_groups",
     "leakage",
     "recolouring",
+    "repeated_errors",
     "shortcut_axes",
     "spread_groups",
     "sure_rows",

@@ -12,17 +12,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from longway.base import Method, Task
+from longway.contradiction import Contradiction, contradiction
 from longway.functional.noise import consistency, divergence, perturb
 from longway.functional.scores import shortcut_scores
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error
-from longway.groups.appearance import Recolouring, recolouring
-from longway.groups.axes import AxisGroups, shortcut_axes
-from longway.groups.contract import InferredGroups
-from longway.groups.repeated import RepeatedErrors, repeated_errors
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, active_axes, scaled_beta, summed_variance
 from longway.parameters import parameters
 from longway.processes import gathered
-from longway.rows import Rows, inverse_frequency, predict_logits
+from longway.rows import Rows, predict_logits
 from longway.selection import BestEpoch
 from longway.space import Between, Space
 from longway.training import Schedule, train
@@ -35,9 +32,6 @@ PAPER = {
     "selection": "balanced",
 }
 """What all published settings share."""
-
-MOST_RECOLOURED = 10_000
-"""Validation images that are recoloured, and held in memory, to choose the epoch on."""
 
 
 @parameters
@@ -173,12 +167,26 @@ class SITAR(Method):
             )
             rule = "balanced" if rule == "auto" and validation.groups is None else rule
         else:
-            first = self._first_stage(rows, task)
-            network.vae = first.found.vae
-            rows, validation = first.rows, first.contradicted(validation, rule, task.generator)
-            rule = "balanced" if rule == "auto" and validation.groups is None else rule
-            objective = ScaleFreeObjective(network, self.noise, self.consistency, self.beta, first, self.class_balanced)
-            beside = (first.found.attribute,)
+            known = contradiction(
+                rows,
+                task.n_classes,
+                seed=int(task.generator.integers(2**31)),
+                latent_dim=self.latent_dim,
+                beta=self.beta,
+                channels=self.channels,
+                epochs=self.first_epochs,
+                batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                device=self.device,
+                verbose=self.verbose,
+            )
+            self.inferred_, network.vae = known.summary(), known.axes.vae
+            rows = known.rows
+            if rule == "auto" and validation.groups is None:
+                validation = known.of_validation(validation, task.generator)
+                rule = "balanced" if validation.groups is None else rule
+            objective = ScaleFreeObjective(network, self.noise, self.consistency, self.beta, known, self.class_balanced)
+            beside = (known.axes.attribute,)
         best = BestEpoch(network, validation, rule, source)
         self.history_ = train(
             objective,
@@ -195,33 +203,6 @@ class SITAR(Method):
         self.shortcut_scores_ = self._scores(network, rows, task.n_classes)
         return network
 
-    def _first_stage(self, rows: Rows, task: Task) -> FirstStage:
-        """Train the beta-VAE alone, read the pseudo-attribute off it, and find a way to contradict it."""
-        seed = int(task.generator.integers(2**31))
-        found = shortcut_axes(
-            rows,
-            task.n_classes,
-            seed=seed,
-            latent_dim=self.latent_dim,
-            beta=self.beta,
-            channels=self.channels,
-            epochs=self.first_epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            device=self.device,
-            verbose=self.verbose,
-        )
-        of_images = len(rows.shape) == 3
-        maps = recolouring(rows, found, seed=seed) if of_images else None
-        first = FirstStage(rows, found, maps)
-        self.inferred_ = {**found.summary(), "recoloured": None if maps is None else maps.flipped}
-        if of_images and first.against != "recolouring":
-            errors = repeated_errors(rows, task.n_classes, seed=seed, device=self.device)
-            first = FirstStage(rows, found, maps, errors)
-            self.inferred_["errors"] = None if errors is None else errors.summary()
-        self.inferred_["against"] = first.against
-        return first
-
     def _scores(self, network: SitarNet, rows: Rows, n_classes: int) -> np.ndarray:
         latents = predict_logits(network.encoder, rows)
         if active_axes(latents.numpy()).sum() <= min(1, self.latent_dim - 1):
@@ -233,63 +214,6 @@ class SITAR(Method):
             )
         labels = torch.from_numpy(rows.y)
         return shortcut_scores(latents, labels, n_classes, class_balanced=self.class_balanced).numpy()
-
-
-class FirstStage:
-    """What is known of the shortcut once the beta-VAE has been trained alone, and how to contradict it.
-
-    Parameters
-    ----------
-    rows : Rows
-        Training data.
-    found : AxisGroups
-        Their pseudo-groups.
-    maps : Recolouring, optional
-        Of images.
-    errors : RepeatedErrors, optional
-        Of images.
-
-    Attributes
-    ----------
-    against : {"recolouring", "errors", "groups", "noise"}
-        Images are recoloured at random; errors of weak classifiers, or each of the axes' pseudo-groups, count as much
-        as the rest; or nothing beside the noise can be done.
-    groups : InferredGroups or None
-        Those that count the same.
-    rows : Rows
-        Training data, weighted accordingly.
-    """
-
-    def __init__(
-        self, rows: Rows, found: AxisGroups, maps: Recolouring | None, errors: RepeatedErrors | None = None
-    ) -> None:
-        self.found, self.maps = found, maps
-        self.groups: InferredGroups | None = None
-        if maps is not None and maps.is_the_shortcut and found.is_plain:
-            self.against = "recolouring"
-        elif errors is not None and errors.are_a_group:
-            self.against, self.groups = "errors", errors.found
-        elif found.doubts:
-            self.against = "noise"
-        else:
-            self.against, self.groups = "groups", found
-        balance = 1.0 if self.groups is None else inverse_frequency(self.groups.groups, rows.weight)
-        self.rows = rows.reweighted(rows.weight * balance)
-
-    def contradicted(self, validation: Rows, rule: str, generator: np.random.Generator) -> Rows:
-        """Return validation data that can tell an epoch that uses the shortcut from one that does not.
-
-        Where the rule is ``auto`` and no groups are given: recoloured like the training data, or with pseudo-groups.
-        """
-        if self.against == "noise" or rule != "auto" or validation.groups is not None:
-            return validation
-        if self.groups is not None:
-            return validation.grouped(self.groups.assign(validation))
-        assert self.maps is not None
-        chosen = validation.take(np.sort(generator.permutation(len(validation))[:MOST_RECOLOURED]))
-        to = generator.integers(0, self.found.n_values, len(chosen))
-        pair = torch.from_numpy(self.found.attribute_of(chosen)), torch.from_numpy(to)
-        return Rows(self.maps.apply(chosen.inputs(slice(None)), *pair).numpy(), chosen.y, chosen.weight)
 
 
 class SitarNet(nn.Module):
@@ -353,7 +277,7 @@ class ScaleFreeObjective(nn.Module):
         Its VAE has been trained alone.
     noise, weight, beta : float
         Alpha in spreads, lambda, and beta as ``SITAR`` has them.
-    first : FirstStage
+    known : Contradiction
     class_balanced : bool
         Whether scores weigh the classes equally.
     """
@@ -361,19 +285,17 @@ class ScaleFreeObjective(nn.Module):
     scores: Tensor
 
     def __init__(
-        self, network: SitarNet, noise: float, weight: float, beta: float, first: FirstStage, class_balanced: bool
+        self, network: SitarNet, noise: float, weight: float, beta: float, known: Contradiction, class_balanced: bool
     ) -> None:
         super().__init__()
         self.network, self.noise, self.weight = network, noise, weight
-        self.beta = scaled_beta(beta, first.rows)
-        # A classifier that weighs more has the shortcut written all over the axes unless images surely contradict it:
-        # balanced pseudo-groups of axes do not where they are of another attribute.
-        contradicted = first.against in ("recolouring", "errors")
-        self.share = 1 / (summed_variance(first.rows) if contradicted else scaled_beta(1.0, first.rows))
+        self.beta = scaled_beta(beta, known.rows)
+        # A classifier that weighs more has the shortcut written all over the axes unless images surely contradict it.
+        self.share = 1 / (summed_variance(known.rows) if known.is_sure else scaled_beta(1.0, known.rows))
         self.class_balanced = class_balanced
-        self.recolouring = first.maps if first.against == "recolouring" else None
-        self.n_values = first.found.n_values
-        self.register_buffer("scores", torch.from_numpy(first.found.scores).float())
+        self.recolouring = known.maps if known.against == "recolouring" else None
+        self.n_values = known.axes.n_values
+        self.register_buffer("scores", torch.from_numpy(known.axes.scores).float())
 
     def forward(self, x: Tensor, y: Tensor, weight: Tensor, attribute: Tensor) -> dict[str, Tensor]:
         """Return the loss of a batch, with pseudo-attributes (n,), and its terms."""

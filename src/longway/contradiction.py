@@ -1,0 +1,123 @@
+"""How training can be made to contradict a shortcut, as far as the training data tell without a group label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from longway.groups import (
+    AxisGroups,
+    InferredGroups,
+    Recolouring,
+    RepeatedErrors,
+    recolouring,
+    repeated_errors,
+    shortcut_axes,
+)
+from longway.rows import Rows, inverse_frequency
+
+MOST_RECOLOURED = 10_000
+"""Validation images that are recoloured, and held in memory, to choose the epoch on."""
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """What is known of the shortcut before a classifier is trained, and how to contradict it.
+
+    Parameters
+    ----------
+    training : Rows
+        The data.
+    axes : AxisGroups
+        Pseudo-groups from the axes of a beta-VAE.
+    maps : Recolouring, optional
+        Of images.
+    errors : RepeatedErrors, optional
+        Of images for which recolouring does not do.
+    """
+
+    training: Rows
+    axes: AxisGroups
+    maps: Recolouring | None = None
+    errors: RepeatedErrors | None = None
+
+    @property
+    def against(self) -> str:
+        """How: "recolouring" of images at random; "errors" of weak classifiers, or each of the axes' "groups", count as
+        much as the rest; or "noise", where nothing else can be done.
+        """
+        if self.maps is not None and self.maps.is_the_shortcut and self.axes.is_plain:
+            return "recolouring"
+        if self.errors is not None and self.errors.are_a_group:
+            return "errors"
+        return "noise" if self.axes.doubts else "groups"
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether what contradicts the shortcut is sure to: groups of axes may be those of another attribute."""
+        return self.against in ("recolouring", "errors")
+
+    @property
+    def groups(self) -> InferredGroups | None:
+        """The groups that count the same."""
+        if self.against == "errors":
+            return None if self.errors is None else self.errors.found
+        return self.axes if self.against == "groups" else None
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Training data, weighted accordingly."""
+        balance = 1.0 if self.groups is None else inverse_frequency(self.groups.groups, self.training.weight)
+        return self.training.reweighted(self.training.weight * balance)
+
+    def of_validation(self, validation: Rows, generator: np.random.Generator) -> Rows:
+        """Return validation data that can tell an epoch that uses the shortcut from one that does not.
+
+        Recoloured like the training data, or with the same groups; as they are where there is the noise alone.
+        """
+        if self.groups is not None:
+            return validation.grouped(self.groups.assign(validation))
+        if self.against == "noise":
+            return validation
+        assert self.maps is not None
+        chosen = validation.take(np.sort(generator.permutation(len(validation))[:MOST_RECOLOURED]))
+        to = generator.integers(0, self.axes.n_values, len(chosen))
+        pair = torch.from_numpy(self.axes.attribute_of(chosen)), torch.from_numpy(to)
+        return Rows(self.maps.apply(chosen.inputs(slice(None)), *pair).numpy(), chosen.y, chosen.weight)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what a record of the fit should hold, ready for JSON."""
+        return {
+            **self.axes.summary(),
+            "recoloured": None if self.maps is None else self.maps.flipped,
+            "errors": None if self.errors is None else self.errors.summary(),
+            "against": self.against,
+        }
+
+
+def contradiction(rows: Rows, n_classes: int, *, seed: int, device: str = "auto", **options: Any) -> Contradiction:
+    """Find out how the shortcut of training data can be contradicted.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training data of features or images; no group is looked at.
+    n_classes : int
+        C.
+    seed : int
+        Of all that is trained.
+    device : str, default "auto"
+    **options
+        Of ``shortcut_axes``.
+    """
+    axes = shortcut_axes(rows, n_classes, seed=seed, device=device, **options)
+    if len(rows.shape) == 1:
+        return Contradiction(rows, axes)
+    found = Contradiction(rows, axes, recolouring(rows, axes, seed=seed))
+    if found.against == "recolouring":
+        return found
+    return Contradiction(rows, axes, found.maps, repeated_errors(rows, n_classes, seed=seed, device=device))
