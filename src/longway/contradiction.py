@@ -90,9 +90,10 @@ class Contradiction:
         return Rows(self.maps.apply(chosen.inputs(slice(None)), *pair).numpy(), chosen.y, chosen.weight)
 
     def summary(self) -> dict[str, Any]:
-        """Return what a record of the fit should hold, ready for JSON."""
+        """Return what a record of the fit should hold, ready for JSON; doubts are about what is done."""
         return {
             **self.axes.summary(),
+            "doubts": list((self.groups or self.axes).doubts),
             "recoloured": None if self.maps is None else self.maps.flipped,
             "errors": None if self.errors is None else self.errors.summary(),
             "against": self.against,

@@ -62,5 +62,6 @@ def test_sitar_counts_such_errors_as_much_as_the_rest():
     method = SITAR(epochs=6, first_epochs=2, batch_size=64).fit(X, y, eval_set=(X[:300], y[:300]))
     assert method.inferred_["against"] == "errors"
     assert method.inferred_["errors"]["overlap"] >= 0.8
+    assert method.doubts == ()
     assert method.selection_["rule"] == "worst_group"
     assert (method.predict(X) == y)[attribute != y].mean() > 0.7
