@@ -27,6 +27,7 @@ from longway.rows import Rows
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "scores.json"
 CLASSES, STRENGTHS, SEEDS = (2, 3, 5, 10), (0.9, 0.6), range(3)
 N, BATCH = 6_000, 128
+EPOCHS, VAE_BATCH = 12, 32  # larger batches make too few steps for hues to have axes of their own
 
 
 def one_vs_rest(latents: Tensor, labels: Tensor, n_classes: int) -> Tensor:
@@ -85,7 +86,7 @@ def cut(latents: np.ndarray, scores: np.ndarray, n_values: int, seed: int) -> np
 def measure(n_classes: int, strength: float, seed: int) -> dict[str, dict[str, float]]:
     """Return for each score how well its cut is the hue, how far hue axes lie above the others, and its noise."""
     rows, hue = coloured(n_classes, strength, seed)
-    found = shortcut_axes(rows, n_classes, seed=seed, epochs=12)
+    found = shortcut_axes(rows, n_classes, seed=seed, epochs=EPOCHS, batch_size=VAE_BATCH)
     latents, labels = torch.from_numpy(found.latents).double(), torch.from_numpy(rows.y)
     told = correlation_ratio(latents, torch.from_numpy(hue), n_classes).numpy() ** 2
     batches = [torch.arange(start, start + BATCH) for start in range(0, N - BATCH, BATCH)]
