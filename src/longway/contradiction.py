@@ -22,6 +22,11 @@ from longway.rows import Rows, inverse_frequency
 
 MOST_RECOLOURED = 10_000
 """Validation images that are recoloured, and held in memory, to choose the epoch on."""
+HELD_BACK = (
+    "neither recolouring nor images on which weak classifiers agree contradict the shortcut, so the classifier is held "
+    "back instead: better than ERM where no image contradicts the shortcut, worse where some do"
+)
+"""What is to be said of images where nothing is sure."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,10 @@ class Contradiction:
 
     def summary(self) -> dict[str, Any]:
         """Return what a record of the fit should hold, ready for JSON; doubts are about what is done."""
+        held_back = [HELD_BACK] if len(self.training.shape) == 3 and not self.is_sure else []
         return {
             **self.axes.summary(),
-            "doubts": list((self.groups or self.axes).doubts),
+            "doubts": [*(self.groups or self.axes).doubts, *held_back],
             "recoloured": None if self.maps is None else self.maps.flipped,
             "errors": None if self.errors is None else self.errors.summary(),
             "against": self.against,

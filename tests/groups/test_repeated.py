@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from longway import SITAR
+from longway.contradiction import contradiction
 from longway.groups.repeated import repeated_errors
 from longway.rows import Rows
 
@@ -55,6 +56,13 @@ def test_nor_are_images_on_which_classifiers_differ():
 
 def test_without_errors_there_is_none():
     assert found(*patches(600, 1.0, 0.07)[:2]) is None
+
+
+def test_sitar_says_where_nothing_is_sure():
+    known = contradiction(Rows(*patches(600, 1.0, 0.07)[:2], np.ones(600)), 2, seed=0, epochs=1)
+    assert not known.is_sure
+    assert known.summary()["errors"] is None
+    assert "the classifier is held back" in known.summary()["doubts"][-1]
 
 
 def test_sitar_counts_such_errors_as_much_as_the_rest():
