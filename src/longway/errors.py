@@ -10,6 +10,10 @@ class LongwayError(ValueError):
     """Something the user gave cannot be used; the message names it and the way out."""
 
 
+class NoGroupsError(LongwayError):
+    """A way of inferring groups finds none in these data."""
+
+
 class CorruptFileError(LongwayError):
     """A file or cache is damaged, cut short or not what it claims to be."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longway.errors import LongwayError
+from longway.errors import NoGroupsError
 from longway.functional.hypergradient import Head, OuterLoss, adapt, inner_curvature
 from longway.groups import find_groups, judge_groups, spread_groups, sure_rows
 from longway.rows import Rows, halves
@@ -58,9 +58,7 @@ def find_cells(
     """
     try:
         found = find_groups(rows, n_classes, way, seed=seed, device=device, **options)
-    except LongwayError as error:
-        if not str(error).startswith(f"infer={way!r} finds no groups"):
-            raise
+    except NoGroupsError as error:
         train, inferred, shifted = rows.y, validation.y, True
         about: dict[str, Any] = {"way": way, "seed": seed, "doubts": [str(error)]}
     else:

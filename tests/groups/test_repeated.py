@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from longway import SITAR
+from longway import SITAR, LongwayError
 from longway.contradiction import contradiction
 from longway.groups.repeated import repeated_errors
 from longway.rows import Rows
@@ -56,6 +56,12 @@ def test_nor_are_images_on_which_classifiers_differ():
 
 def test_without_errors_there_is_none():
     assert found(*patches(600, 1.0, 0.07)[:2]) is None
+
+
+def test_other_errors_are_not_hidden():
+    X, y, _ = patches(60, 1.0, 0.07)
+    with pytest.raises(LongwayError, match="device='gpux' cannot be used"):
+        repeated_errors(Rows(X, y, np.ones(60)), 2, seed=0, device="gpux")
 
 
 def test_sitar_says_where_nothing_is_sure():

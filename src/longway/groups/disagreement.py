@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from longway.errors import LongwayError
+from longway.errors import LongwayError, NoGroupsError
 from longway.groups.contract import InferredGroups, size_doubts
 from longway.groups.crossfit import CrossFit, cross_fit, linear_heads, stopped_nets
 from longway.rows import Rows
@@ -115,7 +115,7 @@ def head_disagreement(
     differ = weak.probabilities.argmax(1) != strong.probabilities.argmax(1)
     attribute = differ.numpy().astype(np.int64)
     if not attribute.any():
-        raise LongwayError(
+        raise NoGroupsError(
             "infer='disagreement' finds no groups: the two classifiers agree on every row. Set them further apart with "
             "infer_options (strong_ridge for features, early_epochs for images), or choose another way"
         )

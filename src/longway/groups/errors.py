@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from longway.errors import LongwayError
+from longway.errors import NoGroupsError
 from longway.groups.contract import InferredGroups, size_doubts
 from longway.groups.crossfit import CrossFit, cross_fit, linear_heads, stopped_nets
 from longway.rows import Rows
@@ -91,7 +91,7 @@ def weak_errors(
 
     Raises
     ------
-    LongwayError
+    NoGroupsError
         If the classifier is right on all rows, or on none: errors name no group then.
 
     References
@@ -114,7 +114,7 @@ def weak_errors(
     attribute = wrong.numpy().astype(np.int64)
     if attribute.min() == attribute.max():
         said, more = ("wrong", "stronger") if attribute[0] else ("right", "weaker")
-        raise LongwayError(
+        raise NoGroupsError(
             f"infer='errors' finds no groups: the weak classifier is {said} on every row, also without having seen it. "
             f"Make it {more} with infer_options (ridge for features, epochs for images), or choose another way"
         )

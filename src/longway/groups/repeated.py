@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from longway.errors import LongwayError
+from longway.errors import NoGroupsError
 from longway.groups.crossfit import cross_fit, stopped_nets
 from longway.groups.errors import ErrorGroups, weak_errors
 from longway.rows import Rows
@@ -71,7 +71,7 @@ def repeated_errors(rows: Rows, n_classes: int, *, seed: int, device: str = "aut
     with seeded(seed):  # what is trained afterwards begins as it would without
         try:
             found, again = (weak_errors(rows, n_classes, seed=seed + i, device=device) for i in range(2))
-        except LongwayError:
+        except NoGroupsError:
             return None
         either = (found.attribute | again.attribute).sum()
         overlap = float((found.attribute & again.attribute).sum() / either)
