@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from longway import METHODS, LongwayError, load, save
+from longway import METHODS, LongwayError, load, save, training_options
 from longway.base import SUPERVISION
 
 every = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
@@ -72,6 +72,16 @@ def test_same_seed_same_result_and_global_state_untouched(row):
     np.testing.assert_array_equal(first, second)
     assert torch.equal(before[0], torch.random.get_rng_state())
     np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+
+
+@taking_images
+def test_trains_in_mixed_precision(row):
+    images, y, groups = small_images()
+    given = groups if row.method.supervision == "train_groups" else None
+    with training_options(mixed_precision="bf16-mixed"):
+        method = clone(row.method).fit(images, y, groups=given)
+    assert torch.bfloat16 not in {value.dtype for value in method.module_.state_dict().values()}
+    assert np.isfinite(method.predict_proba(images)).all()
 
 
 @every

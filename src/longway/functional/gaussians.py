@@ -32,6 +32,12 @@ def class_moments(points: Tensor, labels: Tensor, weights: Tensor, n_classes: in
     -------
     Moments
     """
+    with torch.autocast(points.device.type, enabled=False):  # the determinant of rounded sums says nothing
+        points = points.to(torch.promote_types(points.dtype, torch.float32))
+        return _moments(points, labels, weights, n_classes, full)
+
+
+def _moments(points: Tensor, labels: Tensor, weights: Tensor, n_classes: int, full: bool) -> Moments:
     share = one_hot(labels, n_classes).to(points) * weights.to(points).unsqueeze(1)
     share = share / share.sum(0).clamp_min(torch.finfo(points.dtype).tiny)
     mean = share.T @ points

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -46,6 +47,7 @@ def scale_derivatives(
     (Tensor of shape (E,), bool Tensor of shape (E,))
         0 where an environment has no sample, and which have any.
     """
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # mixed precision has them in 16 bits
     true = logits.gather(1, labels.unsqueeze(1)).squeeze(1)
     slopes = (logits.softmax(1) * logits).sum(1) - true
     return mean_by_group(slopes, weights, environments, n_environments)
