@@ -18,6 +18,12 @@ RESIDENT_BYTES = 512 * 2**20
 PIECE_NUMBERS = 2**22
 """Numbers read at a time where data are streamed: 16 MiB in float32."""
 
+NETWORK_ROWS = 2048
+"""Rows that a network sees at a time, at most."""
+
+CACHED_NUMBERS = 2**18
+"""Numbers of images that a network sees at a time on a CPU: what it makes of more of them leaves the cache."""
+
 NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
@@ -153,7 +159,7 @@ def halves(rows: Rows, n_classes: int, generator: np.random.Generator) -> tuple[
     return first, second
 
 
-def predict_logits(module: nn.Module, rows: Rows, batch_size: int = 2048) -> Tensor:
+def predict_logits(module: nn.Module, rows: Rows) -> Tensor:
     """Run a network over rows in eval mode, without gradients.
 
     Returns
@@ -162,12 +168,13 @@ def predict_logits(module: nn.Module, rows: Rows, batch_size: int = 2048) -> Ten
         On the CPU, in the network's dtype.
     """
     parameter = next(module.parameters())
+    size = NETWORK_ROWS
+    if len(rows.shape) == 3 and parameter.device.type == "cpu":
+        size = min(size, max(1, CACHED_NUMBERS // int(np.prod(rows.shape))))
     was_training = module.training
     module.eval()
     with torch.no_grad():
-        logits = rows.gather(
-            lambda part: module(rows.inputs(part, parameter.dtype).to(parameter.device)), size=batch_size
-        )
+        logits = rows.gather(lambda part: module(rows.inputs(part, parameter.dtype).to(parameter.device)), size)
     module.train(was_training)
     return logits
 
