@@ -24,7 +24,7 @@ MOST_RECOLOURED = 10_000
 """Validation images that are recoloured, and held in memory, to choose the epoch on."""
 HELD_BACK = (
     "neither recolouring nor images on which weak classifiers agree contradict the shortcut, so the classifier is held "
-    "back instead: better than ERM where no image contradicts the shortcut, worse where some do"
+    "back instead: that costs average accuracy, and pays only where the shortcut is easier to learn than the core"
 )
 """What is to be said of images where nothing is sure."""
 
