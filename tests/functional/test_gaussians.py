@@ -48,3 +48,13 @@ def test_a_class_of_one_point_has_a_finite_divergence_that_pulls_its_mean(full):
 def test_nothing_is_nearer_than_the_target():
     targets = torch.eye(2, dtype=torch.float64)
     assert kl_to_spherical(Moments(targets, torch.ones(2, 2, dtype=torch.float64)), targets, 0.0).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_moments_are_not_rounded_under_mixed_precision(full):
+    x, y, w = points()
+    exact = class_moments(x.float(), y, w.float(), 3, full=full)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = class_moments(x.float(), y, w.float(), 3, full=full)
+    assert torch.equal(mixed.mean, exact.mean)
+    assert torch.equal(mixed.covariance, exact.covariance)

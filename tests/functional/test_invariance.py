@@ -58,3 +58,11 @@ def test_a_calibrated_classifier_has_no_slope():
     logits = torch.tensor([0.9, 0.1], dtype=torch.float64).log().expand(10, 2)
     slopes, _ = scale_derivatives(logits, labels, torch.ones(10), torch.zeros(10, dtype=torch.int64), 1)
     assert slopes.item() == pytest.approx(0, abs=1e-12)
+
+
+def test_derivatives_of_rounded_logits_are_in_single_precision():
+    logits, labels, weights, environments, n = batch(0)
+    rounded = logits.bfloat16()
+    found, _ = scale_derivatives(rounded, labels, weights.float(), environments, n)
+    assert torch.equal(found, scale_derivatives(rounded.float(), labels, weights.float(), environments, n)[0])
+    assert found.dtype == torch.float32

@@ -56,6 +56,7 @@ def open_npz(path: Path, input: str | None = None) -> Source:
                 if name != wanted and shapes[name] == (n,)
             }
             X = _as_inputs(_read(archive, names[wanted], path), wanted, path)
+    # NotImplementedError is what zipfile makes of flags and methods of compression that no npz has.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise CorruptFileError(f"{path} cannot be read as npz ({error}): is it damaged? Write it again") from error
     if n == 0:

@@ -89,10 +89,12 @@ def identity_groups(part: GroupedDataset) -> tuple[np.ndarray, list[str]]:
 
 def _at_least_half(opened: Source, name: str) -> np.ndarray:
     """Read a column of shares (n,) as 0 and 1; a missing one is 0, as nobody was asked."""
+    import pyarrow as pa
+
     opened.table.check(name, "metadata", opened.name)
     column = opened.table.arrow([name]).column(0)
     try:
         shares = column.cast("float64").to_numpy()
-    except (ValueError, NotImplementedError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:  # no number, and a type that holds none
         raise LongwayError(f"column {name!r} of {opened.name} does not hold numbers: get the file again") from error
     return (shares >= 0.5).astype(np.int64)
