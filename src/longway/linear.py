@@ -18,9 +18,6 @@ from longway.functional.minimax import minimax_regression
 from longway.nn.heads import FeatureHead
 from longway.rows import Rows
 
-SCALED_NUMBERS = 2**18
-"""Numbers scaled at a time: what stays in a processor's cache. All at once would cost as much as the fit."""
-
 
 def fit_linear(rows: Rows, n_classes: int, ridge: Tensor | float, *, standardize: bool = True) -> FeatureHead:
     """Fit a linear head by multinomial logistic regression.
@@ -145,9 +142,11 @@ class _Data:
 def scaled(network: FeatureHead, rows: Rows, dtype: torch.dtype) -> Tensor:
     """Return features (n, d) as the network scales them, on its device; little more is held on the way."""
     device = network.linear.weight.device
+    precision = torch.promote_types(dtype, rows.precision)
+    mean, spread = (part.to(precision) for part in (network.standardize.mean, network.standardize.spread))
     features = torch.empty(len(rows), *rows.shape, dtype=dtype, device=device)
-    for part in rows.slices(max(1, SCALED_NUMBERS // rows.shape[0])):
-        features[part] = network.standardize(rows.inputs(part, torch.float64).to(device)).to(dtype)
+    for part in rows.slices(rows.cached):
+        features[part] = rows.inputs(part, precision).to(device).sub(mean).div_(spread)
     return features
 
 

@@ -22,7 +22,7 @@ NETWORK_ROWS = 2048
 """Rows that a network sees at a time, at most."""
 
 CACHED_NUMBERS = 2**18
-"""Numbers of images that a network sees at a time on a CPU: what it makes of more of them leaves the cache."""
+"""Numbers that are computed with at a time on a CPU: what is made of more of them leaves the cache."""
 
 NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -97,6 +97,11 @@ class Rows:
         """Whether the inputs can be held in memory."""
         return 4 * len(self) * int(np.prod(self.shape)) <= RESIDENT_BYTES
 
+    @property
+    def cached(self) -> int:
+        """How many rows stay in a processor's cache while they are computed with; ``NETWORK_ROWS`` at most."""
+        return min(NETWORK_ROWS, max(1, CACHED_NUMBERS // int(np.prod(self.shape))))
+
     def slices(self, size: int | None = None) -> Iterator[slice]:
         """Cut the rows into slices of at most ``size``, by default as many as ``PIECE_NUMBERS`` allows."""
         size = size or max(1, PIECE_NUMBERS // int(np.prod(self.shape)))
@@ -127,7 +132,7 @@ class Rows:
         weight = torch.from_numpy(self.weight / self.weight.sum())
         total, mean = 0.0, torch.zeros(self.shape, dtype=torch.float64)
         squares = torch.zeros_like(mean)
-        for part in self.slices():
+        for part in self.slices(self.cached):
             x, w = self.inputs(part, dtype), weight[part]
             share = float(w.sum())
             if share == 0:
@@ -168,9 +173,7 @@ def predict_logits(module: nn.Module, rows: Rows) -> Tensor:
         On the CPU, in the network's dtype.
     """
     parameter = next(module.parameters())
-    size = NETWORK_ROWS
-    if len(rows.shape) == 3 and parameter.device.type == "cpu":
-        size = min(size, max(1, CACHED_NUMBERS // int(np.prod(rows.shape))))
+    size = rows.cached if parameter.device.type == "cpu" else NETWORK_ROWS
     was_training = module.training
     module.eval()
     with torch.no_grad():

@@ -5,7 +5,7 @@ from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from longway.functional.elastic_net import elastic_net
+from longway.functional.elastic_net import elastic_net, elastic_net_path
 from longway.functional.heads import Heads
 
 STRENGTHS = torch.tensor([0.01, 0.1, 0.5], dtype=torch.float64)
@@ -68,6 +68,24 @@ def test_weights_leave_rows_out_and_problems_do_not_touch_each_other():
     for problem, strength in enumerate((0.2, 0.05)):
         alone = elastic_net(X[problem::2], y[problem::2], 2, strength=torch.tensor([strength]), tolerance=1e-8)
         torch.testing.assert_close(both.weight[problem], alone.weight[0], atol=1e-5, rtol=0)
+
+
+def test_a_common_start_changes_nothing_at_the_optimum():
+    X, y = scaled(load_wine)
+    weights = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (3, len(y)))).double()
+    given = {"strength": torch.full((3,), 0.1), "weights": weights, "tolerance": 1e-7}
+    alone, common = elastic_net(X, y, 3, **given), elastic_net(X, y, 3, common=True, **given)
+    torch.testing.assert_close(common.weight, alone.weight, atol=1e-5, rtol=0)
+
+
+def test_a_path_equals_problem_by_problem():
+    X, y = scaled(load_breast_cancer)
+    weights = torch.from_numpy(np.random.default_rng(0).integers(0, 3, len(y))).double()
+    strengths = STRENGTHS.tolist()
+    path = elastic_net_path(X, y, 2, strengths=strengths, tolerances=[1e-7] * 3, weights=weights)
+    apart = elastic_net(X, y, 2, strength=STRENGTHS, weights=weights.expand(3, -1), tolerance=1e-7)
+    for found, expected in zip(path, apart, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_constant_features_stay_out_and_a_start_at_the_optimum_stays_there():

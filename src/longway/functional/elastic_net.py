@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,10 +28,12 @@ NEWTON_STEPS = 10
 """Newton steps on a working set, at most, before all features are looked at again."""
 LEAST_GROWTH = 30
 """Parameters that join a working set at a time, or half as many as are in use."""
-FORCING = 0.3
+FORCING = 0.5
 """How far a working set is brought towards its optimum before it grows, as a share of the worst violation."""
-MODEL_TOLERANCE = 0.1
+MODEL_TOLERANCE = 0.3
 """Duality gap at which descent on the model ends, as a share of what the worst violation is worth in the objective."""
+COMMON = 20.0
+"""How far the solution that problems start from is from its optimum, as a multiple of the tolerance."""
 UNUSED = np.random.RandomState(0)
 """Decides nothing, as coordinates are taken in turn; without one, NumPy's global state would be drawn from."""
 LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.02)
@@ -113,6 +116,7 @@ def elastic_net(
     weights: Tensor | None = None,
     l1_ratio: float = 1.0,
     start: Heads | None = None,
+    common: bool = False,
     tolerance: float = 1e-3,
     max_rounds: int = 100,
 ) -> Heads:
@@ -136,6 +140,8 @@ def elastic_net(
         Above 0, as a ridge alone has no zeros to find: ``functional.convex`` is for that.
     start : Heads, optional
         Where to start; zero if not given.
+    common : bool, default False
+        Solve first, from the first start, the problem with the mean of all weights; all start from its solution.
     tolerance : float, default 1e-3
         Stops when no condition of optimality is violated by more than this, where the l1 term has the slope
         ``l1_ratio``; or when no step lowers the objective in the features' precision.
@@ -149,6 +155,50 @@ def elastic_net(
     """
     problems = _pose(features, labels, n_classes, strength, weights, l1_ratio)
     theta = _first(problems, start)
+    if common:
+        alike = replace(problems, weights=problems.weights.mean(0, keepdim=True))
+        theta[:] = _descend(alike, theta[:1], COMMON * tolerance, max_rounds)
+    return _heads(problems, _descend(problems, theta, tolerance, max_rounds))
+
+
+def elastic_net_path(
+    features: Tensor,
+    labels: Tensor,
+    n_classes: int,
+    *,
+    strengths: Sequence[float],
+    tolerances: Sequence[float],
+    weights: Tensor | None = None,
+    l1_ratio: float = 1.0,
+    max_rounds: int = 100,
+) -> Heads:
+    """Solve the problem of ``elastic_net`` for one strength after the other, each from the solution before it.
+
+    Parameters
+    ----------
+    strengths, tolerances : sequence of L floats
+        Of each problem; the least strength first is the fastest.
+    weights : Tensor of shape (n,), optional
+        Weights of the rows, ones if not given.
+    features, labels, n_classes, l1_ratio, max_rounds
+        As of ``elastic_net``.
+
+    Returns
+    -------
+    Heads
+        L heads of C rows, in the dtype of the features.
+    """
+    counts = None if weights is None else weights.unsqueeze(0)
+    problem = _pose(features, labels, n_classes, torch.ones(1), counts, l1_ratio)
+    theta, found = _first(problem, None), []
+    for strength, tolerance in zip(strengths, tolerances, strict=True):
+        theta = _descend(replace(problem, weights=strength * problem.weights), theta, tolerance, max_rounds)
+        found.append(theta.copy())
+    return _heads(problem, np.concatenate(found))
+
+
+def _descend(problems: _Problems, theta: np.ndarray, tolerance: float, max_rounds: int) -> np.ndarray:
+    """Bring parameters (P, K, a) to the optimum of each problem, in place."""
     columns, left = problems.columns.cpu().numpy(), np.arange(len(theta))
     with config_context(skip_parameter_validation=True), warnings.catch_warnings():
         # A minimum of the model that is not quite reached still gives a direction downhill.
@@ -165,7 +215,12 @@ def elastic_net(
             left = left[moved]
             if len(left) == 0:
                 break
-    found = torch.from_numpy(theta).to(features)
+    return theta
+
+
+def _heads(problems: _Problems, theta: np.ndarray) -> Heads:
+    """Return parameters (P, K, a) as heads with a score for each class."""
+    found = torch.from_numpy(theta).to(problems.columns)
     if found.shape[1] == 1:
         found = torch.cat([-found / 2, found / 2], 1)
     return Heads(found[:, :, :-1].clone(), found[:, :, -1].clone())
@@ -194,7 +249,7 @@ def _first(problems: _Problems, start: Heads | None) -> np.ndarray:
         return torch.zeros(shape, dtype=problems.columns.dtype).numpy()
     full = torch.cat([start.weight, start.bias.unsqueeze(2)], 2).to(problems.columns)
     theta = full[:, 1:] - full[:, :1] if shape[1] == 1 else full
-    return (theta * (problems.columns != 0).any(1)).cpu().numpy()
+    return (theta * problems.columns.any(1)).cpu().numpy()
 
 
 def _working_set(theta: np.ndarray, violation: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:

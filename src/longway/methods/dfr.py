@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from longway.base import Task
-from longway.functional.elastic_net import elastic_net
+from longway.functional.elastic_net import elastic_net, elastic_net_path
 from longway.functional.heads import Heads
 from longway.functional.hypergradient import Head
 from longway.grouped import HELD_OUT, GroupAware, frequent, joined
@@ -109,38 +109,30 @@ class DFR(GroupAware, LastLayer):
     def _solve(self, first: FeatureHead, rows: Rows, settings: Sequence[Setting], parts: Parts) -> Heads:
         """Follow the path from the strongest penalty to the weakest, each solution the start of the next."""
         features, labels, weights = self._drawn(first, rows, 1, parts)
-        n_classes, head, found = first.linear.out_features, None, {}
-        for strength in sorted({setting["C"] for setting in settings}):
-            head = elastic_net(
-                features,
-                labels,
-                n_classes,
-                strength=torch.tensor([strength]),
-                weights=weights,
-                start=head,
-                tolerance=min(LOOSEST, TOLERANCE * strength),
-            )
-            found[strength] = head
-        return Heads(*(torch.cat(part) for part in zip(*(found[s["C"]] for s in settings), strict=True)))
+        strengths = sorted({setting["C"] for setting in settings})
+        found = elastic_net_path(
+            features,
+            labels,
+            first.linear.out_features,
+            strengths=strengths,
+            tolerances=[_tolerance(strength) for strength in strengths],
+            weights=weights[0],
+        )
+        where = torch.tensor([strengths.index(setting["C"]) for setting in settings])
+        return Heads(*(part[where] for part in found))
 
     def _final(self, first: FeatureHead, parts: Parts, heads: Heads, best: int) -> Head:
         features, labels, weights = self._drawn(first, parts.pool, self.n_refits, parts)
-        strength, n_classes = torch.tensor([self._settings()[best]["C"]]), first.linear.out_features
-        tolerance = min(LOOSEST, TOLERANCE * float(strength))
-        # What the draws have in common is solved once, and each of them starts from there.
-        start, chosen = Heads.repeat(heads.pick(best), 1), weights.mean(0, keepdim=True)
-        common = elastic_net(
-            features, labels, n_classes, strength=strength, weights=chosen, start=start, tolerance=tolerance
-        )
-        start = Heads.repeat(common.pick(0), self.n_refits)
+        strength = float(self._settings()[best]["C"])
         return elastic_net(
             features,
             labels,
-            n_classes,
-            strength=strength.expand(self.n_refits),
+            first.linear.out_features,
+            strength=torch.full((self.n_refits,), strength),
             weights=weights,
-            start=start,
-            tolerance=tolerance,
+            start=Heads.repeat(heads.pick(best), self.n_refits),
+            common=True,
+            tolerance=_tolerance(strength),
         ).mean()
 
     def _drawn(
@@ -152,6 +144,10 @@ class DFR(GroupAware, LastLayer):
         some, device = rows.take(used), first.linear.weight.device
         features = scaled(first, some, torch.float32)
         return features, torch.from_numpy(some.y).to(device), torch.from_numpy(weights[:, used]).to(features)
+
+
+def _tolerance(strength: float) -> float:
+    return min(LOOSEST, TOLERANCE * strength)
 
 
 def group_balanced_draws(rows: Rows, n_draws: int, generator: np.random.Generator) -> np.ndarray:
