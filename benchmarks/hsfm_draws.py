@@ -1,4 +1,4 @@
-"""How far HSFM's default hangs on its own chances: five fits of each of five splits of Dominoes.
+"""How far HSFM's default hangs on its own chances: ten fits of each of five splits of Dominoes.
 
 ``python benchmarks/hsfm_draws.py`` takes the features of the plan ``heads`` and its first and last protocol, the latter
 without group labels. A split's spread is the standard deviation of the worst group over fits. Writes
@@ -19,7 +19,7 @@ from longway.bench.prepared import arrays, data_spec, prepare
 from longway.storage import write_json
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "hsfm_draws.json"
-SPLITS, FITS = 5, 5
+SPLITS, FITS = 5, 10
 VALIDATION = {"as the training data": "", "balanced over groups": "balanced"}
 
 

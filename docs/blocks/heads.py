@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from scipy.stats import sem, t
 
 from blocks.results import Results
-from blocks.text import not_measured, spread, table
+from blocks.text import not_measured, points, spread, table
 
 
 def hsfm_inner(results: Results) -> str:
@@ -32,6 +35,37 @@ def hsfm_draws(results: Results) -> str:
         for name, fits in found["worst_group"].items()
     ]
     return table(["Validation data", "Worst group, %", "Spread over fits", "of each split", "Spread over splits"], rows)
+
+
+def heads_balanced(results: Results) -> str:
+    """Return the mean over benchmarks of each method's worst group, and how far it is from the baseline's by seed."""
+    record = results.compare.get("heads-balanced")
+    if record is None:
+        return not_measured("make compare", "table that belongs")
+    blocks = record["blocks"]
+    means = {
+        line["method"]: np.mean([_line(block, line["method"])["single"] for block in blocks], 0)
+        for line in blocks[0]["methods"]
+    }
+    baseline = blocks[0]["baseline"]
+    rows = [
+        [method, spread(float(found.mean()), float(found.std(ddof=1))), _apart(found - means[baseline])]
+        for method, found in sorted(means.items(), key=lambda item: -item[1].mean())
+    ]
+    return table(["Method", "Worst group, %", f"Against {baseline}, points"], rows)
+
+
+def _line(block: dict[str, Any], method: str) -> dict[str, Any]:
+    """Return a method's line of a block."""
+    return next(line for line in block["methods"] if line["method"] == method)
+
+
+def _apart(differences: np.ndarray) -> str:
+    """Return a mean difference with its 95 % interval over seeds."""
+    if not differences.any():
+        return "–"
+    half = float(t.ppf(0.975, len(differences) - 1) * sem(differences))
+    return f"{points(float(differences.mean()))} ± {100 * half:.1f}"
 
 
 def hsfm_apart(results: Results) -> str:
