@@ -21,7 +21,7 @@ bench: $(VENV)/.installed ## measure speed and memory against named references
 	$(BIN)/python -m benchmarks
 
 compare: $(VENV)/.installed ## compare all methods on the benchmarks (hours); needs LONGWAY_DATA, see docs/compare.md
-	for plan in heads heads-majority heads-groups heads-tuned heads-balanced nets-planted images images-faces sitar-digits sitar-perfect sitar-faces; do \
+	for plan in heads heads-majority heads-groups heads-tuned heads-balanced nets-planted images images-faces axis-groups sitar-digits sitar-perfect sitar-faces; do \
 		$(BIN)/longway bench run benchmarks/compare/$$plan.toml --out longway-compare/$$plan || exit 1; \
 		mkdir -p results/compare/$$plan; \
 		cp longway-compare/$$plan/table.json longway-compare/$$plan/table.md results/compare/$$plan/; \
