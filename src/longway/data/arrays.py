@@ -56,8 +56,8 @@ def open_npz(path: Path, input: str | None = None) -> Source:
                 if name != wanted and shapes[name] == (n,)
             }
             X = _as_inputs(_read(archive, names[wanted], path), wanted, path)
-    # NotImplementedError is what zipfile makes of flags and methods of compression that no npz has.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    # RuntimeError is zipfile's for members that are encrypted or compressed in a way that no npz is.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise CorruptFileError(f"{path} cannot be read as npz ({error}): is it damaged? Write it again") from error
     if n == 0:
         raise LongwayError(f"{path} has no rows in {wanted!r}: write it again")

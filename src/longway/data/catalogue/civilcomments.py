@@ -95,6 +95,6 @@ def _at_least_half(opened: Source, name: str) -> np.ndarray:
     column = opened.table.arrow([name]).column(0)
     try:
         shares = column.cast("float64").to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:  # no number, and a type that holds none
+    except pa.ArrowException as error:
         raise LongwayError(f"column {name!r} of {opened.name} does not hold numbers: get the file again") from error
     return (shares >= 0.5).astype(np.int64)
