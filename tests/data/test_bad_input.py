@@ -52,6 +52,23 @@ def raw(name: str, content: bytes) -> Callable[[Path], Path]:
     return make
 
 
+def encrypted(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    """Say of every member that it is encrypted: the first flag, in its own header and in the directory."""
+
+    def make_and_mark(folder: Path) -> Path:
+        path = make(folder)
+        content = bytearray(path.read_bytes())
+        for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            at = content.find(signature)
+            while at >= 0:
+                content[at + flags] |= 1
+                at = content.find(signature, at + 4)
+        path.write_bytes(content)
+        return path
+
+    return make_and_mark
+
+
 def cut(make: Callable[[Path], Path], share: float = 0.5) -> Callable[[Path], Path]:
     def make_and_cut(folder: Path) -> Path:
         path = make(folder)
@@ -193,6 +210,7 @@ TABLE: list[tuple[Callable[[Path], Path | str], dict[str, Any], type[LongwayErro
     (raw("t.npz", b"nonsense"), {}, CorruptFileError, r"t\.npz cannot be read as npz \(.*damaged"),
     (cut(BIG), {}, CorruptFileError, r"t\.npz cannot be read as npz"),
     (flipped(BIG), {}, CorruptFileError, r"t\.npz cannot be read as npz \(Bad CRC"),
+    (encrypted(npz(X=np.zeros((3, 2)))), {}, CorruptFileError, r"t\.npz cannot be read as npz \(.*encrypted"),
     (
         npz(X=np.zeros((3, 2)), y=np.zeros(4)),
         {},
