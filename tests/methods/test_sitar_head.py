@@ -27,6 +27,18 @@ def test_without_a_contradicting_sample_it_holds_better_than_an_ordinary_head():
     assert "taken for the shortcut" in fitted.doubts_[0]
 
 
+def test_as_many_axes_are_removed_as_leave_enough():
+    X, y, _ = drawn(2000, 1.0)
+    chance, before = 0.5, ERM().fit(X, y).score(X, y)
+    removed = []
+    for kept in (0.0, 0.5, 0.9):
+        fitted = SITARHead(share=0.05, kept=kept).fit(X, y)
+        assert fitted.selection_["score"] - chance >= kept * (before - chance) - 0.02
+        removed.append(fitted.axes_)
+    assert len(removed[0]) > len(removed[1]) >= len(removed[2])
+    assert removed[0][: len(removed[1])] == removed[1]
+
+
 def test_validation_groups_choose_the_better_head():
     X, y, _ = drawn(2000, 1.0)
     eval_set = drawn(600, 0.5, seed=2)
@@ -59,7 +71,7 @@ def test_nothing_is_removed_where_nothing_else_tells_the_label():
     generator = np.random.default_rng(0)
     y = np.arange(600) % 2
     X = generator.normal(size=(600, 8))
-    X[:, :4] += np.outer(4 * y, np.ones(4))
+    X[:, 0] += 4 * y
     fitted = SITARHead().fit(X, y)
     assert fitted.axes_ == ()
     assert "ordinary" in fitted.doubts_[0]

@@ -15,10 +15,11 @@ from longway.errors import LongwayError
 from longway.functional.convex import logistic_regression
 from longway.functional.hypergradient import Head
 from longway.functional.scores import shortcut_scores
+from longway.metrics import evaluate_groups
 from longway.nn.heads import FeatureHead
 from longway.parameters import parameters
-from longway.rows import Rows, inverse_frequency, predict_logits
-from longway.selection import BestEpoch, resolve_rule
+from longway.rows import Rows, inverse_frequency
+from longway.selection import RULES, resolve_rule
 from longway.space import Between, Space
 
 FLAT = 1e-10
@@ -38,15 +39,15 @@ class SITARHead(Method):
     Parameters
     ----------
     axes : "auto" or sequence of int, default "auto"
-        Axes of the shortcut, ``project(X)``'s columns. "auto" takes those that tell the label most, and none where the
-        rest hardly tell it. An empty sequence leaves an ordinary head.
+        Axes of the shortcut, ``project(X)``'s columns. "auto" takes those that tell the label most, as many as leave
+        the others enough to tell it. An empty sequence leaves an ordinary head.
     n_axes : int, default 100
         Principal axes of the features within classes that are kept, in the order of their variance.
     share : float, default 0.2
-        With "auto": share of the highest score from which an axis counts as the shortcut's.
+        With "auto": share of the highest score from which an axis may count as the shortcut's.
     kept : float, default 0.25
-        With "auto": share of the validation score above chance that the head must keep. Where the worst group judges,
-        the better head is taken instead.
+        With "auto": share of the validation score above chance that the head must keep. Axes are removed in the order
+        of their scores, as many as keep it. Where the worst group judges, as many as serve it best.
     ridge : float, default 1e-2
         Penalty on the weights of whitened axes, beside the mean loss.
     selection : {"auto", "balanced", "worst_class", "worst_group", "average"}, default "auto"
@@ -107,43 +108,51 @@ class SITARHead(Method):
         self.shortcut_scores_ = shortcut_scores(latents, labels, task.n_classes).numpy()
         weight = rows.weight / rows.weight.sum()
         full = _solved(latents, labels, weight, task.n_classes, self.ridge)
-        chosen = self._chosen(len(self.shortcut_scores_))
+        axes, counts = self._candidates(len(self.shortcut_scores_))
         balanced = weight * inverse_frequency(rows.y, weight)
-        flat = _flattened(full, chosen, latents, labels, balanced / balanced.sum())
+        heads = [_flattened(full, axes[:n], latents, labels, balanced / balanced.sum()) if n else full for n in counts]
         unaided = self.selection == "auto" and validation.groups is None
         rule = resolve_rule("balanced" if unaided else self.selection, validation.groups)
-        scores = [_score(network, head, components, validation, rule) for head in (full, flat)]
-        self.axes_, self.doubts_ = self._settled(chosen, scores, rule, 1 / task.n_classes)
-        self.selection_ = {"rule": rule, "data": source, "score": scores[bool(self.axes_)]}
-        head = flat if self.axes_ else full
-        network.set_linear(Head(head.weight @ components.T, head.bias))
+        held_out = _projected(network, validation, components)
+        scores = [_score(head, held_out, validation, rule) for head in heads]
+        best = self._best(scores, rule, 1 / task.n_classes)
+        self.axes_ = axes[: counts[best]]
+        self.doubts_ = self._doubts(best, scores, rule)
+        self.selection_ = {"rule": rule, "data": source, "score": scores[best]}
+        network.set_linear(Head(heads[best].weight @ components.T, heads[best].bias))
         return network
 
-    def _chosen(self, k: int) -> tuple[int, ...]:
-        """Return the axes of the shortcut: the ones named, or those that score highest."""
+    def _candidates(self, k: int) -> tuple[tuple[int, ...], range]:
+        """Return axes that may be the shortcut's, the likeliest first, and how many of them may be removed."""
         if isinstance(self.axes, str):
             if self.axes != "auto":
                 raise LongwayError(f"axes={self.axes!r} must be 'auto' or numbers of axes, such as [0, 3]")
             scores = self.shortcut_scores_
-            return tuple(int(j) for j in np.argsort(-scores) if scores[j] >= self.share * scores.max() > 0)
+            axes = tuple(int(j) for j in np.argsort(-scores) if scores[j] >= self.share * scores.max() > 0)
+            return axes, range(len(axes) + 1)
         if not all(isinstance(j, int | np.integer) and 0 <= j < k for j in self.axes):
             raise LongwayError(f"axes={list(self.axes)} must be whole numbers from 0 to {k - 1}, the last axis")
-        return tuple(int(j) for j in self.axes)
+        return tuple(int(j) for j in self.axes), range(len(self.axes), len(self.axes) + 1)
 
-    def _settled(
-        self, chosen: tuple[int, ...], scores: list[float], rule: str, chance: float
-    ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        """Return the axes to be flat along, and what is assumed by that."""
-        if not isinstance(self.axes, str):
-            return chosen, ()
-        before, after = scores
-        told = f"{rule} validation accuracy {after:.2f} without axes {list(chosen)}, {before:.2f} with them"
+    def _best(self, scores: list[float], rule: str, chance: float) -> int:
+        """Return which head to take: the best where the worst group judges, else the last that keeps enough."""
         if rule == "worst_group":
-            return (chosen, ()) if after > before else ((), (f"an ordinary head is no worse ({told})",))
-        if not chosen or after - chance < self.kept * (before - chance):
-            return (), (f"the other axes hardly tell the label, so the head is an ordinary one ({told})",)
+            return int(np.argmax(scores))
+        enough = chance + self.kept * (scores[0] - chance)
+        return max(n for n, score in enumerate(scores) if n == 0 or score >= enough)
+
+    def _doubts(self, best: int, scores: list[float], rule: str) -> tuple[str, ...]:
+        """Return what is assumed by taking a head."""
+        if not isinstance(self.axes, str) or (rule == "worst_group" and best):
+            return ()
+        told = f"{rule} validation accuracy {scores[0]:.2f} with all axes"
+        if rule == "worst_group":
+            return (f"an ordinary head is no worse than one without axes ({told})",)
+        if not best:
+            return (f"the other axes hardly tell the label, so the head is an ordinary one ({told})",)
+        told += f", {scores[best]:.2f} without {list(self.axes_)}"
         doubt = "the axes that tell the label most are taken for the shortcut; if they are the core, this head is worse"
-        return chosen, (f"{doubt} than an ordinary one: look at project(X) and name axes ({told})",)
+        return (f"{doubt} than an ordinary one: look at project(X) and name axes ({told})",)
 
 
 def _whitening(network: FeatureHead, rows: Rows, n_axes: int) -> Tensor:
@@ -198,7 +207,7 @@ def _flattened(full: Head, axes: tuple[int, ...], latents: Tensor, labels: Tenso
     return Head(again.weight @ left, again.bias)
 
 
-def _score(network: FeatureHead, head: Head, components: Tensor, rows: Rows, rule: str) -> float:
+def _score(head: Head, latents: Tensor, rows: Rows, rule: str) -> float:
     """Return the validation score of a head of axes."""
-    network.set_linear(Head(head.weight @ components.T, head.bias))
-    return float(BestEpoch(network, rows, rule, "").observe(0, predict_logits(network, rows))[f"val_{rule}"])
+    predicted = (latents @ head.weight.T + head.bias).argmax(1).numpy()
+    return float(RULES[rule](evaluate_groups(rows.y, predicted, rows.groups)))
