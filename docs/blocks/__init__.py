@@ -9,7 +9,7 @@ from blocks.compare import catalogue, choices, compared, reproduced
 from blocks.curves import sitar_curves
 from blocks.demo import demo_groups, demo_table
 from blocks.faces import celeba
-from blocks.heads import heads_balanced, hsfm_apart, hsfm_draws, hsfm_inner
+from blocks.heads import hsfm_apart, hsfm_draws, hsfm_inner, means
 from blocks.results import Results
 from blocks.scores import scores
 from blocks.settings import HSFM_SYMBOLS, JTT_SYMBOLS, SITAR_SYMBOLS, settings
@@ -23,7 +23,8 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "hsfm-inner": hsfm_inner,
     "hsfm-apart": hsfm_apart,
     "hsfm-draws": hsfm_draws,
-    "heads-balanced": heads_balanced,
+    "heads-balanced": lambda results: means(results, "heads-balanced"),
+    "heads-majority": lambda results: means(results, "heads-majority"),
     "compare.catalogue": catalogue,
     "compare.choices": choices,
     "compare.results": compared,

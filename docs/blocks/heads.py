@@ -37,22 +37,25 @@ def hsfm_draws(results: Results) -> str:
     return table(["Validation data", "Worst group, %", "Spread over fits", "of each split", "Spread over splits"], rows)
 
 
-def heads_balanced(results: Results) -> str:
-    """Return the mean over benchmarks of each method's worst group, and how far it is from the baseline's by seed."""
-    record = results.compare.get("heads-balanced")
+def means(results: Results, plan: str) -> str:
+    """Return the mean over a comparison's benchmarks for each method, and how far it is from the baseline's by seed."""
+    record = results.compare.get(plan)
     if record is None:
         return not_measured("make compare", "table that belongs")
     blocks = record["blocks"]
-    means = {
-        line["method"]: np.mean([_line(block, line["method"])["single"] for block in blocks], 0)
-        for line in blocks[0]["methods"]
-    }
+    lines = {line["method"]: [_line(block, line["method"]) for block in blocks] for line in blocks[0]["methods"]}
+    worst = {method: np.mean([line["single"] for line in of_method], 0) for method, of_method in lines.items()}
     baseline = blocks[0]["baseline"]
     rows = [
-        [method, spread(float(found.mean()), float(found.std(ddof=1))), _apart(found - means[baseline])]
-        for method, found in sorted(means.items(), key=lambda item: -item[1].mean())
+        [
+            method,
+            spread(float(found.mean()), float(found.std(ddof=1))),
+            _apart(found - worst[baseline]),
+            f"{100 * float(np.mean([line['figures']['test.average']['mean'] for line in lines[method]])):.1f}",
+        ]
+        for method, found in sorted(worst.items(), key=lambda item: -item[1].mean())
     ]
-    return table(["Method", "Worst group, %", f"Against {baseline}, points"], rows)
+    return table(["Method", "Worst group, %", f"Against {baseline}, points", "Average, %"], rows)
 
 
 def _line(block: dict[str, Any], method: str) -> dict[str, Any]:
