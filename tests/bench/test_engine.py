@@ -64,6 +64,17 @@ def test_nothing_is_run_twice(plan, tmp_path, monkeypatch):
     assert len(run(more, tmp_path / "r", HERE)) == 4
 
 
+def test_a_fit_that_is_made_again_is_tested_again(plan, tmp_path):
+    first = run(plan, tmp_path / "r", HERE)
+    gone = tmp_path / "r" / "trials" / f"{first[0].spec.key}.json"
+    stale = tmp_path / "r" / "tests" / gone.name
+    record = json.loads(stale.read_text())
+    gone.unlink()
+    stale.write_text(json.dumps({**record, "chosen_by": {"rule": "stale"}}))
+    assert outcome(run(plan, tmp_path / "r", HERE)) == outcome(first)
+    assert json.loads(stale.read_text()) == record
+
+
 def test_test_data_are_touched_once_and_only_for_what_was_chosen(plan, tmp_path, monkeypatch):
     asked, tests = [], prepared.Prepared.tests
     monkeypatch.setattr(prepared.Prepared, "tests", lambda self: asked.append(1) or tests(self))

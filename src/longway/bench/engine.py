@@ -230,7 +230,7 @@ def _forget_failures(plan: Plan, cells: list[Cell], store: Store) -> None:
     for cell in cells:
         for spec in all_trials(plan, cell, store):
             if store.has("trials", spec.key) and store.read("trials", spec.key)["status"] == "failed":
-                (store.folder / "trials" / f"{spec.key}.json").unlink()
+                store.forget("trials", spec.key)
 
 
 def _prepare(data: DataSpec, seed: int) -> str:

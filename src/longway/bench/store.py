@@ -148,6 +148,10 @@ class Store:
         """Write a record, whole or not at all."""
         write_json(self.folder / kind / f"{key}.json", dict(record))
 
+    def forget(self, kind: str, key: str) -> None:
+        """Remove a record, if there is one."""
+        (self.folder / kind / f"{key}.json").unlink(missing_ok=True)
+
     def model(self, key: str) -> Path:
         """Return where a fitted method is kept."""
         return self.folder / "models" / f"{key}.safetensors"
