@@ -72,8 +72,8 @@ def coloured(n_classes: int, strength: float, seed: int) -> tuple[Rows, np.ndarr
     hue[other] = (y[other] + generator.integers(1, n_classes, other.sum())) % n_classes
     order = generator.permutation(n_classes)  # neighbouring classes need not have neighbouring hues
     paint = np.array([colorsys.hsv_to_rgb(k / n_classes, 1, 1) for k in order])
-    grey = raw.x_train[chosen][:, None, ::2, ::2]
-    return Rows((grey * paint[hue][:, :, None, None]).astype(np.uint8), y, np.ones(N)), hue
+    grey = raw.x_train[chosen][:, None, ::2, ::2].astype(np.float32) / 255
+    return Rows(grey * paint[hue].astype(np.float32)[:, :, None, None], y, np.ones(N)), hue
 
 
 def cut(latents: np.ndarray, scores: np.ndarray, n_values: int, seed: int) -> np.ndarray:

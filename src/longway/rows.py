@@ -36,7 +36,7 @@ class Rows:
     Parameters
     ----------
     X : ndarray or memmap of shape (N, ...)
-        All inputs, of which ``index`` says which rows are meant.
+        All inputs, floats (images in [0, 1]), of which ``index`` says which rows are meant.
     y : ndarray of shape (n,), int64
         Class codes.
     weight : ndarray of shape (n,), float64
@@ -52,6 +52,10 @@ class Rows:
     weight: np.ndarray
     groups: np.ndarray | None = None
     index: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.X.dtype.kind != "f":  # bytes would train a network 255 times too bright, and no error would tell
+            raise TypeError(f"rows hold inputs of type {self.X.dtype}, not floats")
 
     def __len__(self) -> int:
         return len(self.y)
