@@ -14,20 +14,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from longway.data.catalogue.classics import MNIST
 from longway.functional.scores import shortcut_scores
-from longway.groups.axes import matched_share, shortcut_axes
+from longway.groups import find_groups
+from longway.groups.axes import matched_share
+from longway.groups.cut import cut_points
 from longway.metrics import summarise
 from longway.rows import Rows
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "scores.json"
 CLASSES, STRENGTHS, SEEDS = (2, 3, 5, 10), (0.9, 0.6), range(3)
 N, BATCH = 6_000, 128
-EPOCHS, VAE_BATCH = 12, 32  # larger batches make too few steps for hues to have axes of their own
 
 
 def one_vs_rest(latents: Tensor, labels: Tensor, n_classes: int) -> Tensor:
@@ -80,13 +80,14 @@ def cut(latents: np.ndarray, scores: np.ndarray, n_values: int, seed: int) -> np
     """Return the pseudo-attribute (n,) that ``shortcut_axes`` cuts out of axes with these scores."""
     axes = scores >= 0.5 * scores.max()
     scale = scores[axes].clip(min=1e-3) / latents[:, axes].std(0).clip(min=1e-12)
-    return KMeans(n_values, n_init=10, random_state=seed).fit_predict(latents[:, axes] * scale).astype(np.int64)
+    points = latents[:, axes] * scale
+    return cut_points(points, n_values, seed).predict(points).astype(np.int64)
 
 
 def measure(n_classes: int, strength: float, seed: int) -> dict[str, dict[str, float]]:
     """Return for each score how well its cut is the hue, how far hue axes lie above the others, and its noise."""
     rows, hue = coloured(n_classes, strength, seed)
-    found = shortcut_axes(rows, n_classes, seed=seed, epochs=EPOCHS, batch_size=VAE_BATCH)
+    found = find_groups(rows, n_classes, "axes", seed=seed)
     latents, labels = torch.from_numpy(found.latents).double(), torch.from_numpy(rows.y)
     told = correlation_ratio(latents, torch.from_numpy(hue), n_classes).numpy() ** 2
     batches = [torch.arange(start, start + BATCH) for start in range(0, N - BATCH, BATCH)]

@@ -160,7 +160,7 @@ def _axes(demo: Demo) -> Section:
     text = (
         "SITAR and pseudo-groups start with a beta-VAE, which learns to redraw the images without seeing a label. "
         "Afterwards each of its axes is scored by its correlation with the label. The one that stands out is the "
-        "shortcut: walking along it changes the colour and leaves the digit. Cut in two by k-means, it says which "
+        "shortcut: walking along it changes the colour and leaves the digit. Cut in two, it says which "
         "images contradict the shortcut. A plain network trained on equally many of each kind has little use for "
         "the colour: these are the pseudo-groups. SITAR sees that new colours are all that it takes to move an image "
         "along that axis, and trains on images recoloured at random, so that the colour tells nothing at all."

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
+from sklearn.mixture import GaussianMixture
 
 from longway.functional.scores import shortcut_scores
 from longway.groups.contract import InferredGroups, size_doubts
+from longway.groups.cut import cut_points
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, VAEObjective, active_axes, scaled_beta
 from longway.rows import Rows, predict_logits
 from longway.training import Schedule, train
@@ -32,7 +34,7 @@ class AxisGroups(InferredGroups):
         The network whose d latent axes these are.
     scale : ndarray of shape (k,)
         What the means of the k chosen axes are multiplied by before they are cut.
-    cut : KMeans
+    cut : GaussianMixture or KMeans
         Maps the scaled means of the chosen axes to a value of the pseudo-attribute.
     latents : ndarray of shape (n, d)
         Latent means of the training rows.
@@ -46,7 +48,7 @@ class AxisGroups(InferredGroups):
     axes: tuple[int, ...]
     vae: VAE
     scale: np.ndarray
-    cut: KMeans
+    cut: GaussianMixture | KMeans
     latents: np.ndarray
     axis_doubts: tuple[str, ...]
 
@@ -117,8 +119,8 @@ def shortcut_axes(
     """Read a pseudo-attribute off the latent axes that are most associated with the label.
 
     A beta-VAE is trained without labels; each axis gets its shortcut score; all axes that score at least ``share`` of
-    the highest are cut by k-means. All of them, because a shortcut that is spread over two axes is misread from one;
-    each first divided by its spread and multiplied by its score, because k-means would else cut along the widest.
+    the highest are cut by ``cut_points``. All of them, because a shortcut that is spread over two axes is
+    misread from one; each first divided by its spread and multiplied by its score.
 
     Parameters
     ----------
@@ -127,7 +129,7 @@ def shortcut_axes(
     n_classes : int
         C.
     seed : int
-        Of training and of k-means.
+        Of training and of the cut.
     latent_dim : int, default 10
         Number of latent axes d.
     beta : float, default 2
@@ -165,10 +167,10 @@ def shortcut_axes(
     axes = tuple(int(j) for j in np.argsort(-scores) if scores[j] >= share * scores.max())
     chosen = latents.numpy()[:, axes].astype(np.float64)
     scale = scores[list(axes)].clip(min=1e-3) / chosen.std(0).clip(min=1e-12)
-    cut = KMeans(n_values, n_init=10, random_state=seed).fit(chosen * scale)
-    attribute = cut.labels_.astype(np.int64)
+    cut = cut_points(chosen * scale, n_values, seed)
+    attribute = cut.predict(chosen * scale).astype(np.int64)
     groups = rows.y * n_values + attribute
-    of_axes = _axis_doubts(scores, latents.numpy(), beta) + _cut_doubts(chosen * scale, cut, seed)
+    of_axes = _axis_doubts(scores, latents.numpy(), beta) + _cut_doubts(chosen * scale, n_values, seed)
     doubts = of_axes + size_doubts(groups, n_classes * n_values, smallest)
     return AxisGroups(attribute, groups, n_values, doubts, scores, axes, vae, scale, cut, latents.numpy(), of_axes)
 
@@ -182,12 +184,12 @@ def _axis_doubts(scores: np.ndarray, latents: np.ndarray, beta: float) -> tuple[
     return ()
 
 
-def _cut_doubts(points: np.ndarray, cut: KMeans, seed: int) -> tuple[str, ...]:
+def _cut_doubts(points: np.ndarray, n_values: int, seed: int) -> tuple[str, ...]:
     """Return what speaks against a cut of points (n, k): half of them would have been cut elsewhere."""
-    if len(points) < 4 * cut.n_clusters:
+    if len(points) < 4 * n_values:
         return ()
     order = np.random.default_rng(seed).permutation(len(points))
-    halves = [KMeans(cut.n_clusters, n_init=10, random_state=seed).fit(points[order[k::2]]) for k in (0, 1)]
+    halves = [cut_points(points[order[k::2]], n_values, seed) for k in (0, 1)]
     agreed = matched_share(*(half.predict(points) for half in halves))
     if agreed >= 0.95:
         return ()

@@ -1,0 +1,55 @@
+"""Cutting points into parts: where their density has gaps, or along their widest direction where it has none."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+MOST_POINTS = 10_000
+"""Points, drawn at random, that a mixture is fitted to."""
+
+STARTS = 8
+"""Mixtures that begin from starts of their own, of which the likeliest is kept."""
+
+LEAST_VARIANCE = 1e-4
+"""What is added to each variance: a part of equal points would else have an infinite likelihood."""
+
+CERTAIN = 0.95
+"""How sure a mixture must be of the part of a point, on average; less says that its parts run into each other."""
+
+
+def cut_points(points: np.ndarray, n_parts: int, seed: int) -> GaussianMixture | KMeans:
+    """Cut points into parts.
+
+    A mixture of Gaussians finds parts that are long and narrow, lie aslant and differ in size, where k-means halves the
+    widest direction, whatever lies in it. Where there are no parts, halving is what is wanted of points that lie on
+    shortcut axes, and what a mixture makes of them is arbitrary.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, k), float64
+        In units in which their spread is about 1.
+    n_parts : int
+        Number of parts.
+    seed : int
+
+    Returns
+    -------
+    GaussianMixture or KMeans
+        Its ``predict`` gives the part of each point.
+    """
+    some = points[np.sort(np.random.default_rng(seed).permutation(len(points))[:MOST_POINTS])]
+    if len(some) >= n_parts:
+        mixture = GaussianMixture(
+            n_parts, reg_covar=LEAST_VARIANCE, n_init=STARTS, init_params="k-means++", random_state=seed
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # one more iteration moves few points
+            mixture.fit(some)
+        if mixture.predict_proba(some).max(1).mean() >= CERTAIN:
+            return mixture
+    return KMeans(n_parts, n_init=10, random_state=seed).fit(points)
