@@ -1,6 +1,6 @@
 import numpy as np
 from sklearn.cluster import KMeans
-from sklearn.mixture import GaussianMixture
+from sklearn.linear_model import LogisticRegression
 
 from longway.groups.axes import matched_share
 from longway.groups.cut import cut_points
@@ -20,6 +20,13 @@ def test_parts_that_are_narrow_and_of_many_sizes_are_found():
     assert matched_share(KMeans(3, n_init=10, random_state=0).fit_predict(points), part) < 0.7
 
 
+def test_points_off_all_parts_belong_to_the_side_they_are_on():
+    generator = np.random.default_rng(0)
+    wide, narrow = generator.normal(size=(400, 2)) * [0.3, 1.0], [3.0, 0.0] + 0.02 * generator.normal(size=(400, 2))
+    cut = cut_points(np.concatenate([wide, narrow]), 2, seed=0)
+    assert set(cut.predict([[2.6, 0.0], [3.5, 1.0], [5.0, -1.0]])) == {cut.predict([[3.0, 0.0]])[0]}
+
+
 def test_points_without_gaps_are_halved_along_their_widest_direction():
     points = np.random.default_rng(0).normal(size=(800, 2)) * [1.0, 0.3]
     cut = cut_points(points, 2, seed=0)
@@ -30,7 +37,7 @@ def test_points_without_gaps_are_halved_along_their_widest_direction():
 def test_a_seed_gives_one_cut_and_points_keep_their_part():
     points, _ = bars(12_000)
     first, again = (cut_points(points, 3, seed=1) for _ in range(2))
-    assert isinstance(first, GaussianMixture)
+    assert isinstance(first, LogisticRegression)
     assert (first.predict(points) == again.predict(points)).all()
 
 

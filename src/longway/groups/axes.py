@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
-from sklearn.mixture import GaussianMixture
 
 from longway.functional.scores import shortcut_scores
 from longway.groups.contract import InferredGroups, size_doubts
-from longway.groups.cut import cut_points
+from longway.groups.cut import Cut, cut_points
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, VAEObjective, active_axes, scaled_beta
 from longway.rows import Rows, predict_logits
 from longway.training import Schedule, train
@@ -34,7 +32,7 @@ class AxisGroups(InferredGroups):
         The network whose d latent axes these are.
     scale : ndarray of shape (k,)
         What the means of the k chosen axes are multiplied by before they are cut.
-    cut : GaussianMixture or KMeans
+    cut : Cut
         Maps the scaled means of the chosen axes to a value of the pseudo-attribute.
     latents : ndarray of shape (n, d)
         Latent means of the training rows.
@@ -48,7 +46,7 @@ class AxisGroups(InferredGroups):
     axes: tuple[int, ...]
     vae: VAE
     scale: np.ndarray
-    cut: GaussianMixture | KMeans
+    cut: Cut
     latents: np.ndarray
     axis_doubts: tuple[str, ...]
 

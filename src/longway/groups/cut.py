@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from typing import TypeAlias
 
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 
 MOST_POINTS = 10_000
@@ -18,16 +20,26 @@ STARTS = 8
 LEAST_VARIANCE = 1e-4
 """What is added to each variance: a part of equal points would else have an infinite likelihood."""
 
-CERTAIN = 0.95
+CERTAIN = 0.98
 """How sure a mixture must be of the part of a point, on average; less says that its parts run into each other."""
 
 
-def cut_points(points: np.ndarray, n_parts: int, seed: int) -> GaussianMixture | KMeans:
+FAR = 1e3
+"""The inverse penalty of the boundaries: next to none, so that they lie midway between parts that are apart."""
+
+Cut: TypeAlias = LogisticRegression | KMeans
+"""Says by ``predict`` in which part a point is."""
+
+
+def cut_points(points: np.ndarray, n_parts: int, seed: int) -> Cut:
     """Cut points into parts.
 
     A mixture of Gaussians finds parts that are long and narrow, lie aslant and differ in size, where k-means halves the
     widest direction, whatever lies in it. Where there are no parts, halving is what is wanted of points that lie on
     shortcut axes, and what a mixture makes of them is arbitrary.
+
+    The boundaries between a mixture's parts are drawn straight. By the mixture itself, a point off all of them, such as
+    an image that is recoloured, would be of the widest, however near another is.
 
     Parameters
     ----------
@@ -39,8 +51,7 @@ def cut_points(points: np.ndarray, n_parts: int, seed: int) -> GaussianMixture |
 
     Returns
     -------
-    GaussianMixture or KMeans
-        Its ``predict`` gives the part of each point.
+    Cut
     """
     some = points[np.sort(np.random.default_rng(seed).permutation(len(points))[:MOST_POINTS])]
     if len(some) >= n_parts:
@@ -50,6 +61,8 @@ def cut_points(points: np.ndarray, n_parts: int, seed: int) -> GaussianMixture |
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # one more iteration moves few points
             mixture.fit(some)
-        if mixture.predict_proba(some).max(1).mean() >= CERTAIN:
-            return mixture
+            certainty = mixture.predict_proba(some)
+            parts = certainty.argmax(1)
+            if certainty.max(1).mean() >= CERTAIN and len(np.unique(parts)) == n_parts:
+                return LogisticRegression(C=FAR, max_iter=1000).fit(some, parts)
     return KMeans(n_parts, n_init=10, random_state=seed).fit(points)
