@@ -24,6 +24,9 @@ CERTAIN = 0.98
 """How sure a mixture must be of the part of a point, on average; less says that its parts run into each other."""
 
 
+ENOUGH = 5
+"""Points for each number that a mixture is made of; with fewer it is sure of parts that are not there."""
+
 FAR = 1e3
 """The inverse penalty of the boundaries: next to none, so that they lie midway between parts that are apart."""
 
@@ -54,7 +57,8 @@ def cut_points(points: np.ndarray, n_parts: int, seed: int) -> Cut:
     Cut
     """
     some = points[np.sort(np.random.default_rng(seed).permutation(len(points))[:MOST_POINTS])]
-    if len(some) >= n_parts:
+    k = points.shape[1]
+    if len(some) >= ENOUGH * n_parts * (k + k * (k + 1) // 2):
         mixture = GaussianMixture(
             n_parts, reg_covar=LEAST_VARIANCE, n_init=STARTS, init_params="k-means++", random_state=seed
         )

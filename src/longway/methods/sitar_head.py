@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -88,6 +88,11 @@ class SITARHead(Method):
     device: str = "auto"
     random_state: int | np.random.RandomState | None = 0
     verbose: int = 0
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True  # it gives up what tells the label of training data most
+        return tags
 
     def project(self, X: ArrayLike) -> np.ndarray:
         """Return the whitened axes of rows, (n, k): the extremes of a column show what the axis means."""
