@@ -1,7 +1,8 @@
 """How to score latent axes when there are more than two classes: three scores on digits of as many hues as classes.
 
 ``python benchmarks/scores.py`` trains a beta-VAE without labels on coloured training digits, scores its axes in three
-ways, and cuts those that score highest into a pseudo-attribute. Writes results/scores.json.
+ways, and cuts those that score highest into a pseudo-attribute, as Longway does and by k-means. Writes
+results/scores.json.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -76,12 +78,10 @@ def coloured(n_classes: int, strength: float, seed: int) -> tuple[Rows, np.ndarr
     return Rows(grey * paint[hue].astype(np.float32)[:, :, None, None], y, np.ones(N)), hue
 
 
-def cut(latents: np.ndarray, scores: np.ndarray, n_values: int, seed: int) -> np.ndarray:
-    """Return the pseudo-attribute (n,) that ``shortcut_axes`` cuts out of axes with these scores."""
+def weighted(latents: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the points (n, k) that ``shortcut_axes`` would cut, of axes with these scores."""
     axes = scores >= 0.5 * scores.max()
-    scale = scores[axes].clip(min=1e-3) / latents[:, axes].std(0).clip(min=1e-12)
-    points = latents[:, axes] * scale
-    return cut_points(points, n_values, seed).predict(points).astype(np.int64)
+    return latents[:, axes] * (scores[axes].clip(min=1e-3) / latents[:, axes].std(0).clip(min=1e-12))
 
 
 def measure(n_classes: int, strength: float, seed: int) -> dict[str, dict[str, float]]:
@@ -95,10 +95,12 @@ def measure(n_classes: int, strength: float, seed: int) -> dict[str, dict[str, f
     for name, score in SCORES.items():
         whole = score(latents, labels, n_classes).numpy()
         small = np.stack([score(latents[rows_], labels[rows_], n_classes).numpy() for rows_ in batches])
-        attribute = cut(found.latents.astype(np.float64), whole, n_classes, seed)
+        points = weighted(found.latents.astype(np.float64), whole)
+        halved = KMeans(n_classes, n_init=10, random_state=seed).fit_predict(points).astype(np.int64)
         best = int(told.argmax())
         line[name] = {
-            "agreement": matched_share(attribute, hue),
+            "agreement": matched_share(cut_points(points, n_classes, seed).predict(points).astype(np.int64), hue),
+            "by_kmeans": matched_share(halved, hue),
             "gap": float(whole[best] - np.delete(whole, best)[np.delete(told, best) < 0.1].max(initial=0)),
             "first": float(whole.argmax() == best),
             "batch_bias": float(small.mean(0)[told < 0.1].mean() - whole[told < 0.1].mean())
