@@ -149,3 +149,8 @@ def test_group_aware_methods_take_any_way(way):
     assert method.supervision_ == "none"
     again = infer_groups(data.X, data.y, way, seed=method.inferred_["seed"])
     assert again.summary()["group_sizes"] == method.inferred_["group_sizes"]
+
+
+def test_features_of_whole_numbers_are_features():
+    X = np.random.default_rng(0).integers(0, 5, (80, 4))
+    assert infer_groups(X, X[:, 0] > 2, epochs=1).scores.max() <= 1

@@ -165,6 +165,15 @@ def images(X: Any, name: str) -> np.ndarray:
     return array if array.dtype.kind == "f" else array.astype(np.float32)
 
 
+def numbers(X: Any, name: str) -> np.ndarray:
+    """Return features (n, d) or images (n, c, h, w) as floats, images in [0, 1]; NaN and infinity stay."""
+    if getattr(X, "ndim", 2) == 4:
+        return images(X, name)
+    with told_in_one_line(name):
+        found: np.ndarray = check_array(X, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+    return found
+
+
 def _check_pixels(X: np.ndarray, name: str) -> None:
     """Refuse pixels out of [0, 1], but for what resizing adds; NaN and infinity are for ``finite`` to find."""
     step = max(1, CHUNK_BYTES // max(1, X[:1].nbytes))

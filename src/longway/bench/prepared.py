@@ -89,8 +89,7 @@ class Prepared:
                 if name in self._parts:
                     X, y = arrays(self._parts[name])
                     codes = np.searchsorted(classes, y)
-                    inputs = checks.images(X, "X") if X.ndim == 4 else X
-                    self._groups[name] = found.assign(Rows(inputs, codes, np.ones(len(codes))))
+                    self._groups[name] = found.assign(Rows(checks.numbers(X, "X"), codes, np.ones(len(codes))))
         return self._groups["val_balanced" if validation == "balanced" else "val"]
 
     @property

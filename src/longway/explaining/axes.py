@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from longway import checks
 from longway.groups.axes import AxisGroups, walks
 from longway.methods import SITAR, SITARHead
 from longway.methods.sitar import SitarNet
@@ -57,7 +58,7 @@ def view_axes(model: object, X: np.ndarray) -> AxisView | None:
 
 
 def _of_groups(found: AxisGroups, X: np.ndarray) -> AxisView:
-    rows = Rows(X, np.zeros(len(X), np.int64), np.ones(len(X)))
+    rows = Rows(checks.numbers(X, "X"), np.zeros(len(X), np.int64), np.ones(len(X)))
     values = predict_logits(MeanEncoder(found.vae), rows).numpy()
     pictures = found.traverse(STEPS) if X.ndim == 4 else None
     return AxisView(values, found.scores, np.full(len(found.scores), np.nan), traversals=pictures)

@@ -76,8 +76,7 @@ def infer_groups(X: np.ndarray, y: np.ndarray, way: str = "axes", *, seed: int =
         If the input cannot be used, the way or one of its options is unknown, or the way finds no groups.
     """
     checks.parameters(options)
-    X = np.asarray(X)
-    inputs = checks.images(X, "X") if X.ndim == 4 else X
+    inputs = checks.numbers(X, "X")
     checks.finite(inputs, "X")
     classes, codes = np.unique(checks.labels(y, len(inputs)), return_inverse=True)
     return find_groups(Rows(inputs, codes, np.ones(len(codes))), len(classes), way, seed=seed, **options)
