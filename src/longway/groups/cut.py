@@ -41,8 +41,8 @@ def cut_points(points: np.ndarray, n_parts: int, seed: int) -> Cut:
     widest direction, whatever lies in it. Where there are no parts, halving is what is wanted of points that lie on
     shortcut axes, and what a mixture makes of them is arbitrary.
 
-    The boundaries between a mixture's parts are drawn straight. By the mixture itself, a point off all of them, such as
-    an image that is recoloured, would be of the widest, however near another is.
+    The boundaries between a mixture's parts are drawn straight. By the mixture itself, a point off all of them would be
+    of the widest, however near another is.
 
     Parameters
     ----------
