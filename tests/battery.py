@@ -79,9 +79,9 @@ ROWS = {
     "subg": Row(SUBG(), DRAWS, rivals=(SUBG(), ERM()), margin=0.15),
     "groupdro": Row(GroupDRO(), SPLITS, rivals=(GroupDRO(), ERM()), margin=0.15),
     "groupdro-mlp": Row(
-        GroupDRO(hidden=(16,), epochs=40),
+        GroupDRO(hidden=(16,), epochs=80),
         STOCHASTIC,
-        rivals=(GroupDRO(hidden=(16,), epochs=40), ERM(hidden=(16,), epochs=40)),
+        rivals=(GroupDRO(hidden=(16,), epochs=80), ERM(hidden=(16,), epochs=40)),
         margin=0.15,
     ),
     # With the default's ridge, what L-BFGS leaves where values no longer fall is 3e-8 of a probability on some CPUs.

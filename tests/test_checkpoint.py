@@ -12,7 +12,7 @@ from longway import ERM, JTT, LongwayError, infer_groups, load, training_options
 from longway.checkpoint import save_state
 
 X, Y, GROUPS = small_images()
-SHORT = {"epochs": 3, "device": "cpu"}
+SHORT = {"epochs": 3, "averaging": 0.5, "device": "cpu"}
 
 
 def short(method):

@@ -41,7 +41,12 @@ def run(rate=0.05, **options):
     beside = DATA.groups.astype(np.int64), np.arange(75)
     with training_options(**options):
         history = train(
-            objective, ROWS, Schedule(2, 15, rate), generator=np.random.default_rng(0), device="cpu", beside=beside
+            objective,
+            ROWS,
+            Schedule(2, 15, rate, averaging=0.5),
+            generator=np.random.default_rng(0),
+            device="cpu",
+            beside=beside,
         )
     return objective, history
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from longway.averaging import WeightAverage
 from longway.errors import LongwayError
 from longway.rows import Rows
 from longway.storage import hash_array, hash_json, hash_module
@@ -67,6 +68,8 @@ class Training:
     optimizer : Optimizer, optional
     scaler : optional
         Fabric's precision, which scales the loss where numbers are of 16 bits.
+    average : WeightAverage, optional
+        Of the networks' weights.
     """
 
     objective: nn.Module
@@ -75,6 +78,7 @@ class Training:
     history: list[dict[str, float]]
     optimizer: torch.optim.Optimizer | None = None
     scaler: Any = None
+    average: WeightAverage | None = None
 
     def state(self) -> State:
         """Return it as it is now."""
@@ -86,6 +90,7 @@ class Training:
             "observer": self.observer.state_dict() if self.observer else {},
             "optimizer": self.optimizer.state_dict()["state"] if self.optimizer else {},
             "scaler": self.scaler.state_dict() if self.scaler else {},
+            "average": self.average.state_dict() if self.average else {},
         }
 
     def restore(self, state: State) -> None:
@@ -103,6 +108,8 @@ class Training:
             self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         if self.scaler:
             self.scaler.load_state_dict(state["scaler"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
 
 
 def _cuda_devices() -> range:

@@ -103,7 +103,9 @@ PARAMETERS: Mapping[str, Rule] = {
     ),
     "n_points": (lambda value: _are_widths(value) and len(value) > 0, "a list of whole numbers, each 1 or more"),
     **dict.fromkeys(("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws", "n_axes"), COUNT),
-    "kept": (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"),
+    **dict.fromkeys(
+        ("kept", "averaging"), (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
+    ),
     **dict.fromkeys(("dropout", "retrain_fraction", "confidence", "frozen_share"), SHARE),
     "early_ridge": NOT_NEGATIVE,
     "axes": (

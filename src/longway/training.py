@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from longway.averaging import WeightAverage
 from longway.checkpoint import State, Training, fingerprint, load_state, observer_of, save_state
 from longway.curves import logging_to
 from longway.errors import LongwayError
@@ -45,12 +46,16 @@ class Schedule:
         Samples a step.
     learning_rate : float
     weight_decay : float, default 0
+    averaging : float, default 0
+        The weights that ``after_epoch`` sees, and those at the end, are averaged over this share of the steps so far;
+        with 0 they are what the last step left.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
     weight_decay: float = 0.0
+    averaging: float = 0.0
 
 
 def resolve_device(device: str) -> torch.device:
@@ -204,6 +209,8 @@ class _Loop:
             objective = cast(nn.Module, torch.compile(objective))
         self.model, self.optimizer = fabric.setup(objective, optimizer)
         training.optimizer, training.scaler = optimizer, fabric.strategy.precision
+        if schedule.averaging:
+            training.average = WeightAverage(training.objective, schedule.averaging)
         self.batches = _Batches(job.rows, fabric.device, job.beside)
 
     def run(self, state: State | None) -> None:
@@ -221,12 +228,24 @@ class _Loop:
                 advance()
             for epoch in range(len(history) + 1, job.schedule.epochs + 1):
                 record = self._epoch(epoch)
-                history.append(record | (job.after_epoch(epoch) if job.after_epoch else {}))
+                last = epoch == job.schedule.epochs
+                with self._averaged(last):
+                    history.append(record | (job.after_epoch(epoch) if job.after_epoch else {}))
                 log(history[-1])
-                due = epoch % options.checkpoint_every == 0 or epoch == job.schedule.epochs
+                due = epoch % options.checkpoint_every == 0 or last
                 if due and first and job.place.checkpoint is not None:
                     save_state(job.place.checkpoint, job.marks, self.training.state())
                 advance(f"loss {record['loss']:.3g}")
+
+    def _averaged(self, for_good: bool) -> AbstractContextManager[None]:
+        """Let the networks have their averaged weights, if any: while the body runs, or for good."""
+        average = self.training.average
+        if average is None:
+            return nullcontext()
+        if for_good:
+            average.swap()
+            return nullcontext()
+        return average.in_place()
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """Train for one epoch; return its number and the mean of each loss term."""
@@ -246,6 +265,8 @@ class _Loop:
             if job.options.clip is not None:
                 fabric.clip_gradients(self.model, self.optimizer, max_norm=job.options.clip, error_if_nonfinite=False)
             self.optimizer.step()
+            if self.training.average is not None:
+                self.training.average.update()
             terms.add(values, len(batch[0]))
         return {"epoch": epoch} | terms.means(len(order))
 

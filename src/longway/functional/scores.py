@@ -8,10 +8,11 @@ from torch.nn.functional import one_hot
 
 
 def shortcut_scores(latents: Tensor, labels: Tensor, n_classes: int, *, class_balanced: bool = True) -> Tensor:
-    r"""Score every latent axis by its absolute Pearson correlation with the label.
+    r"""Score every latent axis by its correlation ratio with the label.
 
-    With two classes this is :math:`v_j = |corr(\mu_j, y)|` of SITAR. With more, it is the largest of the one-vs-rest
-    correlations, which is the same number when there are two. No gradient flows through the scores.
+    With two classes this is :math:`v_j = |corr(\mu_j, y)|` of SITAR. With more, it is the root of the share of an
+    axis's variance that lies between classes, which is the same number when there are two. No gradient flows through
+    the scores.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def shortcut_scores(latents: Tensor, labels: Tensor, n_classes: int, *, class_ba
 
     References
     ----------
-    arXiv 2511.19525, section 3 (shortcut score).
+    arXiv 2511.19525, section 3 (shortcut score of two classes).
 
     Examples
     --------
@@ -41,19 +42,21 @@ def shortcut_scores(latents: Tensor, labels: Tensor, n_classes: int, *, class_ba
     tensor([1., 0.])
     """
     with torch.autocast(latents.device.type, enabled=False):  # a correlation of rounded sums says nothing
-        return _correlations(latents.detach(), labels, n_classes, class_balanced)
+        return _ratios(latents.detach(), labels, n_classes, class_balanced)
 
 
-def _correlations(latents: Tensor, labels: Tensor, n_classes: int, class_balanced: bool) -> Tensor:
-    """Return the largest absolute one-vs-rest correlation of each axis, of shape (d,)."""
-    targets = one_hot(labels, n_classes).to(latents)
-    weights = targets @ targets.sum(0).clamp_min(1).reciprocal() if class_balanced else torch.ones_like(latents[:, 0])
+def _ratios(latents: Tensor, labels: Tensor, n_classes: int, class_balanced: bool) -> Tensor:
+    """Return the correlation ratio of each axis, of shape (d,)."""
+    member = one_hot(labels, n_classes).to(latents)
+    weights = member @ member.sum(0).clamp_min(1).reciprocal() if class_balanced else torch.ones_like(latents[:, 0])
     weights = (weights / weights.sum()).unsqueeze(1)
-    centred, deviations = latents - (weights * latents).sum(0), targets - (weights * targets).sum(0)
-    covariance = (weights * centred).T @ deviations
+    share = (weights * member).sum(0)
+    centred = latents - (weights * latents).sum(0)
+    # By class, its share times how far its mean lies off the mean of all
+    shifts = (weights * centred).T @ member
+    between = (shifts.square() / share.where(share > 0, torch.inf)).sum(1)
     spread = (weights * centred.square()).sum(0).sqrt()
     # A constant axis has a spread of rounding errors, not of exactly zero.
     spread = spread.where(spread > 8 * torch.finfo(latents.dtype).eps * latents.abs().amax(0), torch.inf)
-    target_spread = (weights * deviations.square()).sum(0).sqrt()
-    target_spread = target_spread.where(target_spread > 0, torch.inf)
-    return (covariance / (spread.unsqueeze(1) * target_spread)).abs().amax(1).clamp(max=1)
+    several = (share > 0).sum() > 1  # of one class alone, rounding would be left; no branch, as training asks each step
+    return torch.where(several, between.sqrt() / spread, 0).clamp(max=1)

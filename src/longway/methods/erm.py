@@ -37,6 +37,9 @@ class ERM(Method):
         Of Adam.
     weight_decay : float, default 1e-4
         Decoupled, for trained nets.
+    averaging : float, default 0
+        Share of the steps so far over which the weights of trained nets are averaged; 0 takes the last step's. See
+        ``longway.averaging``.
     selection : {"average", "balanced", "worst_class", "worst_group", "auto"}, default "average"
         Which validation score chooses the epoch that is kept.
     validation_fraction : float, default 0.1
@@ -67,6 +70,7 @@ class ERM(Method):
     batch_size: int = 128
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
+    averaging: float = 0.0
     selection: str = "average"
     validation_fraction: float = 0.1
     device: str = "auto"
@@ -131,7 +135,7 @@ class ERM(Method):
         return network
 
     def _schedule(self, epochs: int) -> Schedule:
-        return Schedule(epochs, self.batch_size, self.learning_rate, self.weight_decay)
+        return Schedule(epochs, self.batch_size, self.learning_rate, self.weight_decay, self.averaging)
 
     def _chosen(self, rows: Rows, task: Task) -> Rows:
         """Return those of the training rows that are to be learnt from."""

@@ -40,6 +40,8 @@ class IRM(RWG):
         Share of training before the penalty gets its weight.
     hidden : sequence of int, default (128,)
         As in ``ERM``; a network is trained also where there is no hidden layer.
+    averaging : float, default 0
+        As in ``ERM``.
     **rwg
         All other parameters of ``RWG``, also ``infer`` and ``infer_options``; ``ridge`` has no effect.
 
@@ -78,6 +80,7 @@ class IRM(RWG):
     penalty: float = 10.0
     anneal: float = 0.25
     hidden: Sequence[int] = (128,)
+    averaging: float = 0.0
 
     @property
     def _difference(self) -> Callable[..., Tensor]:

@@ -25,6 +25,8 @@ class RWG(GroupAware, ERM):
         disagreement of two classifiers. See ``longway.groups``.
     infer_options : dict, optional
         Options of that way.
+    averaging : float, default 0.1
+        As in ``ERM``. Rows that count much because they are rare make the weights jump from step to step.
     selection : str, default "worst_group"
         Validation groups are the given ones, or inferred like the training groups.
     **erm
@@ -43,6 +45,7 @@ class RWG(GroupAware, ERM):
 
     infer: str = "axes"
     infer_options: dict[str, Any] | None = None
+    averaging: float = 0.1
     selection: str = "worst_group"
 
     def _balance(self, rows: Rows, task: Task) -> np.ndarray | None:

@@ -45,7 +45,7 @@ class SITAR(Method):
 
     Two variants share this outline. ``paper`` is the published algorithm. What the paper leaves open is settled so:
     Adam at 1e-3 with batches of 256, squared error summed over pixels as in its Algorithm 1, scores weighted to balance
-    the classes, the largest one-vs-rest score with more than two. It ends anywhere: the classifier widens the shortcut
+    the classes, the correlation ratio with more than two. It ends anywhere: the classifier widens the shortcut
     axis until the noise is small beside it, shrinks its logits until the penalty is, or has the encoder write the
     shortcut into axes whose correlation is small. ``scale_free`` takes these ways out:
 

@@ -1,0 +1,66 @@
+"""The average of a network's weights over the steps of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightAverage:
+    """An average of the weights of a module that is being trained, which reaches back further as training goes on.
+
+    Parameters
+    ----------
+    module : nn.Module
+        On the device where it is trained.
+    share : float
+        Of the steps so far, how many it reaches back: after t steps the weights move to the newest by
+        :math:`1 / (1 + s (t - 1))`. With 0 it is the newest, with 1 the mean of all.
+
+    References
+    ----------
+    Shamir and Zhang, "Stochastic gradient descent for non-smooth optimization: convergence results and optimal
+    averaging schemes", ICML 2013 (polynomial-decay averaging; their eta is 1 / s - 1).
+    """
+
+    def __init__(self, module: nn.Module, share: float) -> None:
+        self.weights: Sequence[Tensor] = [weights for weights in module.parameters() if weights.requires_grad]
+        self.mean = [weights.detach().clone() for weights in self.weights]
+        self.share, self.steps = share, 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the weights as they are after a step."""
+        torch._foreach_lerp_(self.mean, self.weights, 1 / (1 + self.share * self.steps))
+        self.steps += 1
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the module have the average as its weights, for as long as the body runs."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the module's weights and their average."""
+        for weights, mean in zip(self.weights, self.mean, strict=True):
+            kept = weights.clone()
+            weights.copy_(mean)
+            mean.copy_(kept)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what changes as it goes, for a checkpoint."""
+        return {"mean": list(self.mean), "steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``state_dict`` returned."""
+        self.steps = state["steps"]
+        for mean, kept in zip(self.mean, state["mean"], strict=True):
+            mean.copy_(kept)
