@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,7 +28,7 @@ class WeightAverage:
     """
 
     def __init__(self, module: nn.Module, share: float) -> None:
-        self.weights: Sequence[Tensor] = [weights for weights in module.parameters() if weights.requires_grad]
+        self.weights: list[Tensor] = [weights for weights in module.parameters() if weights.requires_grad]
         self.mean = [weights.detach().clone() for weights in self.weights]
         self.share, self.steps = share, 0
 
