@@ -3,7 +3,6 @@ import pytest
 import torch
 from torch import nn
 
-from longway import ERM, LongwayError
 from longway.averaging import WeightAverage
 from longway.nn.classifier import CrossEntropy
 from longway.rows import Rows
@@ -55,8 +54,3 @@ def test_what_is_looked_at_and_left_is_the_average_while_training_goes_on_withou
     assert torch.equal(mean, means[-1])
     assert all(not torch.equal(a, b) for a, b in zip(steps, means, strict=True))
     torch.testing.assert_close(trained(1e-9)[0], plain)  # the same steps were taken
-
-
-def test_a_share_above_one():
-    with pytest.raises(LongwayError, match="averaging=2 must be a number from 0 to 1"):
-        ERM(hidden=(8,), averaging=2).fit(np.random.default_rng(0).normal(size=(40, 3)), [0, 1] * 20)
