@@ -81,7 +81,7 @@ ROWS = {
     "groupdro-mlp": Row(
         GroupDRO(hidden=(16,), epochs=80),
         STOCHASTIC,
-        rivals=(GroupDRO(hidden=(16,), epochs=80), ERM(hidden=(16,), epochs=40)),
+        rivals=(GroupDRO(hidden=(16,), epochs=80), ERM(hidden=(16,), epochs=80)),
         margin=0.15,
     ),
     # With the default's ridge, what L-BFGS leaves where values no longer fall is 3e-8 of a probability on some CPUs.

@@ -30,7 +30,7 @@ def test_it_reaches_back_over_a_share_of_the_steps(share, mean):
     assert averaged(share, 1000) == pytest.approx(mean, rel=0.002)
 
 
-def trained(averaging, epochs=4, after_epoch=None):
+def trained(averaging, epochs=4):
     generator = np.random.default_rng(0)
     rows = Rows(generator.normal(size=(64, 3)).astype(np.float32), np.arange(64) % 2, np.ones(64))
     with seeded(0):

@@ -26,7 +26,7 @@ class RWG(GroupAware, ERM):
     infer_options : dict, optional
         Options of that way.
     averaging : float, default 0.1
-        As in ``ERM``. Rows that count much because they are rare make the weights jump from step to step.
+        As in ``ERM``; of networks.
     selection : str, default "worst_group"
         Validation groups are the given ones, or inferred like the training groups.
     **erm
