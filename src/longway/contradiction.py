@@ -22,11 +22,15 @@ from longway.rows import Rows, inverse_frequency
 
 MOST_RECOLOURED = 10_000
 """Validation images that are recoloured, and held in memory, to choose the epoch on."""
+
 HELD_BACK = (
     "neither recolouring nor images on which weak classifiers agree contradict the shortcut, so the classifier is held "
     "back instead: that costs average accuracy, and pays only where the shortcut is easier to learn than the core"
 )
 """What is to be said of images where nothing is sure."""
+
+NO_GAPS = "no gap sets the pseudo-groups of the shortcut axes apart: they halve a continuum, and are left alone"
+"""What is to be said where nothing else speaks against these groups."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,14 @@ class Contradiction:
     @property
     def against(self) -> str:
         """How: "recolouring" of images at random; "errors" of weak classifiers, or each of the axes' "groups", count as
-        much as the rest; or "noise", where nothing else can be done.
+        much as the rest; or "noise", where nothing else can be done. Groups that no gap sets apart are halves of a
+        continuum, as often of the core as of the shortcut.
         """
         if self.maps is not None and self.maps.is_the_shortcut and self.axes.is_plain:
             return "recolouring"
         if self.errors is not None and self.errors.are_a_group:
             return "errors"
-        return "noise" if self.axes.doubts else "groups"
+        return "groups" if self.axes.has_gaps and not self.axes.doubts else "noise"
 
     @property
     def is_sure(self) -> bool:
@@ -75,9 +80,9 @@ class Contradiction:
 
     @cached_property
     def rows(self) -> Rows:
-        """Training data, weighted accordingly."""
-        balance = 1.0 if self.groups is None else inverse_frequency(self.groups.groups, self.training.weight)
-        return self.training.reweighted(self.training.weight * balance)
+        """Training data in which each of these groups weighs the same, or each class where there are none."""
+        codes = self.training.y if self.groups is None else self.groups.groups
+        return self.training.reweighted(self.training.weight * inverse_frequency(codes, self.training.weight))
 
     def of_validation(self, validation: Rows, generator: np.random.Generator) -> Rows:
         """Return validation data that can tell an epoch that uses the shortcut from one that does not.
@@ -96,10 +101,11 @@ class Contradiction:
 
     def summary(self) -> dict[str, Any]:
         """Return what a record of the fit should hold, ready for JSON; doubts are about what is done."""
+        no_gaps = [NO_GAPS] if self.against == "noise" and not self.axes.doubts else []
         held_back = [HELD_BACK] if len(self.training.shape) == 3 and not self.is_sure else []
         return {
             **self.axes.summary(),
-            "doubts": [*(self.groups or self.axes).doubts, *held_back],
+            "doubts": [*(self.groups or self.axes).doubts, *no_gaps, *held_back],
             "recoloured": None if self.maps is None else self.maps.flipped,
             "errors": None if self.errors is None else self.errors.summary(),
             "against": self.against,

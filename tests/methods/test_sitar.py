@@ -6,7 +6,7 @@ from sklearn.datasets import load_iris
 from torch.nn.functional import cross_entropy
 
 from longway import ERM, SITAR, LongwayError
-from longway.contradiction import contradiction
+from longway.contradiction import NO_GAPS, contradiction
 from longway.data.digits import coloured_digits
 from longway.data.planted import planted_shortcut
 from longway.groups import shortcut_axes
@@ -107,6 +107,23 @@ def test_scale_free_loss_is_its_formula():
     vae = vae + 2 * 0.5 * (mu**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
     expected = vae + cross_entropy(network.classifier(z_bar), y) + 3 * (kl[0] + kl[1]) / 2
     torch.testing.assert_close(terms["loss"], expected)
+
+
+@pytest.mark.parametrize("gaps", [True, False])
+def test_groups_count_the_same_only_where_gaps_set_them_apart(gaps):
+    generator = np.random.default_rng(0)
+    y = (np.arange(600) < 200).astype(np.int64)
+    value = np.where(generator.random(600) < 0.8, y, 1 - y)
+    width = 0.1 if gaps else 0.6
+    X = (value + width * generator.standard_normal(600))[:, None] + 0.1 * generator.standard_normal((600, 6))
+    known = contradicted(X.astype(np.float32), y, latent_dim=1, epochs=20)
+    assert known.axes.is_plain
+    assert known.axes.doubts == ()
+    assert known.summary()["gaps"] == gaps
+    assert known.summary()["doubts"] == ([] if gaps else [NO_GAPS])
+    assert known.against == ("groups" if gaps else "noise")
+    weight = np.bincount(known.axes.groups if gaps else y, known.rows.weight)
+    np.testing.assert_allclose(weight, weight[0])
 
 
 def test_beta_follows_the_variance_of_images_and_not_of_features():

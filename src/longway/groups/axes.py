@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
 
 from longway.functional.scores import shortcut_scores
 from longway.groups.contract import InferredGroups, size_doubts
@@ -74,8 +75,13 @@ class AxisGroups(InferredGroups):
         """Whether the axes and the cut raise no doubt, be the groups as small as they may."""
         return not self.axis_doubts
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether gaps set the parts apart that the axes were cut into; else a continuum was halved."""
+        return not isinstance(self.cut, KMeans)
+
     def _particulars(self) -> dict[str, Any]:
-        return {"axes": list(self.axes), "scores": self.scores.tolist()}
+        return {"axes": list(self.axes), "scores": self.scores.tolist(), "gaps": self.has_gaps}
 
 
 def walks(vae: VAE, latents: np.ndarray, steps: int = 9) -> np.ndarray:

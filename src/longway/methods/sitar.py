@@ -54,9 +54,10 @@ class SITAR(Method):
     2. These axes are used as well as flattened. They are cut into a pseudo-attribute. Where recolouring an image is all
        that it takes to change that attribute, training images are recoloured at random (see
        ``longway.groups.appearance``). Else, where weak classifiers that are trained apart get the same images wrong,
-       these contradict the shortcut, and count as much as the others (see ``longway.groups.repeated``); else, where the
-       pseudo-groups of the axes are to be trusted, each of those counts the same. In all three the shortcut tells
-       nothing any more; in the first two the classifier weighs much beside the beta-VAE, as there is nothing to hide.
+       these contradict the shortcut, and count as much as the others (see ``longway.groups.repeated``); else, where
+       gaps set the pseudo-groups of the axes apart and nothing speaks against these, each counts the same. In all
+       three the shortcut tells nothing any more; in the first two the classifier weighs much beside the beta-VAE, as
+       there is nothing to hide. Where groups do not count the same, classes do.
     3. Noise is in proportion to each axis's spread as well as to its score, of which a running mean is kept; the
        consistency compares probabilities; the VAE's loss is divided by the variance of the data.
 
@@ -85,9 +86,9 @@ class SITAR(Method):
         Of Adam.
     selection : {"auto", "balanced", "average", "worst_class", "worst_group"}, default "auto"
         Which validation score chooses the epoch. Where the validation data hold the shortcut too, accuracy favours
-        epochs that use it. ``auto`` is the worst group: the given one, or else, in ``scale_free``, the worst
-        pseudo-group of the validation data, or their class-balanced accuracy where they are recoloured like the
-        training data; without either it is class-balanced accuracy, which is the paper's.
+        epochs that use it. ``auto`` is the worst group: the given one, or else, in ``scale_free``, the worst of those
+        that count the same in training; without either it is class-balanced accuracy, which is the paper's, of
+        validation data that are recoloured where the training data are.
     validation_fraction : float, default 0.1
     device : str, default "auto"
     random_state : int, RandomState or None, default 0
@@ -99,9 +100,10 @@ class SITAR(Method):
         Score v of each axis over all training data, after training.
     inferred_ : dict
         Of ``scale_free``: the shortcut axes before the classifier was trained, the sizes of the axes' pseudo-groups,
-        the doubts, the share of images whose pseudo-attribute recolouring changed (``recoloured``), how far two error
-        sets are the same and how far they can be learnt (``errors``, where looked at), and how training was made to
-        contradict the shortcut (``against``: "recolouring", "errors", "groups" or "noise" alone).
+        whether gaps set these apart (``gaps``), the doubts, the share of images whose pseudo-attribute recolouring
+        changed (``recoloured``), how far two error sets are the same and how far they can be learnt (``errors``, where
+        looked at), and how training was made to contradict the shortcut (``against``: "recolouring", "errors",
+        "groups" or "noise" alone).
 
     Warns
     -----
