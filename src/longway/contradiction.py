@@ -80,9 +80,16 @@ class Contradiction:
 
     @cached_property
     def rows(self) -> Rows:
-        """Training data in which each of these groups weighs the same, or each class where there are none."""
+        """Training data; each of these groups weighs the same in them, or each class where there is the noise alone."""
+        if self.against == "recolouring":
+            return self.training
         codes = self.training.y if self.groups is None else self.groups.groups
         return self.training.reweighted(self.training.weight * inverse_frequency(codes, self.training.weight))
+
+    @property
+    def rule(self) -> str:
+        """The name of the validation score that chooses the epoch: of all recoloured images, or of the worst part."""
+        return "balanced" if self.against == "recolouring" else "auto"
 
     def of_validation(self, validation: Rows, generator: np.random.Generator) -> Rows:
         """Return validation data that can tell an epoch that uses the shortcut from one that does not.

@@ -171,6 +171,13 @@ def test_images_without_one_that_contradicts_the_colour():
     np.testing.assert_array_equal(again.predict_proba(val.X), method.predict_proba(val.X))
 
 
+def test_without_anything_sure_the_worst_class_chooses_the_epoch():
+    data = planted_shortcut(200, correlation=1.0, n_features=6)
+    method = SITAR(epochs=2, first_epochs=1).fit(data.X, data.y)
+    assert method.inferred_["against"] == "noise"
+    assert method.selection_["rule"] == "worst_class"
+
+
 def test_a_collapsed_posterior_is_said():
     with pytest.warns(UserWarning, match=r"the posterior has collapsed: [01] of 10 .* beta=1000 is too high"):
         SITAR(variant="paper", beta=1000, epochs=8).fit(IRIS, SPECIES)

@@ -57,7 +57,7 @@ class SITAR(Method):
        these contradict the shortcut, and count as much as the others (see ``longway.groups.repeated``); else, where
        gaps set the pseudo-groups of the axes apart and nothing speaks against these, each counts the same. In all
        three the shortcut tells nothing any more; in the first two the classifier weighs much beside the beta-VAE, as
-       there is nothing to hide. Where groups do not count the same, classes do.
+       there is nothing to hide. Where there is the noise alone, classes count the same.
     3. Noise is in proportion to each axis's spread as well as to its score, of which a running mean is kept; the
        consistency compares probabilities; the VAE's loss is divided by the variance of the data.
 
@@ -86,9 +86,9 @@ class SITAR(Method):
         Of Adam.
     selection : {"auto", "balanced", "average", "worst_class", "worst_group"}, default "auto"
         Which validation score chooses the epoch. Where the validation data hold the shortcut too, accuracy favours
-        epochs that use it. ``auto`` is the worst group: the given one, or else, in ``scale_free``, the worst of those
-        that count the same in training; without either it is class-balanced accuracy, which is the paper's, of
-        validation data that are recoloured where the training data are.
+        epochs that use it. ``auto`` is the worst group where groups are given. Else it is, in ``scale_free``, the worst
+        of the groups, or classes, that count the same in training, or class-balanced accuracy where images are
+        recoloured, then of recoloured validation images; in ``paper`` class-balanced accuracy.
     validation_fraction : float, default 0.1
     device : str, default "auto"
     random_state : int, RandomState or None, default 0
@@ -186,7 +186,7 @@ class SITAR(Method):
             rows = known.rows
             if rule == "auto" and validation.groups is None:
                 validation = known.of_validation(validation, task.generator)
-                rule = "balanced" if validation.groups is None else rule
+                rule = known.rule
             objective = ScaleFreeObjective(network, self.noise, self.consistency, self.beta, known, self.class_balanced)
             beside = (known.axes.attribute,)
         best = BestEpoch(network, validation, rule, source)
