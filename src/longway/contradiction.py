@@ -57,8 +57,8 @@ class Contradiction:
     @property
     def against(self) -> str:
         """How: "recolouring" of images at random; "errors" of weak classifiers, or each of the axes' "groups", count as
-        much as the rest; or "noise", where nothing else can be done. Groups that no gap sets apart are halves of a
-        continuum, as often of the core as of the shortcut.
+        much as the rest; or "noise", where nothing else can be done. Groups that no gap sets apart are parts of a
+        continuum, which may be the core's.
         """
         if self.maps is not None and self.maps.is_the_shortcut and self.axes.is_plain:
             return "recolouring"

@@ -77,7 +77,7 @@ class AxisGroups(InferredGroups):
 
     @property
     def has_gaps(self) -> bool:
-        """Whether gaps set the parts apart that the axes were cut into; else a continuum was halved."""
+        """Whether gaps set apart the parts that the axes were cut into, as far as ``cut_points`` is sure of them."""
         return not isinstance(self.cut, KMeans)
 
     def _particulars(self) -> dict[str, Any]:
