@@ -62,7 +62,7 @@ class GroupAware(Method):
         found = find_groups(
             rows, task.n_classes, self.infer, seed=seed, device=self.device, **(self.infer_options or {})
         )
-        self.inferred_ = {"way": self.infer, "seed": seed, **found.summary()}
+        self.inferred_ = {"seed": seed, **found.summary()}
         return found
 
 

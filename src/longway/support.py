@@ -65,7 +65,7 @@ def find_cells(
         train, inferred = found.groups, found.assign(validation)
         usual = _usual(train, rows.y, n_classes, found.n_values)
         shifted, shares = _contradicts_more(train, rows.y, inferred, validation.y, usual)
-        about = {"way": way, "seed": seed, **found.summary(), "contradicting": shares}
+        about = {"seed": seed, **found.summary(), "contradicting": shares}
         judged = judge_groups(found, rows, about)
         if judged is not None:
             train = np.where(judged.sure, train, UNSURE)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from longway import SITAR, LongwayError
-from longway.contradiction import contradiction
+from longway import RWG, SITAR, LongwayError
+from longway.groups import contradiction, infer_groups
 from longway.groups.repeated import repeated_errors
 from longway.rows import Rows
 
@@ -79,3 +79,20 @@ def test_sitar_counts_such_errors_as_much_as_the_rest():
     assert method.doubts == ()
     assert method.selection_["rule"] == "worst_group"
     assert (method.predict(X) == y)[attribute != y].mean() > 0.7
+
+
+def test_group_aware_methods_take_such_errors_for_groups():
+    X, y, attribute = patches(1500, 0.9, 0.07)
+    method = RWG(epochs=6, batch_size=64, infer_options={"epochs": 2}).fit(X, y, eval_set=(X[:300], y[:300]))
+    assert method.inferred_["way"] == "errors"
+    again = infer_groups(X, y, "errors", seed=method.inferred_["seed"])
+    assert again.summary().items() <= method.inferred_.items()
+    assert (attribute != y)[again.attribute == 1].mean() > 0.95
+    assert (method.predict(X) == y)[attribute != y].mean() > 0.7
+
+
+def test_and_axes_where_there_are_none():
+    X, y, _ = patches(600, 1.0, 0.07)
+    found, axes = (infer_groups(X, y, way, seed=1, epochs=1, device="cpu") for way in ("auto", "axes"))
+    assert found.way == "axes"
+    np.testing.assert_array_equal(found.groups, axes.groups)

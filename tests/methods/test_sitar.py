@@ -6,7 +6,7 @@ from sklearn.datasets import load_iris
 from torch.nn.functional import cross_entropy
 
 from longway import ERM, SITAR, LongwayError
-from longway.contradiction import NO_GAPS, contradiction
+from longway.groups.contradiction import NO_GAPS, contradiction
 from longway.data.digits import coloured_digits
 from longway.data.planted import planted_shortcut
 from longway.groups import shortcut_axes

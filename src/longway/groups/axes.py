@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ class AxisGroups(InferredGroups):
     **inferred
         What all ``InferredGroups`` have.
     """
+
+    way: ClassVar[str] = "axes"
 
     scores: np.ndarray
     axes: tuple[int, ...]

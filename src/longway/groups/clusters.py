@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -47,6 +47,8 @@ class ClusterGroups(InferredGroups):
     **inferred
         What all ``InferredGroups`` have.
     """
+
+    way: ClassVar[str] = "clusters"
 
     representation: Representation
     centres: tuple[np.ndarray, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +27,9 @@ class InferredGroups(ABC):
         Reasons not to trust the groups; empty where none was found.
     """
 
+    way: ClassVar[str]
+    """The name of the way, which ``infer_groups`` takes."""
+
     attribute: np.ndarray
     groups: np.ndarray
     n_values: int
@@ -46,7 +49,8 @@ class InferredGroups(ABC):
 
     def summary(self) -> dict[str, Any]:
         """Return what a record of the fit should hold, ready for JSON."""
-        return {**self._particulars(), "group_sizes": np.bincount(self.groups).tolist(), "doubts": list(self.doubts)}
+        sizes = np.bincount(self.groups).tolist()
+        return {"way": self.way, **self._particulars(), "group_sizes": sizes, "doubts": list(self.doubts)}
 
     def _particulars(self) -> dict[str, Any]:
         """Return what is special to the way, ready for JSON."""

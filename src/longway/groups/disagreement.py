@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class DisagreementGroups(InferredGroups):
     **inferred
         What all ``InferredGroups`` have.
     """
+
+    way: ClassVar[str] = "disagreement"
 
     weak: CrossFit
     strong: CrossFit

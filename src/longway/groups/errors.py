@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ class ErrorGroups(InferredGroups):
     **inferred
         What all ``InferredGroups`` have.
     """
+
+    way: ClassVar[str] = "errors"
 
     judge: CrossFit
 

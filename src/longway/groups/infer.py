@@ -12,10 +12,14 @@ from longway.errors import LongwayError, nearest
 from longway.groups.axes import AxisGroups, shortcut_axes
 from longway.groups.clusters import feature_clusters
 from longway.groups.contract import InferredGroups
+from longway.groups.contradiction import contradiction
 from longway.groups.disagreement import head_disagreement
 from longway.groups.errors import weak_errors
 from longway.rows import Rows
 from longway.training import seeded
+
+AUTO = "auto"
+"""The way in which data say themselves whether axes or errors are to be leaned on."""
 
 WAYS: dict[str, Callable[..., InferredGroups]] = {
     "axes": shortcut_axes,
@@ -23,24 +27,28 @@ WAYS: dict[str, Callable[..., InferredGroups]] = {
     "clusters": feature_clusters,
     "disagreement": head_disagreement,
 }
-"""Ways to infer groups, by name."""
+"""Ways to infer groups, by name; ``AUTO`` is one or the other of them."""
 
 
 def find_groups(rows: Rows, n_classes: int, way: str, *, seed: int, **options: Any) -> InferredGroups:
-    """Infer groups of training rows in one of ``WAYS``; what ``infer_groups`` does, for rows that are checked already.
+    """Infer groups of training rows in one of ``WAYS`` or, with ``AUTO``, in the way in which they had best be.
+
+    What ``infer_groups`` does, for rows that are checked already. ``AUTO`` has the options of ``shortcut_axes``.
 
     Raises
     ------
     LongwayError
         If the way or one of its options is unknown, or the way finds no groups.
     """
-    if way not in WAYS:
-        raise LongwayError(f"infer={way!r} is unknown; {nearest(way, WAYS)}")
-    known = WAYS[way].__kwdefaults__ or {}
+    if way not in (*WAYS, AUTO):
+        raise LongwayError(f"infer={way!r} is unknown; {nearest(way, (*WAYS, AUTO))}")
+    known = WAYS.get(way, shortcut_axes).__kwdefaults__ or {}
     for name in options:
         if name not in known:
             raise LongwayError(f"infer_options has no {name!r} for {way!r}; {nearest(name, known)}")
     with seeded(seed):
+        if way == AUTO:
+            return contradiction(rows, n_classes, seed=seed, **options).found
         return WAYS[way](rows, n_classes, seed=seed, **options)
 
 
@@ -59,11 +67,13 @@ def infer_groups(X: np.ndarray, y: np.ndarray, way: str = "axes", *, seed: int =
         Features or images.
     y : ndarray of shape (n,)
         Labels.
-    way : {"axes", "errors", "clusters", "disagreement"}, default "axes"
-        See ``shortcut_axes``, ``weak_errors``, ``feature_clusters`` and ``head_disagreement``.
+    way : {"axes", "errors", "clusters", "disagreement", "auto"}, default "axes"
+        See ``shortcut_axes``, ``weak_errors``, ``feature_clusters`` and ``head_disagreement``. With "auto" it is
+        "errors" on images of which weak classifiers repeat the errors and no recolouring does (``contradiction``),
+        else "axes"; ``way`` of what is returned says which.
     seed : int, default 0
     **options
-        Of that way.
+        Of that way; with "auto" those of "axes".
 
     Returns
     -------

@@ -19,12 +19,13 @@ class RWG(GroupAware, ERM):
 
     Parameters
     ----------
-    infer : {"axes", "errors", "clusters", "disagreement"}, default "axes"
+    infer : {"auto", "axes", "errors", "clusters", "disagreement"}, default "auto"
         How groups are found where ``fit`` is given none: ``axes`` reads them off the shortcut axes of a beta-VAE that
         is trained without labels, the others off the errors of a weak classifier, clusters within classes, and the
-        disagreement of two classifiers. See ``longway.groups``.
+        disagreement of two classifiers. ``auto`` takes ``errors`` on images where these are surer than axes, else
+        ``axes``. See ``longway.groups``.
     infer_options : dict, optional
-        Options of that way.
+        Options of that way; those of ``axes`` with ``auto``.
     averaging : float, default 0.1
         As in ``ERM``; of networks.
     selection : str, default "worst_group"
@@ -43,7 +44,7 @@ class RWG(GroupAware, ERM):
     Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (RWG).
     """
 
-    infer: str = "axes"
+    infer: str = "auto"
     infer_options: dict[str, Any] | None = None
     averaging: float = 0.1
     selection: str = "worst_group"

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from longway.base import Method, Task
-from longway.contradiction import Contradiction, contradiction
 from longway.functional.noise import consistency, divergence, perturb
 from longway.functional.scores import shortcut_scores
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error
+from longway.groups import Contradiction, contradiction
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, active_axes, scaled_beta, summed_variance
 from longway.parameters import parameters
 from longway.processes import gathered

@@ -9,15 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from longway.groups import (
-    AxisGroups,
-    InferredGroups,
-    Recolouring,
-    RepeatedErrors,
-    recolouring,
-    repeated_errors,
-    shortcut_axes,
-)
+from longway.groups.appearance import Recolouring, recolouring
+from longway.groups.axes import AxisGroups, shortcut_axes
+from longway.groups.contract import InferredGroups
+from longway.groups.repeated import RepeatedErrors, repeated_errors
 from longway.rows import Rows, inverse_frequency
 
 MOST_RECOLOURED = 10_000
@@ -72,11 +67,14 @@ class Contradiction:
         return self.against in ("recolouring", "errors")
 
     @property
+    def found(self) -> InferredGroups:
+        """The groups that a method which needs some had best take: of errors where these are a group, else of axes."""
+        return self.errors.found if self.errors is not None and self.against == "errors" else self.axes
+
+    @property
     def groups(self) -> InferredGroups | None:
         """The groups that count the same."""
-        if self.against == "errors":
-            return None if self.errors is None else self.errors.found
-        return self.axes if self.against == "groups" else None
+        return self.found if self.against in ("errors", "groups") else None
 
     @cached_property
     def rows(self) -> Rows:
@@ -112,7 +110,7 @@ class Contradiction:
         held_back = [HELD_BACK] if len(self.training.shape) == 3 and not self.is_sure else []
         return {
             **self.axes.summary(),
-            "doubts": [*(self.groups or self.axes).doubts, *no_gaps, *held_back],
+            "doubts": [*self.found.doubts, *no_gaps, *held_back],
             "recoloured": None if self.maps is None else self.maps.flipped,
             "errors": None if self.errors is None else self.errors.summary(),
             "against": self.against,
