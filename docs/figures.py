@@ -66,7 +66,7 @@ def figure(name: str, results: Results) -> str:
     """Return the text of one figure.
 
     It is a block, a number of the demonstration such as ``demo.erm.worst_group``, or one of a comparison's first
-    benchmark and protocol such as ``compare.sitar-digits.sitar.ood.average``.
+    table such as ``compare.sitar-digits.sitar.ood.average``, or of its third ``compare.images.3.sitar.ood.average``.
     """
     if name in BLOCKS:
         return BLOCKS[name](results)
@@ -76,7 +76,9 @@ def figure(name: str, results: Results) -> str:
         case ["demo", method, share]:
             return demo_share(results, method, share)
         case ["compare", plan, method, part, share]:
-            return measured(results, plan, method, part, share)
+            return measured(results, plan, 0, method, part, share)
+        case ["compare", plan, number, method, part, share]:
+            return measured(results, plan, int(number) - 1, method, part, share)
     sys.exit(f"there is no figure {name!r}; blocks are {', '.join(BLOCKS)}, numbers are like demo.erm.worst_group")
 
 

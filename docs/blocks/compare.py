@@ -90,9 +90,9 @@ def _used(blocks: Sequence[Mapping[str, Any]], method: str) -> str:
     return ", ".join(sorted(used - {""})).replace("_", " ")
 
 
-def measured(results: Results, plan: str, method: str, part: str, name: str) -> str:
-    """Return the mean and the spread of a method's figure, on a comparison's first benchmark and protocol."""
-    line = next(line for line in results.compare[plan]["blocks"][0]["methods"] if line["name"] == method)
+def measured(results: Results, plan: str, number: int, method: str, part: str, name: str) -> str:
+    """Return the mean and the spread of a method's figure, in a comparison's table of that number, from 0."""
+    line = next(line for line in results.compare[plan]["blocks"][number]["methods"] if line["name"] == method)
     found = line["figures"][f"{part}.{name}"]
     return f"{spread(found['mean'], found['spread'])} %"
 
