@@ -76,13 +76,14 @@ def nothing(*_: Any, **__: Any) -> None:
     """Find no maps that recolour, or no errors."""
 
 
-NO_MAPS = ("contradiction.recolouring", nothing)
+NO_MAPS = ("groups.contradicting.recolouring", nothing)
+NO_ERRORS = ("groups.contradicting.repeated_errors", nothing)
 
 
 SETTINGS = [
     Setting("default", "as it comes", {}),
     Setting("default", "no noise", {"noise": 0.0, "consistency": 0.0}),
-    Setting("default", "pseudo-groups, no recolouring", {}, (NO_MAPS, ("contradiction.repeated_errors", nothing))),
+    Setting("default", "pseudo-groups, no recolouring", {}, (NO_MAPS, NO_ERRORS)),
     Setting("default", "errors, no recolouring", {}, (NO_MAPS,)),
     *(Setting("default", f"beta {beta:g}", {"beta": beta}) for beta in (0.2, 6.0)),
     *(Setting("default", f"noise {noise:g}", {"noise": noise}) for noise in (0.1, 2.0)),

@@ -9,7 +9,7 @@ from longway import ERM, SITAR, LongwayError
 from longway.data.digits import coloured_digits
 from longway.data.planted import planted_shortcut
 from longway.groups import shortcut_axes
-from longway.groups.contradiction import NO_GAPS, contradiction
+from longway.groups.contradicting import NO_GAPS, contradiction
 from longway.methods.sitar import ScaleFreeObjective, SitarNet, SitarObjective
 from longway.nn.vae import scaled_beta, summed_variance
 from longway.rows import Rows

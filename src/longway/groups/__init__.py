@@ -4,7 +4,7 @@ from longway.groups.appearance import Recolouring, recolouring
 from longway.groups.axes import AxisGroups, shortcut_axes
 from longway.groups.clusters import ClusterGroups, feature_clusters
 from longway.groups.contract import InferredGroups
-from longway.groups.contradiction import Contradiction, contradiction
+from longway.groups.contradicting import Contradiction, contradiction
 from longway.groups.disagreement import DisagreementGroups, head_disagreement
 from longway.groups.errors import ErrorGroups, weak_errors
 from longway.groups.infer import WAYS, find_groups, infer_groups

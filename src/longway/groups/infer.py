@@ -12,7 +12,7 @@ from longway.errors import LongwayError, nearest
 from longway.groups.axes import AxisGroups, shortcut_axes
 from longway.groups.clusters import feature_clusters
 from longway.groups.contract import InferredGroups
-from longway.groups.contradiction import contradiction
+from longway.groups.contradicting import contradiction
 from longway.groups.disagreement import head_disagreement
 from longway.groups.errors import weak_errors
 from longway.rows import Rows
