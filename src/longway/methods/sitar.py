@@ -84,10 +84,6 @@ class SITAR(Method):
     batch_size : int, default 128
     learning_rate : float, default 1e-3
         Of Adam.
-    averaging : float, default 0.1
-        Of ``scale_free``, where groups count the same (``against`` is "errors" or "groups") and few samples weigh much:
-        share of the steps so far over which the weights are averaged; 0 takes the last step's. See
-        ``longway.averaging``.
     selection : {"auto", "balanced", "average", "worst_class", "worst_group"}, default "auto"
         Which validation score chooses the epoch. Where the validation data hold the shortcut too, accuracy favours
         epochs that use it. ``auto`` is the worst group where groups are given. Else it is, in ``scale_free``, the worst
@@ -146,7 +142,6 @@ class SITAR(Method):
     epochs: int = 30
     batch_size: int = 128
     learning_rate: float = 1e-3
-    averaging: float = 0.1
     selection: str = "auto"
     validation_fraction: float = 0.1
     device: str = "auto"
@@ -166,7 +161,7 @@ class SITAR(Method):
         self.inferred_: dict[str, Any] = {}
         objective: nn.Module
         beside: tuple[np.ndarray, ...] = ()
-        rule, averaging = self.selection, 0.0
+        rule = self.selection
         if self.variant == "paper":
             network.vae.set_moments(rows)
             objective = SitarObjective(
@@ -189,7 +184,6 @@ class SITAR(Method):
             )
             self.inferred_, network.vae = known.summary(), known.axes.vae
             rows = known.rows
-            averaging = self.averaging if known.groups is not None else 0.0
             if rule == "auto" and validation.groups is None:
                 validation = known.of_validation(validation, task.generator)
                 rule = known.rule
@@ -199,7 +193,7 @@ class SITAR(Method):
         self.history_ = train(
             objective,
             rows,
-            Schedule(self.epochs, self.batch_size, self.learning_rate, averaging=averaging),
+            Schedule(self.epochs, self.batch_size, self.learning_rate),
             generator=task.generator,
             device=self.device,
             beside=beside,
