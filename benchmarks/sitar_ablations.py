@@ -98,8 +98,8 @@ SETTINGS = [
 
 
 def images(part: GroupedDataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return images and labels."""
-    return np.asarray(part.X), np.asarray(part.y)
+    """Return images, from 0 to 1, and labels."""
+    return np.asarray(part.X, np.float32) / 255, np.asarray(part.y)
 
 
 class Watched:
