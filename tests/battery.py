@@ -22,6 +22,7 @@ from longway import (
     SUBG,
     SUBY,
     ChromaVAE,
+    DiffusionClassifier,
     FreezeThenTrain,
     GenerativeClassifier,
     GroupDRO,
@@ -112,6 +113,7 @@ ROWS = {
     "chromavae-linear": Row(ChromaVAE(classifier="linear", epochs=10), STOCHASTIC),
     "generativeclassifier": Row(GenerativeClassifier(epochs=10, n_draws=2), STOCHASTIC),
     "generativeclassifier-importance": Row(GenerativeClassifier(epochs=10, n_draws=2, bound="importance"), STOCHASTIC),
+    "diffusionclassifier": Row(DiffusionClassifier(epochs=30, n_draws=8, width=16), STOCHASTIC),
     # Made for labels that are noisier than the shortcut; its last layer alone is LLR, which has a row.
     "freezethentrain": Row(FreezeThenTrain(epochs=10), STOCHASTIC),
     # Made for adversarial robustness, calibrated margins and rare classes: they cannot tell the shortcut from the core.

@@ -33,6 +33,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "vrex": {"epochs": 1, "infer_options": {"epochs": 1}},
     "chromavae": {"epochs": 1},
     "generativeclassifier": {"epochs": 1},
+    "diffusionclassifier": {"epochs": 1, "n_draws": 2, "width": 8},
     "freezethentrain": {"epochs": 1},
     "repspectral": {"epochs": 1},
     "gccs": {"epochs": 1},
@@ -144,7 +145,7 @@ PARAMETERS: dict[str, tuple[list[Any], str]] = {
     "smoothings": ([0.9, [], [1], [-0.1]], "a list of numbers, each from 0, below 1"),
     "n_points": ([20, [], [0], [2.5]], "a list of whole numbers, each 1 or more"),
     **dict.fromkeys(
-        ("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws", "n_axes"),
+        ("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws", "n_axes", "width"),
         ([0, 2.5], "a whole number, 1 or more"),
     ),
     **dict.fromkeys(
@@ -155,6 +156,7 @@ PARAMETERS: dict[str, tuple[list[Any], str]] = {
     **dict.fromkeys(("momentum", "anneal", "burn_in"), ([1, -0.1, None], "a number from 0, below 1")),
     "share": ([0, 1.5, None], "a number above 0, at most 1"),
     **dict.fromkeys(("kept", "averaging"), ([-0.1, 1.1, None], "a number from 0 to 1")),
+    "log_snr": ([1, (1,), ("low", 1), None], "a pair of numbers, such as (-4, 1)"),
     "axes": ([3, None], "'auto' or a list of whole numbers, such as [0, 3]"),
     "early_ridge": ([-1, None], "a number, 0 or more"),
     "first_epochs": ([0, 1.5], "a whole number, 1 or more"),

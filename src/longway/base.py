@@ -212,7 +212,8 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         """Take away the groups that this method has no business to see, so that what it used is what it was given."""
         if self.supervision != "train_groups":
             rows = rows.grouped(None)
-        if validation is not None and self.selection not in ("auto", "worst_group"):
+        chosen_by = getattr(self, "selection", None)  # a method that chooses nothing has no such parameter
+        if validation is not None and chosen_by not in ("auto", "worst_group"):
             validation = validation.grouped(None)
         return rows, validation
 

@@ -102,12 +102,16 @@ PARAMETERS: Mapping[str, Rule] = {
         "a list of numbers, each from 0, below 1",
     ),
     "n_points": (lambda value: _are_widths(value) and len(value) > 0, "a list of whole numbers, each 1 or more"),
-    **dict.fromkeys(("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws", "n_axes"), COUNT),
+    **dict.fromkeys(("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws", "n_axes", "width"), COUNT),
     **dict.fromkeys(
         ("kept", "averaging"), (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
     ),
     **dict.fromkeys(("dropout", "retrain_fraction", "confidence", "frozen_share"), SHARE),
     "early_ridge": NOT_NEGATIVE,
+    "log_snr": (
+        lambda value: isinstance(value, Sequence | np.ndarray) and len(value) == 2 and all(map(_is_number, value)),
+        "a pair of numbers, such as (-4, 1)",
+    ),
     "axes": (
         lambda value: isinstance(value, str | Sequence | np.ndarray),
         "'auto' or a list of whole numbers, such as [0, 3]",

@@ -200,6 +200,18 @@ def inverse_frequency(codes: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.divide(1, totals, out=np.zeros_like(totals), where=totals > 0)[codes]
 
 
+def log_shares(codes: np.ndarray, weight: np.ndarray, n_codes: int) -> np.ndarray:
+    """Return the logarithm of each code's share of the weight, of shape (n_codes,); of no weight, that of 1e-12.
+
+    Examples
+    --------
+    >>> log_shares(np.array([0, 1, 1, 1]), np.ones(4), 2).round(2).tolist()
+    [-1.39, -0.29]
+    """
+    totals = np.bincount(codes, weight, n_codes)
+    return np.log((totals / totals.sum()).clip(min=1e-12))
+
+
 def equal_parts(codes: np.ndarray, usable: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Draw positions, in order, of as many usable rows of each code as the rarest code has.
 

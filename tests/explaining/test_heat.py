@@ -8,9 +8,11 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
+from longway import DiffusionClassifier, GenerativeClassifier
 from longway.errors import LongwayError
 from longway.explaining.heat import captured, heat_maps, last_convolution
 from longway.functional.gradcam import grad_cam
+from longway.methods.diffusion_classifier import DiffusionNet
 from longway.methods.sitar import SitarNet
 from longway.nn.convnet import ConvNet
 from longway.nn.heads import FeatureHead
@@ -101,6 +103,25 @@ def test_it_finds_the_place_that_speaks():
     heat = heat_maps(Corner(), image, torch.tensor([1]))[0]
     assert np.unravel_index(heat.argmax(), heat.shape) == (6, 1)
     assert heat_maps(Corner(), image, torch.tensor([0])).abs().max() == 0
+
+
+@pytest.mark.parametrize("build", [DiffusionClassifier(n_draws=2, width=8)._build, GenerativeClassifier()._build])
+def test_a_likelihood_is_looked_at_place_by_place(build):
+    network = build(SHAPE, 3).eval()
+    images = torch.rand(3, *SHAPE, generator=torch.Generator().manual_seed(1))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    said = network.by_place(images).detach()
+    if isinstance(network, DiffusionNet):
+        logits, totals = network(images).detach(), said.sum((2, 3))
+        torch.testing.assert_close(logits - logits.mean(1, True), totals - totals.mean(1, True), atol=1e-3, rtol=1e-4)
+    best, rival = said.sum((2, 3)).topk(2).indices.T
+    rows = torch.arange(3)
+    expected = (said[rows, best] - said[rows, rival]).relu()
+    found = heat_maps(network, images, best)
+    torch.testing.assert_close(found, expected / expected.amax((1, 2), keepdim=True))
+    against = (said[rows, rival] - said[rows, best]).relu()
+    torch.testing.assert_close(heat_maps(network, images, rival), against / against.amax((1, 2), keepdim=True))
 
 
 def test_the_decoder_of_a_vae_is_not_looked_at():

@@ -13,7 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import longway
-from longway import DFR, ERM, HSFM, SITAR, ChromaVAE, GenerativeClassifier, LongwayError, load_exported
+from longway import (
+    DFR,
+    ERM,
+    HSFM,
+    SITAR,
+    ChromaVAE,
+    DiffusionClassifier,
+    GenerativeClassifier,
+    LongwayError,
+    load_exported,
+)
 from longway.backbones import load_backbone
 from longway.data.planted import planted_shortcut
 from longway.exporting.record import Record
@@ -49,6 +59,11 @@ CASES = {
     "sitar-images": (lambda: SITAR(variant="paper", epochs=1).fit(IMAGES, LABELS), IMAGES, (".onnx",)),
     "chroma-neighbours": (lambda: ChromaVAE(epochs=1).fit(IMAGES, LABELS), IMAGES, FORMATS),
     "chroma-linear": (lambda: ChromaVAE(epochs=1, classifier="linear").fit(IMAGES, LABELS), IMAGES, (".onnx",)),
+    "diffusion": (
+        lambda: DiffusionClassifier(epochs=1, n_draws=2, width=8).fit(IMAGES, LABELS),
+        IMAGES,
+        FORMATS,
+    ),
     "generative": (lambda: GenerativeClassifier(epochs=1, n_draws=2).fit(IMAGES, LABELS), IMAGES, (".pt2",)),
 }
 

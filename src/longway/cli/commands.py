@@ -135,8 +135,8 @@ def fit(
         typer.Argument(
             metavar="METHOD",
             help="erm, rwy, suby, rwg, subg, groupdro, jtt, lff, ccr, sitar, sitarhead, irm, vrex, chromavae, "
-            "generativeclassifier, freezethentrain, repspectral, gccs, semanticanchor, dfr, afr, llr, selective, lort "
-            "or hsfm.",
+            "generativeclassifier, diffusionclassifier, freezethentrain, repspectral, gccs, semanticanchor, dfr, afr, "
+            "llr, selective, lort or hsfm.",
             show_default=False,
         ),
     ],

@@ -21,7 +21,7 @@ from longway.explaining.case import Case, make_case
 from longway.explaining.contract import Direction, Edits, Explanation, Heat, Reliance
 from longway.explaining.decoding import Decoder
 from longway.explaining.edits import explain_edits
-from longway.explaining.heat import heat_maps, last_convolution
+from longway.explaining.heat import can_be_seen, heat_maps
 from longway.groups.axes import AxisGroups
 from longway.methods import ERM, HSFM, SITARHead
 from longway.progress import progress
@@ -54,9 +54,9 @@ def explain(
     """Show what a fitted model uses, on real samples.
 
     Of every model: the samples about which it is surest, how far it relies on known attributes, its validation scores
-    over epochs. Of networks on images also where they look (Grad-CAM); of ``SITAR``, of groups inferred from axes and
-    of ``SITARHead`` also their axes, each with its shortcut score and the samples at both ends; of ``HSFM`` also what
-    the edits of its support mean.
+    over epochs. Of networks on images also where they look (Grad-CAM; of generative classifiers what each pixel adds);
+    of ``SITAR``, of groups inferred from axes and of ``SITARHead`` also their axes, each with its shortcut score and
+    the samples at both ends; of ``HSFM`` also what the edits of its support mean.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def _heat(case: Case, n_examples: int, seed: int) -> tuple[tuple[Heat, ...], lis
     notes = []
     for name, model in case.models.items():
         try:
-            last_convolution(model.module_)
+            can_be_seen(model._fitted_module())
             usable[name] = model
         except LongwayError as error:
             notes.append(f"{name}: {error}")

@@ -5,6 +5,7 @@ from longway.methods.afr import AFR
 from longway.methods.ccr import CCR
 from longway.methods.chroma_vae import ChromaVAE
 from longway.methods.dfr import DFR
+from longway.methods.diffusion_classifier import DiffusionClassifier
 from longway.methods.erm import ERM
 from longway.methods.freeze_then_train import FreezeThenTrain
 from longway.methods.gccs import GCCS
@@ -31,7 +32,7 @@ METHODS: dict[str, type[Method]] = {
     cls.__name__.lower(): cls
     for cls in (
         *(ERM, RWY, SUBY, RWG, SUBG, GroupDRO, JTT, LfF, CCR, SITAR, SITARHead),
-        *(IRM, VREx, ChromaVAE, GenerativeClassifier, FreezeThenTrain),
+        *(IRM, VREx, ChromaVAE, GenerativeClassifier, DiffusionClassifier, FreezeThenTrain),
         *(RepSpectral, GCCS, SemanticAnchor),
         *(DFR, AFR, LLR, Selective, LORT, HSFM),
     )
@@ -56,6 +57,7 @@ __all__ = [
     "SUBG",
     "SUBY",
     "ChromaVAE",
+    "DiffusionClassifier",
     "FreezeThenTrain",
     "GenerativeClassifier",
     "GroupDRO",

@@ -13,7 +13,7 @@ from longway.base import Method, Task
 from longway.functional.vae import kl_by_sample, likelihood_bound
 from longway.nn.vae import CHANNELS, VAE, summed_variance
 from longway.parameters import parameters
-from longway.rows import Rows
+from longway.rows import Rows, log_shares
 from longway.selection import BestEpoch
 from longway.space import Between, Space
 from longway.training import Schedule, train
@@ -28,7 +28,7 @@ class GenerativeClassifier(Method):
     of the class: a colour that one in ten samples of a class have costs these samples log 10 nats, however plain it is.
 
     The decoder's noise is Gaussian, with a variance of its own for each class that follows the mean squared error. The
-    published work has diffusion models and language models in the place of VAEs.
+    published work has diffusion models, as ``DiffusionClassifier``, and language models in the place of VAEs.
 
     Parameters
     ----------
@@ -133,8 +133,7 @@ class ClassVAEs(nn.Module):
         """Take the scale of training data, one for all classes, and the classes' shares."""
         for vae in self._each():
             vae.set_moments(rows)
-        totals = torch.from_numpy(np.bincount(rows.y, rows.weight, len(self.vaes)))
-        self.log_prior.copy_((totals / totals.sum()).clamp_min(1e-12).log())
+        self.log_prior.copy_(torch.from_numpy(log_shares(rows.y, rows.weight, len(self.vaes))))
         self.noise.fill_(summed_variance(rows) / int(np.prod(rows.shape)))
 
     def _each(self) -> list[VAE]:
@@ -145,11 +144,25 @@ class ClassVAEs(nn.Module):
         bounds = [self._bound(vae, x, noise) for vae, noise in zip(self._each(), self.noise, strict=True)]
         return torch.stack(bounds, 1) + self.log_prior
 
+    def by_place(self, x: Tensor) -> Tensor:
+        """Return what each pixel of images (n, c, h, w) adds to the bound of each class, of shape (n, C, h, w).
+
+        But for the KL term, which has no place.
+        """
+        maps = []
+        for vae, noise in zip(self._each(), self.noise, strict=True):
+            errors = (x - self._outputs(vae, *vae.encode(x))).square().mean(0)
+            maps.append(-0.5 * (errors / noise + (2 * torch.pi * noise).log()).sum(1))
+        return torch.stack(maps, 1)
+
+    def _outputs(self, vae: VAE, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Return what a VAE makes of each draw from its posterior, of shape (S, n, ...)."""
+        latents = mean + (0.5 * log_variance).exp() * self.draws.unsqueeze(1)
+        return torch.stack([vae.decoder(latent) for latent in latents])
+
     def _bound(self, vae: VAE, x: Tensor, noise: Tensor) -> Tensor:
         mean, log_variance = vae.encode(x)
-        latents = mean + (0.5 * log_variance).exp() * self.draws.unsqueeze(1)
-        outputs = torch.stack([vae.decoder(latent) for latent in latents])
-        target = vae.standardize(x)
+        outputs, target = self._outputs(vae, mean, log_variance), vae.standardize(x)
         return likelihood_bound(target, outputs, mean, log_variance, self.draws, noise, importance=self.importance)
 
 

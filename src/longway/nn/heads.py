@@ -16,29 +16,29 @@ class Standardize(nn.Module):
 
     Parameters
     ----------
-    n_features : int
-        d; until ``set`` is called the module changes nothing.
+    shape : int or tuple of int
+        Of one input, such as d; until ``set`` is called the module changes nothing.
     """
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, n_features: int) -> None:
+    def __init__(self, shape: int | tuple[int, ...]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(n_features))
-        self.register_buffer("spread", torch.ones(n_features))
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("spread", torch.ones(shape))
 
     def set(self, mean: Tensor, spread: Tensor) -> None:
-        """Store mean and spread, each of shape (d,)."""
+        """Store mean and spread, each of the shape of one input."""
         self.mean.copy_(mean)
         self.spread.copy_(spread)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n, d) to (n, d)."""
+        """Map inputs (n, ...) to inputs of the same shape."""
         return (x - self.mean).div_(self.spread)
 
     def undo(self, x: Tensor) -> Tensor:
-        """Map standardised (n, d) back."""
+        """Map standardised inputs (n, ...) back."""
         return x * self.spread + self.mean
 
 

@@ -1,0 +1,59 @@
+"""Gaussian diffusion in continuous time: inputs among noise, and what finding the noise again says of likelihood."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def diffuse(x: Tensor, noise: Tensor, log_snr: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Mix inputs with noise so that the variance stays 1.
+
+    With :math:`\alpha^2 = \mathrm{sigmoid}(\lambda)` and :math:`\sigma^2 = \mathrm{sigmoid}(-\lambda)` the mixture is
+    :math:`z = \alpha x + \sigma \epsilon`, and its velocity :math:`v = \alpha \epsilon - \sigma x`, from which both can
+    be had again: :math:`\epsilon = \sigma z + \alpha v`.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, ...)
+        Of variance about 1.
+    noise : Tensor of shape (n, ...) or (1, ...)
+        Standard normal, :math:`\epsilon`.
+    log_snr : Tensor of shape (n,) or (1,)
+        :math:`\lambda`, the logarithm of the ratio of the variances of signal and noise.
+
+    Returns
+    -------
+    mixture, velocity : Tensor of shape (n, ...)
+
+    References
+    ----------
+    Salimans and Ho, "Progressive distillation for fast sampling of diffusion models", ICLR 2022, appendix D.
+    """
+    aligned = _aligned(log_snr, x)
+    signal, spread = torch.sigmoid(aligned).sqrt(), torch.sigmoid(-aligned).sqrt()
+    return signal * x + spread * noise, signal * noise - spread * x
+
+
+def noise_error(velocity: Tensor, guess: Tensor, log_snr: Tensor) -> Tensor:
+    r"""Return the squared error of the noise that a guessed velocity amounts to, number by number, of shape (n, ...).
+
+    Half its mean over noise and over :math:`\lambda` between two bounds, times their distance, summed over an input, is
+    what the input costs in nats: the evidence lower bound of a diffusion model in continuous time, but for what inputs
+    cost at the bounds, which is nearly the same for every class.
+
+    Parameters
+    ----------
+    velocity, guess : Tensor of shape (n, ...)
+    log_snr : Tensor of shape (n,) or (1,)
+
+    References
+    ----------
+    Kingma et al., "Variational diffusion models", NeurIPS 2021, equation 18 (there :math:`\gamma = -\lambda`).
+    """
+    return torch.sigmoid(_aligned(log_snr, velocity)) * (velocity - guess).square()
+
+
+def _aligned(log_snr: Tensor, x: Tensor) -> Tensor:
+    """Return ratios (n,) or (1,) in as many dimensions as inputs (n, ...) have."""
+    return log_snr.view(-1, *[1] * (x.dim() - 1))
