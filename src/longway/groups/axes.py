@@ -18,6 +18,9 @@ from longway.nn.vae import CHANNELS, VAE, MeanEncoder, VAEObjective, active_axes
 from longway.rows import Rows, predict_logits
 from longway.training import Schedule, train
 
+NO_GAPS = "no gap sets the pseudo-groups of the shortcut axes apart: they halve a continuum, which may be the core's"
+"""What is to be said of a cut where no mixture is sure of its parts."""
+
 
 @dataclass(frozen=True)
 class AxisGroups(InferredGroups):
@@ -38,7 +41,7 @@ class AxisGroups(InferredGroups):
     latents : ndarray of shape (n, d)
         Latent means of the training rows.
     axis_doubts : tuple of str
-        Those of the doubts that are about the axes and the cut, not about the sizes of groups.
+        Those of the doubts that are about the axes and whether the cut is stable, not about gaps or sizes.
     **inferred
         What all ``InferredGroups`` have.
     """
@@ -74,7 +77,7 @@ class AxisGroups(InferredGroups):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the axes and the cut raise no doubt, be the groups as small as they may."""
+        """Whether the axes and the cut raise no doubt, be there gaps or not and the groups as small as they may."""
         return not self.axis_doubts
 
     @property
@@ -177,7 +180,8 @@ def shortcut_axes(
     attribute = cut.predict(chosen * scale).astype(np.int64)
     groups = rows.y * n_values + attribute
     of_axes = _axis_doubts(scores, latents.numpy(), beta) + _cut_doubts(chosen * scale, n_values, seed)
-    doubts = of_axes + size_doubts(groups, n_classes * n_values, smallest)
+    no_gaps = (NO_GAPS,) if isinstance(cut, KMeans) else ()
+    doubts = of_axes + no_gaps + size_doubts(groups, n_classes * n_values, smallest)
     return AxisGroups(attribute, groups, n_values, doubts, scores, axes, vae, scale, cut, latents.numpy(), of_axes)
 
 

@@ -24,9 +24,6 @@ HELD_BACK = (
 )
 """What is to be said of images where nothing is sure."""
 
-NO_GAPS = "no gap sets the pseudo-groups of the shortcut axes apart: they halve a continuum, and are left alone"
-"""What is to be said where nothing else speaks against these groups."""
-
 
 @dataclass(frozen=True)
 class Contradiction:
@@ -52,14 +49,13 @@ class Contradiction:
     @property
     def against(self) -> str:
         """How: "recolouring" of images at random; "errors" of weak classifiers, or each of the axes' "groups", count as
-        much as the rest; or "noise", where nothing else can be done. Groups that no gap sets apart are parts of a
-        continuum, which may be the core's.
+        much as the rest; or "noise", where nothing else can be done.
         """
         if self.maps is not None and self.maps.is_the_shortcut and self.axes.is_plain:
             return "recolouring"
         if self.errors is not None and self.errors.are_a_group:
             return "errors"
-        return "groups" if self.axes.has_gaps and not self.axes.doubts else "noise"
+        return "noise" if self.axes.doubts else "groups"
 
     @property
     def is_sure(self) -> bool:
@@ -106,11 +102,13 @@ class Contradiction:
 
     def summary(self) -> dict[str, Any]:
         """Return what a record of the fit should hold, ready for JSON; doubts are about what is done."""
-        no_gaps = [NO_GAPS] if self.against == "noise" and not self.axes.doubts else []
+        # Recolouring needs no groups, and is not taken where the axes are in doubt
+        of_groups = () if self.against == "recolouring" else self.found.doubts
         held_back = [HELD_BACK] if len(self.training.shape) == 3 and not self.is_sure else []
         return {
             **self.axes.summary(),
-            "doubts": [*self.found.doubts, *no_gaps, *held_back],
+            "way": self.found.way,
+            "doubts": [*of_groups, *held_back],
             "recoloured": None if self.maps is None else self.maps.flipped,
             "errors": None if self.errors is None else self.errors.summary(),
             "against": self.against,
