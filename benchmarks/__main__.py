@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-NAMES = ("metrics", "embed", "memory", "harness", "training", "grid", "threads", "audit_size")
+NAMES = ("metrics", "embed", "memory", "harness", "training", "grid", "threads", "audit_size", "gpu")
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks.json"
 
 
@@ -23,8 +23,12 @@ def main(chosen: list[str]) -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in chosen or NAMES:
         print(f"{name} ...", flush=True)
-        results[name] = import_module(f"benchmarks.{name}").run()
-        print(json.dumps(results[name], indent=2), flush=True)
+        found = import_module(f"benchmarks.{name}").run()
+        if found is None:
+            print(f"{name}: cannot be measured on this machine", flush=True)
+            continue
+        results[name] = found
+        print(json.dumps(found, indent=2), flush=True)
     results["machine"] = {"cores": os.cpu_count(), "processor": platform.machine(), "torch": torch.__version__}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
