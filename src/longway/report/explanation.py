@@ -53,8 +53,9 @@ _AXES = (
     "the thing itself: no figure tells the two apart, a person can."
 )
 _HEAT = (
-    "Grad-CAM: the places that speak for what each model says of an image. First the images about which the models "
-    "disagree, then those that this one gets wrong."
+    "The places that speak for what each model says of an image: by Grad-CAM, or of generative classifiers by what "
+    "each pixel adds to the likelihood. First the images about which the models disagree, then those that this one "
+    "gets wrong."
 )
 _RELIANCE = (
     "By how much the log-odds differ between samples with and without an attribute, within classes, in deviations of "
@@ -242,7 +243,7 @@ def _heat(found: Explanation, samples: Samples) -> list[Block]:
         [
             ImageGrid(
                 rows,
-                "Bright places speak most for what the model says. A map is as coarse as the last convolution's.",
+                "Bright places speak most for what the model says. Grad-CAM is as coarse as the last convolution.",
                 width=112,
             )
         ]
