@@ -21,6 +21,7 @@ def main(chosen: list[str]) -> None:
     if unknown:
         sys.exit(f"unknown benchmark {', '.join(sorted(unknown))}; known are {', '.join(NAMES)}")
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    before = dict(results)
     for name in chosen or NAMES:
         print(f"{name} ...", flush=True)
         found = import_module(f"benchmarks.{name}").run()
@@ -29,6 +30,8 @@ def main(chosen: list[str]) -> None:
             continue
         results[name] = found
         print(json.dumps(found, indent=2), flush=True)
+    if results == before:
+        return
     results["machine"] = {"cores": os.cpu_count(), "processor": platform.machine(), "torch": torch.__version__}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")

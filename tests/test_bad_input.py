@@ -156,7 +156,10 @@ PARAMETERS: dict[str, tuple[list[Any], str]] = {
     **dict.fromkeys(("momentum", "anneal", "burn_in"), ([1, -0.1, None], "a number from 0, below 1")),
     "share": ([0, 1.5, None], "a number above 0, at most 1"),
     **dict.fromkeys(("kept", "averaging"), ([-0.1, 1.1, None], "a number from 0 to 1")),
-    "log_snr": ([1, (1,), ("low", 1), None], "a pair of numbers, such as (-4, 1)"),
+    "log_snr": (
+        [1, (1,), ("low", 1), (1, -4), (1, 1), None],
+        "a pair of numbers, the lower one first, such as (-4, 1)",
+    ),
     "axes": ([3, None], "'auto' or a list of whole numbers, such as [0, 3]"),
     "early_ridge": ([-1, None], "a number, 0 or more"),
     "first_epochs": ([0, 1.5], "a whole number, 1 or more"),

@@ -109,8 +109,13 @@ PARAMETERS: Mapping[str, Rule] = {
     **dict.fromkeys(("dropout", "retrain_fraction", "confidence", "frozen_share"), SHARE),
     "early_ridge": NOT_NEGATIVE,
     "log_snr": (
-        lambda value: isinstance(value, Sequence | np.ndarray) and len(value) == 2 and all(map(_is_number, value)),
-        "a pair of numbers, such as (-4, 1)",
+        lambda value: (
+            isinstance(value, Sequence | np.ndarray)
+            and len(value) == 2
+            and all(map(_is_number, value))
+            and value[0] < value[1]
+        ),
+        "a pair of numbers, the lower one first, such as (-4, 1)",
     ),
     "axes": (
         lambda value: isinstance(value, str | Sequence | np.ndarray),

@@ -16,7 +16,7 @@ from longway.functional.gradcam import grad_cam
 
 @runtime_checkable
 class PlaceByPlace(Protocol):
-    """A network whose logits are sums over pixels, as the log likelihoods of generative classifiers are."""
+    """A network whose logits are sums over pixels but for a part without a place, as likelihoods of images are."""
 
     def by_place(self, x: Tensor) -> Tensor:
         """Return what each pixel of images (n, c, h, w) adds to each logit, of shape (n, C, h, w)."""

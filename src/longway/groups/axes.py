@@ -18,7 +18,7 @@ from longway.nn.vae import CHANNELS, VAE, MeanEncoder, VAEObjective, active_axes
 from longway.rows import Rows, predict_logits
 from longway.training import Schedule, train
 
-NO_GAPS = "no gap sets the pseudo-groups of the shortcut axes apart: they halve a continuum, which may be the core's"
+NO_GAPS = "no gap was found that sets the pseudo-groups of the shortcut axes apart: they may halve a continuum"
 """What is to be said of a cut where no mixture is sure of its parts."""
 
 
