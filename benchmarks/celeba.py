@@ -16,10 +16,10 @@ from typing import Any
 
 from longway import ERM, HSFM, RWG, evaluate_groups, load, read, save
 from longway.backbones import load_backbone
-from longway.base import Method
+from longway.backbones.embed import embed
 from longway.data import GroupedDataset
-from longway.features import embed
-from longway.metrics import summarise
+from longway.methods._base import Method
+from longway.metrics.group_metrics import summarise
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("LONGWAY_DATA", ROOT.parent / "shared" / "data"))

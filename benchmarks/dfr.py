@@ -22,8 +22,8 @@ from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
 from longway import DFR, evaluate_groups
+from longway.data.samples import Rows, halves
 from longway.methods.dfr import group_balanced_draws
-from longway.rows import Rows, halves
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "dfr.json"
 SEEDS = range(5)

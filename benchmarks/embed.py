@@ -1,4 +1,4 @@
-"""How much of the bare forward pass's speed `longway.features.embed` keeps: decoding, resizing and storing included.
+"""How much of the bare forward pass's speed `embed` keeps: decoding, resizing and storing included.
 
 Run as ``python benchmarks/embed.py``. Both sides run the same backbone with the same batch size in the same process,
 by turns. The bare side has all its images decoded, resized and scaled in memory beforehand, and is timed in both memory
@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from longway.backbones import Backbone, load_backbone
+from longway.backbones.embed import embed
 from longway.data import GroupedDataset, read
-from longway.features import embed
 
 DATA = Path(os.environ.get("LONGWAY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 IMAGES, SIZE, BATCH, REPEATS = 3000, 96, 64, 3

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from longway import SITAR, training_options
-from longway.data.catalogue import CMNIST
+from longway.datasets import CMNIST
 
 EPOCHS, IMAGES = 100, 50_000
 

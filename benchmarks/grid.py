@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.dfr import Part, features
 from longway import AFR
-from longway.linear import fit_linear
-from longway.rows import Rows
+from longway.data.samples import Rows
+from longway.linear.fit import fit_linear
 
 GAMMAS = tuple(np.linspace(0, 14, 8).tolist())
 PULLS = tuple(np.logspace(-3, 0.5, 8).tolist())

@@ -16,7 +16,7 @@ import torch
 
 from longway import HSFM, evaluate_groups
 from longway.bench.prepared import arrays, data_spec, prepare
-from longway.storage import write_json
+from longway.utils.storage import write_json
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "hsfm_draws.json"
 SPLITS, FITS = 5, 10

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from longway import ERM, HSFM, RWG, evaluate_groups
-from longway.base import Method
-from longway.data.digits import ColouredDigits, coloured_digits
+from longway.datasets._make_digits import ColouredDigits, coloured_digits
 from longway.demo.experiment import NETWORK
-from longway.functional.whitening import Whitening, shrunk_whitening
-from longway.metrics import summarise
+from longway.linear._whitening import Whitening, shrunk_whitening
+from longway.methods._base import Method
+from longway.metrics.group_metrics import summarise
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "hsfm_inner.json"
 SEEDS = range(3)
@@ -54,7 +54,7 @@ def run() -> dict[str, Any]:
         found.setdefault("ERM", []).append(worst_group(erm, lambda X: X, data))
         F, V = erm.features(train.X), erm.features(balanced.X)
         for name, method, whitening in VARIANTS:
-            with patch("longway.methods.hsfm.shrunk_whitening", whitening):
+            with patch("longway.methods.hsfm.estimator.shrunk_whitening", whitening):
                 method.set_params(random_state=seed).fit(F, train.y, eval_set=(V, balanced.y))
             found.setdefault(name, []).append(worst_group(method, erm.features, data))
         for ridge in (1e-3, 1e-1):

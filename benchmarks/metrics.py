@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from longway.metrics import evaluate_groups
+from longway.metrics.group_metrics import evaluate_groups
 
 SAMPLES, GROUPS, CLASSES = 200_000, 100, 10
 

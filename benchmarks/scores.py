@@ -19,13 +19,13 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from longway.data.catalogue.classics import MNIST
+from longway.data.samples import Rows
+from longway.datasets.classics import MNIST
 from longway.functional.scores import shortcut_scores
 from longway.groups import find_groups
+from longway.groups._clustering import cut_points
 from longway.groups.axes import matched_share
-from longway.groups.cut import cut_points
-from longway.metrics import summarise
-from longway.rows import Rows
+from longway.metrics.group_metrics import summarise
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "scores.json"
 CLASSES, STRENGTHS, SEEDS = (2, 3, 5, 10), (0.9, 0.6), range(3)

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from longway import SITAR
 from longway.data import GroupedDataset
-from longway.data.catalogue.cmnist import CMNIST
-from longway.rows import Rows, predict_logits
-from longway.selection import BestEpoch
+from longway.data.samples import Rows, predict_logits
+from longway.datasets.cmnist import CMNIST
+from longway.training.selection import BestEpoch
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "sitar_ablations.json"
 SEEDS = range(10, 13)

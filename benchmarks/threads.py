@@ -33,7 +33,7 @@ def measure(folder: Path, limited: bool) -> None:
     X, y = np.load(folder / "X.npy").astype(np.float32), np.load(folder / "y.npy")
     work: dict[str, Callable[[], Any]] = {"fit": lambda: ERM().fit(X, y), "audit": lambda: audit(X, y, max_rows=len(X))}
     seconds = {}
-    with nullcontext() if limited else patch("longway.functional.smooth.one_blas_thread", nullcontext):
+    with nullcontext() if limited else patch("longway.linear._minimize.one_blas_thread", nullcontext):
         for name, what in work.items():
             times = []
             for _ in range(RUNS):

@@ -28,11 +28,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.methods.sitar import SitarNet, SitarObjective
+from longway.data.samples import Rows
+from longway.methods.sitar.estimator import SitarNet, SitarObjective
 from longway.nn.vae import VAE, VAEObjective
-from longway.rows import Rows
-from longway.threads import limited_threads
-from longway.training import Schedule, train
+from longway.training.loop import Schedule, train
+from longway.utils.threads import limited_threads
 
 IMAGES, BATCH, RATE, LATENT, CHANNELS = 2000, 256, 1e-3, 10, (32, 64)
 NOISE, BETA, CONSISTENCY = 1.0, 2.0, 10.0

@@ -35,8 +35,8 @@ from longway import (
     VREx,
     evaluate_groups,
 )
-from longway.data.digits import coloured_digits
-from longway.data.planted import planted_shortcut
+from longway.datasets._make_digits import coloured_digits
+from longway.datasets._make_planted import planted_shortcut
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def count_threads(spec: TrialSpec, store: Store) -> str:
     """Say how many threads a trial has."""
     import torch
 
-    from longway.threads import limited_threads
+    from longway.utils.threads import limited_threads
 
     with limited_threads(spec.threads):
         return str(torch.get_num_threads())

@@ -13,7 +13,7 @@ import typer
 
 import figures
 from longway.cli import main
-from longway.cli.main import app
+from longway.cli._app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -21,8 +21,8 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.audit.cache import kept
 from benchmarks.audit.measure import READ, measure
 from benchmarks.audit.zoo import zoo
-from longway.metrics import wilson_interval
-from longway.storage import write_json
+from longway.metrics.group_metrics import wilson_interval
+from longway.utils.storage import write_json
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "audit.json"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import longway
-from longway.storage import cache_root, hash_json
+from longway.utils.storage import cache_root, hash_json
 
 
 def kept(name: str) -> Path:

@@ -20,8 +20,8 @@ import numpy as np
 from benchmarks.audit.cache import kept
 from benchmarks.audit.zoo import Case, zoo
 from longway import ERM, RWG, SUBG, audit
-from longway.auditing.heads import alike_halves
-from longway.storage import write_json
+from longway.auditing.probes import alike_halves
+from longway.utils.storage import write_json
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "audit_fixes.json"
 FLOOR = 0.01

@@ -14,10 +14,10 @@ from sklearn.mixture import GaussianMixture
 from benchmarks.audit.zoo import Case
 from longway import audit
 from longway.auditing import Audit
-from longway.auditing.heads import alike_halves
-from longway.auditing.judge import fitted_here
+from longway.auditing.model import fitted_here
+from longway.auditing.pca import Space
+from longway.auditing.probes import alike_halves
 from longway.auditing.signals import Signal, split
-from longway.auditing.space import Space
 
 READ = 0.8
 """A candidate reads an attribute where it ranks the samples of either class by it with at least this area."""

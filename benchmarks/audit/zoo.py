@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_classification
 
-from longway.data.catalogue.cmnist import CMNIST
-from longway.data.catalogue.dominoes import Dominoes
-from longway.data.catalogue.draws import induced
-from longway.data.catalogue.planted import Planted
-from longway.data.digits import coloured_digits
-from longway.data.planted import planted_shortcut
+from longway.datasets._make_digits import coloured_digits
+from longway.datasets._make_planted import planted_shortcut
+from longway.datasets._sampling import induced
+from longway.datasets.cmnist import CMNIST
+from longway.datasets.dominoes import Dominoes
+from longway.datasets.planted_shortcuts import Planted
 
 DATA = Path(os.environ.get("LONGWAY_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 PLANTED_FROM = 0.8
@@ -182,7 +182,7 @@ def _embedded() -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return features of all faces by an ImageNet backbone, and the attributes in ``PAIRS``."""
     from longway import read
     from longway.backbones import load_backbone
-    from longway.features import embed
+    from longway.backbones.embed import embed
 
     encoder = load_backbone(f"{DATA / 'mobilenet_v2.py'}:load", size=96, mean=0.5, std=0.5)
     data = embed(read(DATA / "celeba_10k_64px.parquet"), encoder, verbose=0)

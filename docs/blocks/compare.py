@@ -18,7 +18,7 @@ FREE = "Settings by worst class"
 
 def catalogue(_: Results) -> str:
     """Return the benchmarks, what tells their classes apart, and what stands for them."""
-    from longway.data.catalogue import BENCHMARKS
+    from longway.datasets import BENCHMARKS
 
     rows = []
     for name, cls in BENCHMARKS.items():

@@ -25,8 +25,8 @@ def demo_table(results: Results) -> str:
 
 def demo_groups(results: Results) -> str:
     """Return what ``longway evaluate`` prints, for the demonstration's ordinary network, first seed."""
-    from longway.cli.printing import group_table
-    from longway.metrics import GroupMetrics
+    from longway.cli._printing import group_table
+    from longway.metrics.group_metrics import GroupMetrics
 
     trial = next(trial for trial in results.demo["trials"] if trial["method"] == "ERM")
     with redirect_stdout(io.StringIO()) as out:

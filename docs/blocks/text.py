@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from longway.metrics import summarise
+from longway.metrics.group_metrics import summarise
 
 METHODS = {
     "erm": "ERM",

@@ -16,8 +16,8 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import longway
-from longway.data.digits import coloured_digits
-from longway.report.audit import audit_page
+from longway.auditing.page import audit_page
+from longway.datasets._make_digits import coloured_digits
 
 FILE = Path(__file__).with_name("audit-signal.png")
 IMAGES = 1200

@@ -15,8 +15,8 @@ from audit import EDGE, WIDTH, smaller
 from playwright.sync_api import sync_playwright
 
 from longway import ERM, SITAR, explain
-from longway.data.digits import coloured_digits
-from longway.report.explanation import explanation_page
+from longway.datasets._make_digits import coloured_digits
+from longway.explaining.page import explanation_page
 
 FILE = Path(__file__).with_name("explain.png")
 NAMES = np.array(["0-4", "5-9"])

@@ -15,7 +15,7 @@ from matplotlib.figure import SubFigure
 from PIL import Image
 
 from longway import ERM
-from longway.data.digits import ColouredDigits, coloured_digits
+from longway.datasets._make_digits import ColouredDigits, coloured_digits
 from longway.demo.experiment import FIRST_SEED, NETWORK
 
 COPIES = 4

@@ -3,14 +3,11 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from longway._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from longway.artifacts import describe, load, save
     from longway.auditing import Audit, audit
-    from longway.base import Method
     from longway.data import GroupedDataset, read
-    from longway.errors import CorruptFileError, LongwayError
     from longway.explaining import Explanation, explain
     from longway.exporting import Exported, export, load_exported
     from longway.groups import AxisGroups, InferredGroups, infer_groups
@@ -43,8 +40,11 @@ if TYPE_CHECKING:
         SITARHead,
         VREx,
     )
-    from longway.metrics import GroupMetrics, evaluate_groups
-    from longway.options import TrainingOptions, training_options
+    from longway.methods._base import Method
+    from longway.methods._persistence import describe, load, save
+    from longway.metrics.group_metrics import GroupMetrics, evaluate_groups
+    from longway.training.options import TrainingOptions, training_options
+    from longway.utils.errors import CorruptFileError, LongwayError
 
 __all__ = [
     "AFR",
@@ -99,11 +99,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "longway.artifacts": ("describe", "load", "save"),
+    "longway.methods._persistence": ("describe", "load", "save"),
     "longway.auditing": ("Audit", "audit"),
-    "longway.base": ("Method",),
+    "longway.methods._base": ("Method",),
     "longway.data": ("GroupedDataset", "read"),
-    "longway.errors": ("CorruptFileError", "LongwayError"),
+    "longway.utils.errors": ("CorruptFileError", "LongwayError"),
     "longway.explaining": ("Explanation", "explain"),
     "longway.exporting": ("Exported", "export", "load_exported"),
     "longway.groups": ("AxisGroups", "InferredGroups", "infer_groups"),
@@ -136,8 +136,8 @@ _HOMES = {
         "SUBG",
         "SUBY",
     ),
-    "longway.metrics": ("GroupMetrics", "evaluate_groups"),
-    "longway.options": ("TrainingOptions", "training_options"),
+    "longway.metrics.group_metrics": ("GroupMetrics", "evaluate_groups"),
+    "longway.training.options": ("TrainingOptions", "training_options"),
 }
 
 

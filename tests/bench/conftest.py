@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from longway.bench.plan import Plan, read_plan
-from longway.data.planted import planted_shortcut
+from longway.datasets._make_planted import planted_shortcut
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from longway.bench.records import choose, counts_of, failure
 from longway.bench.search import all_trials
 from longway.bench.spec import FORMAT
 from longway.bench.store import Store, versions
-from longway.data.catalogue import BENCHMARKS, Benchmark, Card, Parts
-from longway.metrics import evaluate_groups
+from longway.datasets import BENCHMARKS, Benchmark, Card, Parts
+from longway.metrics.group_metrics import evaluate_groups
 
 NAMES = ["y=0, s=0", "y=0, s=1", "y=1, s=0", "y=1, s=1"]
 TRAIN = {"y=0, s=0": 900, "y=0, s=1": 100, "y=1, s=0": 100, "y=1, s=1": 900}

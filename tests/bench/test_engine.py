@@ -26,7 +26,7 @@ from longway.bench.results import read_results
 from longway.bench.spec import DataSpec, TrialSpec
 from longway.bench.store import Store
 from longway.methods import ERM, METHODS
-from longway.options import current_options
+from longway.training.options import current_options
 
 HERE = Engine(jobs=1, backend="sequential", verbose=0)
 TWO = Engine(jobs=2, verbose=0)

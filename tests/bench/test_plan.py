@@ -10,7 +10,7 @@ from longway.bench.plan import load_plan, read_plan
 from longway.bench.protocol import Protocol
 from longway.bench.spec import DataSpec, TrialSpec
 from longway.bench.trial import method_of
-from longway.space import Between, OneOf, draw, read_range
+from longway.methods._search_space import Between, OneOf, draw, read_range
 
 TOML = """
 seeds = [3, 5]

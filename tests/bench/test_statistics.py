@@ -9,7 +9,7 @@ from longway import LongwayError
 from longway.bench import results as outcome
 from longway.bench.resampling import resample
 from longway.bench.statistics import NOTHING, Bootstrap, Standing, ranked, ranking
-from longway.metrics import evaluate_groups
+from longway.metrics.group_metrics import evaluate_groups
 
 TRAIN = {"0": 80, "1": 10, "2": 10}
 

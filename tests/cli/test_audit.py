@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from cli.birds import birds, draw
 
-from longway.cli.main import app
+from longway.cli._app import app
 
 ROLES = ("--label", "bird", "--input", "f*", "--split", "part")
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from longway.data.planted import planted_shortcut
+from longway.datasets._make_planted import planted_shortcut
 
 QUICK = [
     "--option",
@@ -151,7 +151,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_one_clear_line(bad, name, tmp_path, monkeypatch):
-    import longway.data.catalogue.raw as raw
+    import longway.datasets._files as raw
 
     def offline(*_, **__):
         raise OSError("no network in tests")

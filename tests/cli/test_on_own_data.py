@@ -13,8 +13,8 @@ import pytest
 from cli.birds import ROLES, birds, draw
 
 import longway
+from longway.backbones.preprocessing import Form, same_form
 from longway.data import read
-from longway.inputs import Form, same_form
 
 FEATURES = ["f0", "f1", "f2"]
 GROUPS = [f"bird={bird}, place={place}" for bird in ("land", "water") for place in ("sand", "sea")]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from longway.data import read
-from longway.errors import CorruptFileError, LongwayError
+from longway.utils.errors import CorruptFileError, LongwayError
 
 GOOD = {"y": ["a", "b", "a"], "site": [1, 2, 3], "part": ["train", "val", "test"], "f0": [1.0, 2.0, 3.0]}
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longway import storage
 from longway.data import GroupedDataset, name_groups
 from longway.data.dataset import take_rows
-from longway.errors import LongwayError
+from longway.utils import storage
+from longway.utils.errors import LongwayError
 
 
 def small(**changes) -> GroupedDataset:

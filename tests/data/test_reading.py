@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from longway import storage
 from longway.data import ImageColumn, TextColumn, read
+from longway.utils import storage
 
 
 @pytest.fixture(autouse=True)

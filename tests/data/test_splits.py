@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longway.data.splits import hashed_split, named_split, part_name, random_split
-from longway.errors import LongwayError
+from longway.utils.errors import LongwayError
 
 FRACTIONS = (0.6, 0.2, 0.2)
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from longway import HSFM, explain
-from longway.data.planted import planted_shortcut
-from longway.errors import LongwayError
+from longway.datasets._make_planted import planted_shortcut
 from longway.explaining import UnCLIP, load_unclip
-from longway.report.explanation import explanation_page
+from longway.explaining.page import explanation_page
+from longway.utils.errors import LongwayError
 
 
 class Pipeline:

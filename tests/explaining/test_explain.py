@@ -10,10 +10,10 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 from longway import ERM, HSFM, SITAR, GroupedDataset, SITARHead, explain, infer_groups
-from longway.data.digits import coloured_digits
-from longway.data.planted import planted_shortcut
-from longway.errors import LongwayError
-from longway.explaining.run import log_odds
+from longway.datasets._make_digits import coloured_digits
+from longway.datasets._make_planted import planted_shortcut
+from longway.explaining._explain import log_odds
+from longway.utils.errors import LongwayError
 
 TRAIN = planted_shortcut(800, correlation=0.95, seed=0)
 TEST = planted_shortcut(400, correlation=0.5, seed=1)

@@ -9,14 +9,14 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from longway import DiffusionClassifier, GenerativeClassifier
-from longway.errors import LongwayError
-from longway.explaining.heat import captured, heat_maps, last_convolution
+from longway.explaining.saliency import captured, heat_maps, last_convolution
 from longway.functional.gradcam import grad_cam
 from longway.functional.vae import kl_by_sample
+from longway.linear.module import FeatureHead
 from longway.methods.generative_classifier import ClassVAEs
-from longway.methods.sitar import SitarNet
+from longway.methods.sitar.estimator import SitarNet
 from longway.nn.convnet import ConvNet
-from longway.nn.heads import FeatureHead
+from longway.utils.errors import LongwayError
 
 SHAPE = (3, 16, 16)
 

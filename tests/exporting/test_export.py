@@ -25,9 +25,9 @@ from longway import (
     load_exported,
 )
 from longway.backbones import load_backbone
-from longway.data.planted import planted_shortcut
+from longway.datasets._make_planted import planted_shortcut
 from longway.exporting.record import Record
-from longway.storage import hash_file
+from longway.utils.storage import hash_file
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -267,7 +267,7 @@ def test_bad_input(saved, case):
 
 def test_a_graph_that_gives_something_else_is_not_kept(saved, tmp_path, monkeypatch):
     wrong = SimpleNamespace(run=lambda inputs: [np.zeros((1, 2))] * 2)
-    monkeypatch.setattr("longway.exporting.run.load_exported", lambda *_, **__: wrong)
+    monkeypatch.setattr("longway.exporting._export.load_exported", lambda *_, **__: wrong)
     with pytest.raises(LongwayError, match="does not give what the model gives, so it was not kept"):
         longway.export(saved / "m.safetensors", tmp_path / "new.pt2")
     assert list(tmp_path.iterdir()) == []

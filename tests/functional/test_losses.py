@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from longway.functional.hypergradient import Head
 from longway.functional.losses import generalized_cross_entropy
-from longway.functional.necessity import ablation_drops, necessity
+from longway.linear._ablation import ablation_drops, necessity
+from longway.linear._hypergradient import Head
 
 
 @pytest.mark.parametrize("q", [0.1, 0.7, 1.0])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from longway import DFR, HSFM, SUBG
+from longway.data.samples import Rows
 from longway.groups import group_purity
-from longway.rows import Rows
 
 
 def blurred(strength: float, seed: int = 0, n: int = 4000, shift: float = 0.0) -> tuple[Rows, np.ndarray, np.ndarray]:

@@ -1,8 +1,8 @@
 import numpy as np
 
 from longway import ERM, RWY, SUBG, SUBY
-from longway.data.planted import planted_shortcut
-from longway.rows import equal_parts, inverse_frequency
+from longway.data.samples import equal_parts, inverse_frequency
+from longway.datasets._make_planted import planted_shortcut
 
 
 def test_every_code_weighs_the_same():

@@ -14,7 +14,7 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from longway import METHODS, LongwayError, load, save, training_options
-from longway.base import SUPERVISION
+from longway.methods._base import SUPERVISION
 
 every = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 taking_images = pytest.mark.parametrize(

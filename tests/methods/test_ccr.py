@@ -1,7 +1,7 @@
 import numpy as np
 
 from longway import CCR
-from longway.data.planted import planted_shortcut
+from longway.datasets._make_planted import planted_shortcut
 
 
 def test_necessity_names_the_features_that_a_head_uses():

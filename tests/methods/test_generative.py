@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from longway import ChromaVAE, GenerativeClassifier, LongwayError
-from longway.data.planted import planted_shortcut
+from longway.datasets._make_planted import planted_shortcut
 from longway.methods.generative_classifier import ClassVAEs, ClassVAEsObjective
 from longway.nn.vae import VAE
 

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from longway import RWG, GroupDRO
-from longway.data.planted import planted_shortcut
+from longway.datasets._make_planted import planted_shortcut
 from longway.methods.groupdro import GroupDROObjective
 
 DATA = planted_shortcut(600, correlation=0.9, n_features=5)

@@ -10,9 +10,9 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import cross_entropy
 
 from longway import HSFM, LongwayError, evaluate_groups
-from longway.data.planted import planted_shortcut
-from longway.linear import fit_linear
-from longway.rows import Rows
+from longway.data.samples import Rows
+from longway.datasets._make_planted import planted_shortcut
+from longway.linear.fit import fit_linear
 
 SETTINGS = {
     "waterbirds": (16, 15, 5e-5, 1.0, 15, 64, 40),

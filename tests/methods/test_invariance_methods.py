@@ -4,11 +4,11 @@ import torch
 from torch import nn
 
 from longway import IRM, LongwayError, VREx
-from longway.data.planted import planted_shortcut
+from longway.datasets._make_planted import planted_shortcut
 from longway.functional.invariance import irm_penalty, risks
-from longway.grouped import environments
+from longway.methods._group_aware import environments
 from longway.methods.irm import InvarianceObjective
-from longway.nn.elapsed import Elapsed
+from longway.training.schedule import Elapsed
 
 DATA = planted_shortcut(600, correlation=0.9, n_features=5)
 

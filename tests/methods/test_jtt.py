@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from longway import ERM, JTT
-from longway.data.digits import coloured_digits
-from longway.data.planted import planted_shortcut
+from longway.datasets._make_digits import coloured_digits
+from longway.datasets._make_planted import planted_shortcut
 
 DATA = planted_shortcut(400, correlation=0.9)
 

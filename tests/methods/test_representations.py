@@ -6,14 +6,14 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from longway import ERM, GCCS, FreezeThenTrain, RepSpectral, SemanticAnchor
-from longway.data.planted import planted_shortcut
+from longway.data.samples import Rows
+from longway.datasets._make_planted import planted_shortcut
+from longway.linear.module import FeatureHead
 from longway.methods.freeze_then_train import FrozenBeside
 from longway.methods.gccs import GCCSObjective
 from longway.methods.rep_spectral import LayerSpectra
 from longway.methods.semantic_anchor import AnchorObjective
 from longway.nn.convnet import ConvNet
-from longway.nn.heads import FeatureHead
-from longway.rows import Rows
 
 DATA = planted_shortcut(400, correlation=0.9, n_features=6, seed=100)
 ROWS = Rows(DATA.X, DATA.y, np.ones(400))

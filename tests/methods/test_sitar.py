@@ -6,14 +6,14 @@ from sklearn.datasets import load_iris
 from torch.nn.functional import cross_entropy
 
 from longway import ERM, SITAR, LongwayError
-from longway.data.digits import coloured_digits
-from longway.data.planted import planted_shortcut
+from longway.data.samples import Rows
+from longway.datasets._make_digits import coloured_digits
+from longway.datasets._make_planted import planted_shortcut
 from longway.groups import shortcut_axes
 from longway.groups.axes import NO_GAPS
-from longway.groups.contradicting import contradiction
-from longway.methods.sitar import ScaleFreeObjective, SitarNet, SitarObjective
+from longway.groups.evidence import contradiction
+from longway.methods.sitar.estimator import ScaleFreeObjective, SitarNet, SitarObjective
 from longway.nn.vae import scaled_beta, summed_variance
-from longway.rows import Rows
 
 IRIS, SPECIES = load_iris(return_X_y=True)
 SMALL = {"channels": (16, 32), "batch_size": 64, "first_epochs": 30, "epochs": 30}

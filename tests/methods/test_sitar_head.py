@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from longway import ERM, LongwayError, SITARHead, evaluate_groups
-from longway.data.planted import planted_shortcut
+from longway.datasets._make_planted import planted_shortcut
 
 TRAIN = planted_shortcut(2000, correlation=1.0)
 TEST = planted_shortcut(2000, correlation=0.5, seed=1)

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from longway.functional.hypergradient import Head
+from longway.linear._hypergradient import Head
+from longway.linear.module import FeatureHead, Standardize
 from longway.nn.convnet import ConvNet
-from longway.nn.heads import FeatureHead, Standardize
 from longway.nn.vae import VAE
 
 

@@ -8,16 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report.made_audit import N, audit, candidate
-from report.made_explanation import explanation
+from auditing.made_audit import N, audit, candidate
+from explaining.made_explanation import explanation
 
-from longway.metrics import evaluate_groups
+from longway.auditing._page_compare import changes_page
+from longway.auditing.compare import compare_audits
+from longway.auditing.page import audit_page
+from longway.explaining.page import explanation_page
+from longway.metrics.group_metrics import evaluate_groups
+from longway.metrics.page import evaluation_page
 from longway.report import Code, Figure, Page, Section, Tab, Tabs, Text, figures
-from longway.report.audit import audit_page
-from longway.report.changes import compare_audits
-from longway.report.changes_page import changes_page
-from longway.report.evaluation import evaluation_page
-from longway.report.explanation import explanation_page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if BROWSER is None:

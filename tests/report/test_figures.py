@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from matplotlib.lines import Line2D
 
-from longway.errors import LongwayError
 from longway.report import figures, signals
 from longway.report import tips as tips_module
 from longway.report.comparison import Dot, dots, ranks
 from longway.report.svg import to_svg
+from longway.utils.errors import LongwayError
 
 NAN = float("nan")
 

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from longway.errors import LongwayError
 from longway.report import (
     Callout,
     Column,
@@ -23,6 +22,7 @@ from longway.report import (
     Text,
     figures,
 )
+from longway.utils.errors import LongwayError
 
 HOSTILE = [
     "<script>alert(1)</script>",

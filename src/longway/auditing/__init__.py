@@ -1,9 +1,9 @@
 """Auditing: does a model take a shortcut, which one, and whom does it fail, without group labels."""
 
-from longway.auditing.contract import LEVELS, Audit, ModelFacts, Skipped, Verdict
+from longway.auditing._audit import audit
 from longway.auditing.findings import Association, Candidate, Reliance, Slice, Trial
-from longway.auditing.records import Estimate, Example
-from longway.auditing.run import audit
+from longway.auditing.result import LEVELS, Audit, ModelFacts, Skipped, Verdict
+from longway.utils.records import Estimate, Example
 
 __all__ = [
     "LEVELS",

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import norm, t
 
 from longway.auditing.findings import Association
-from longway.auditing.records import Estimate
 from longway.auditing.signals import Signal, correlations
+from longway.utils.records import Estimate
 
 FOLDS = 5
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longway.auditing.heads import SIMPLE, cross_fitted, probabilities
+from longway.auditing.pca import Space
+from longway.auditing.probes import SIMPLE, cross_fitted, probabilities
 from longway.auditing.signals import Signal
-from longway.auditing.space import Space
-from longway.nn.heads import FeatureHead
+from longway.linear.module import FeatureHead
 
 COMPONENTS = 20
 """Leading components that are looked at one by one."""

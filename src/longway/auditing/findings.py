@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from longway.auditing.records import Estimate, Example, Record
+from longway.utils.records import Estimate, Example, Record
 
 
 @dataclass(frozen=True)

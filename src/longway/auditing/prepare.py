@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from longway import checks
-from longway.auditing.contract import Skipped
-from longway.auditing.copies import copies
+from longway.auditing.duplicates import copies
+from longway.auditing.result import Skipped
 from longway.data import GroupedDataset, ImageColumn
-from longway.data.lazy import TextColumn
-from longway.errors import CorruptFileError, LongwayError
+from longway.data.lazy_columns import TextColumn
+from longway.data.validation import check_finite, check_images, check_labels
+from longway.utils.errors import CorruptFileError, LongwayError
 
 LEAST = 50
 """Rows below which nothing can be told."""
@@ -98,7 +98,7 @@ def prepare(
     data = as_dataset(data, y, metadata, split, ids, source)
     n = len(data)
     assert data.y is not None
-    labels = checks.labels(data.y, n)
+    labels = check_labels(data.y, n)
     classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if n < LEAST:
         raise LongwayError(f"y has {n} rows: an audit needs {LEAST} or more, else chance explains everything")
@@ -111,7 +111,7 @@ def prepare(
     if isinstance(data.X, np.ndarray) and data.kind == "features":
         if data.X.ndim != 2 or not data.X.shape[1] or data.X.dtype.kind not in "fiub":
             raise LongwayError(f"X has shape {data.X.shape} and type {data.X.dtype}: features must be numbers (n, d)")
-        checks.finite(data.X, "X")
+        check_finite(data.X, "X")
     notes += copies(data)
     usable = np.flatnonzero(kept[codes])
     rows = some_rows(usable, codes, max_rows, np.random.default_rng(seed))
@@ -164,10 +164,10 @@ def as_dataset(data: Any, y: Any, metadata: Any, split: Any, ids: Any, source: s
     else:
         X = np.asanyarray(data)
         if X.ndim == 4:
-            X = checks.images(X, "X")
+            X = check_images(X, "X")
         if X.ndim not in (2, 4):
             raise LongwayError(f"X has shape {X.shape}: give features (n, d), images (n, c, h, w), or a list of texts")
-    labels = checks.labels(y, len(X))
+    labels = check_labels(y, len(X))
     columns = _metadata(metadata, len(X))
     given = None if split is None else np.asarray(split).astype(str)
     groups = np.zeros(len(X), dtype="<U1")  # columns make no groups here

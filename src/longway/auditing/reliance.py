@@ -9,10 +9,10 @@ import numpy as np
 from scipy.stats import norm
 
 from longway.auditing.findings import Reliance
-from longway.auditing.judge import Judge, accuracy
-from longway.auditing.records import Estimate
+from longway.auditing.model import Judge, accuracy
 from longway.auditing.signals import Sides, Signal
-from longway.metrics import wilson_interval
+from longway.metrics.group_metrics import wilson_interval
+from longway.utils.records import Estimate
 
 Z = float(norm.isf(0.025))
 ENOUGH = 8

@@ -12,9 +12,9 @@ from sklearn.cluster import KMeans
 
 from longway.auditing.association import holm
 from longway.auditing.findings import Slice
-from longway.auditing.judge import accuracy
-from longway.auditing.records import Example
+from longway.auditing.model import accuracy
 from longway.auditing.signals import Sides, Signal
+from longway.utils.records import Example
 
 SMALLEST = 8
 """Samples of a slice, in each half, below which it is not put to the test."""

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import norm
 
-from longway.auditing.contract import Level, Verdict
 from longway.auditing.findings import Association, Candidate, Slice, Trial
-from longway.auditing.records import Estimate
+from longway.auditing.result import Level, Verdict
 from longway.auditing.signals import Signal
+from longway.utils.records import Estimate
 
 STRONG, SUSPICIOUS = 0.7, 0.4
 """Suspicion from which evidence is strong, and from which there is any."""

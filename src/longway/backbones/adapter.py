@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from longway.errors import LongwayError
+from longway.utils.errors import LongwayError
 
 
 @dataclass(frozen=True)

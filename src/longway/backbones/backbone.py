@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from longway.backbones.adapter import one_line
 from longway.backbones.pooling import Tokens, layer_output, pool
 from longway.backbones.transform import Transform
-from longway.errors import LongwayError
-from longway.storage import hash_json, hash_module
+from longway.utils.errors import LongwayError
+from longway.utils.storage import hash_json, hash_module
 
 if TYPE_CHECKING:
     from PIL import Image

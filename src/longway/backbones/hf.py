@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from longway.backbones.adapter import Loaded, Wish, local, needed, one_line, public_name
 from longway.backbones.pooling import Tokens, first_tensor
-from longway.errors import LongwayError
-from longway.storage import hash_json, hash_module
+from longway.utils.errors import LongwayError
+from longway.utils.storage import hash_json, hash_module
 
 _PASSING = ("truncation", "padding")
 _FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}

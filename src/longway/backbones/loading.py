@@ -15,8 +15,8 @@ from longway.backbones.backbone import PRECISIONS, Backbone
 from longway.backbones.pooling import POOLINGS, check_layer
 from longway.backbones.python_file import own_transform
 from longway.backbones.transform import make_transform
-from longway.errors import LongwayError, nearest
-from longway.training import resolve_device
+from longway.utils.device import resolve_device
+from longway.utils.errors import LongwayError, nearest
 
 KINDS = ("timm", "torchvision", "hf", "st")
 

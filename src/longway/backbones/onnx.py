@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from longway.backbones.adapter import Loaded, Wish, needed, one_line
-from longway.errors import CorruptFileError, LongwayError, nearest
-from longway.storage import hash_file, hash_json
+from longway.utils.errors import CorruptFileError, LongwayError, nearest
+from longway.utils.storage import hash_file, hash_json
 
 
 def load(spec: str, wish: Wish) -> Loaded:

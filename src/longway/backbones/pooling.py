@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from longway.errors import LongwayError, nearest
+from longway.utils.errors import LongwayError, nearest
 
 POOLINGS = ("mean", "max", "cls", "none")
 

@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from longway.backbones.adapter import Loaded, Wish
-from longway.errors import LongwayError, nearest
-from longway.storage import hash_file
+from longway.utils.errors import LongwayError, nearest
+from longway.utils.storage import hash_file
 
 OWN = ("size", "mean", "std", "crop", "interpolation")
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from longway.backbones.adapter import Loaded, Wish, local, needed, one_line, public_name
 from longway.backbones.hf import hushed, tokenizer_hash
-from longway.errors import LongwayError
-from longway.storage import hash_json, hash_module
+from longway.utils.errors import LongwayError
+from longway.utils.storage import hash_json, hash_module
 
 
 def load(spec: str, wish: Wish) -> Loaded:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from longway.backbones.adapter import Loaded, Wish, needed, one_line
-from longway.errors import LongwayError
+from longway.utils.errors import LongwayError
 
 
 def load(name: str, wish: Wish) -> Loaded:

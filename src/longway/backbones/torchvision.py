@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from longway.backbones.adapter import Loaded, Wish, needed, one_line
-from longway.errors import LongwayError
+from longway.utils.errors import LongwayError
 
 
 def load(name: str, wish: Wish) -> Loaded:

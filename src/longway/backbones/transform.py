@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from longway.errors import LongwayError, nearest
+from longway.utils.errors import LongwayError, nearest
 
 if TYPE_CHECKING:
     from PIL import Image

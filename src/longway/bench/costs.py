@@ -9,7 +9,7 @@ from longway.bench.protocol import ORACLE, Protocol
 from longway.bench.results import Result, metric_of
 from longway.bench.statistics import RESAMPLES, Estimate, Figure
 from longway.bench.table import bootstrap
-from longway.errors import LongwayError, nearest
+from longway.utils.errors import LongwayError, nearest
 
 
 class Cost(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from longway.bench.spec import TrialSpec
-from longway.errors import LongwayError
+from longway.utils.errors import LongwayError
 
 
 @contextmanager

@@ -23,10 +23,10 @@ from longway.bench.spec import FORMAT, DataSpec, TrialSpec
 from longway.bench.store import Busy, Store, versions
 from longway.bench.trial import fit_trial, reveal_trial
 from longway.bench.workers import settle
-from longway.errors import LongwayError, nearest
 from longway.methods import METHODS
-from longway.progress import Advance, progress
-from longway.storage import write_json
+from longway.utils.errors import LongwayError, nearest
+from longway.utils.progress import Advance, progress
+from longway.utils.storage import write_json
 
 BACKENDS = ("loky", "sequential", "ray")
 CLUSTER_DEATHS = ("WorkerCrashedError", "OwnerDiedError", "NodeDiedError")

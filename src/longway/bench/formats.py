@@ -19,7 +19,7 @@ from rich.text import Text
 from longway.bench.grids import Grid, grids, pair_grids
 from longway.bench.published import Pair
 from longway.bench.table import Table
-from longway.storage import atomic_file
+from longway.utils.storage import atomic_file
 
 _NUMERIC = re.compile(r"[-−–+\d.,%±()\s]+|–|[−+\d.]+ \([−+\d.]+ to [−+\d.]+\)|[\d.]+ to [\d.]+|\d+ \(\d+ failed\)")
 

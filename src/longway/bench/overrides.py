@@ -7,8 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from longway.bench.prepared import benchmark_class
-from longway.errors import LongwayError, nearest
 from longway.methods import METHODS
+from longway.utils.errors import LongwayError, nearest
 
 FEATURES = "erm_features"
 """What a plan says of a benchmark beside its options."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from longway.data.catalogue import Benchmark, Card, Parts
+from longway.backbones.preprocessing import first_form
 from longway.data.reading import read
 from longway.data.splits import PARTS
-from longway.errors import LongwayError
-from longway.inputs import first_form
+from longway.datasets import Benchmark, Card, Parts
+from longway.utils.errors import LongwayError
 
 
 @dataclass(frozen=True)

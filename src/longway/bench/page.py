@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import longway
+from longway._version import __version__
 from longway.bench import grids
 from longway.bench.costs import Cost
 from longway.bench.protocol import Protocol
@@ -87,10 +87,10 @@ def report(table: Table, *, costs: Sequence[Cost] = (), pairs: Sequence[Pair] = 
         "Benchmarks": str(len(benchmarks)),
         "Protocols": str(len(protocols)),
         "Trials": str(sum(line.tried for block in table.blocks for line in block.lines)),
-        "Version": longway.__version__,
+        "Version": __version__,
     }
     words = title or f"{_count(len(methods), 'method')} on {_count(len(benchmarks), 'benchmark')}"
-    footer = f"Made by longway bench, version {longway.__version__}. This file loads nothing from the network."
+    footer = f"Made by longway bench, version {__version__}. This file loads nothing from the network."
     return Page(words, "Accuracy where shortcuts fail, over seeds.", sections, facts, footer)
 
 

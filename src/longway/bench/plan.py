@@ -15,11 +15,11 @@ from longway.bench.prepared import data_spec
 from longway.bench.protocol import Protocol
 from longway.bench.spec import DataSpec, TrialSpec
 from longway.bench.trial import method_of
-from longway.errors import LongwayError, nearest
 from longway.methods import METHODS
-from longway.options import TrainingOptions
-from longway.space import Space, draw, read_range
-from longway.storage import hash_json
+from longway.methods._search_space import Space, draw, read_range
+from longway.training.options import TrainingOptions
+from longway.utils.errors import LongwayError, nearest
+from longway.utils.storage import hash_json
 
 SEARCHES = ("random", "optuna")
 FIXED = ("selection", "random_state", "device", "verbose")

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from longway import checks
 from longway.bench.own import OwnData
 from longway.bench.spec import FORMAT, DataSpec
-from longway.data.catalogue import BENCHMARKS, Benchmark, Parts
 from longway.data.dataset import GroupedDataset
-from longway.errors import CorruptFileError, LongwayError, nearest
+from longway.data.samples import Rows
+from longway.data.validation import check_numbers
+from longway.datasets import BENCHMARKS, Benchmark, Parts
 from longway.groups import infer_groups
 from longway.methods import ERM
-from longway.rows import Rows
-from longway.storage import atomic_directory, cache_root, hash_array, hash_json, write_json
-from longway.threads import limited_threads
+from longway.utils.errors import CorruptFileError, LongwayError, nearest
+from longway.utils.storage import atomic_directory, cache_root, hash_array, hash_json, write_json
+from longway.utils.threads import limited_threads
 
 FOR_TRAINING = ("train", "val", "val_balanced", "val_ood")
 """The parts that a fit may see; all others are tests."""
@@ -89,7 +89,7 @@ class Prepared:
                 if name in self._parts:
                     X, y = arrays(self._parts[name])
                     codes = np.searchsorted(classes, y)
-                    self._groups[name] = found.assign(Rows(checks.numbers(X, "X"), codes, np.ones(len(codes))))
+                    self._groups[name] = found.assign(Rows(check_numbers(X, "X"), codes, np.ones(len(codes))))
         return self._groups["val_balanced" if validation == "balanced" else "val"]
 
     @property

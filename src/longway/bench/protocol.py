@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from longway.errors import LongwayError, nearest
-from longway.selection import RULES
+from longway.training.selection import RULES
+from longway.utils.errors import LongwayError, nearest
 
 GROUPS = ("none", "infer", "val", "train")
 """Whose group labels a method is given: nobody's; nobody's, but inferred ones of the validation data; the validation
@@ -35,7 +35,7 @@ class Protocol:
         read off the shortcut axes of the training data (`longway.groups`): by reliance on the shortcut, not by accuracy
         alone, and without a label of it.
     selection : str, default "auto"
-        The rule by which each fit chooses its epoch (`longway.selection.RULES`); ``auto`` is ``worst_group`` where
+        The rule by which each fit chooses its epoch (`training.selection.RULES`); ``auto`` is ``worst_group`` where
         validation groups are known, else ``worst_class``; ``own`` leaves each method its own default, which its record
         names.
     settings : str, optional

@@ -14,9 +14,9 @@ from longway.bench.plan import Plan, read_plan
 from longway.bench.prepared import benchmark_class
 from longway.bench.results import Result, figure
 from longway.bench.statistics import DIGITS
-from longway.errors import LongwayError, nearest
 from longway.methods import METHODS
-from longway.metrics import Summary, summarise
+from longway.metrics.group_metrics import Summary, summarise
+from longway.utils.errors import LongwayError, nearest
 
 ANY = ("folder", "backbone", "size", "mean", "std", "split", "n_train", "n_val", "n_test")
 """Options of a benchmark that say how it is read or how much of it: a published number stands beside any of them."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from longway.bench.protocol import ORACLE, Protocol
-from longway.metrics import GroupMetrics, GroupResult
-from longway.selection import RULES
+from longway.metrics.group_metrics import GroupMetrics, GroupResult
+from longway.training.selection import RULES
 
 
 def failure(kind: str, message: str, trace: str = "") -> dict[str, Any]:

@@ -16,8 +16,8 @@ from longway.bench.records import choose, metrics_of
 from longway.bench.search import all_trials
 from longway.bench.spec import TrialSpec
 from longway.bench.store import Store
-from longway.errors import CorruptFileError, LongwayError
-from longway.metrics import GroupMetrics
+from longway.metrics.group_metrics import GroupMetrics
+from longway.utils.errors import CorruptFileError, LongwayError
 
 FIGURES: dict[str, Callable[[GroupMetrics], float]] = {
     "worst_group": lambda m: m.worst_group_accuracy,

@@ -9,9 +9,9 @@ from longway.bench.plan import Cell, Plan
 from longway.bench.records import score
 from longway.bench.spec import TrialSpec
 from longway.bench.store import Store
-from longway.errors import LongwayError
-from longway.space import Between
-from longway.storage import hash_json
+from longway.methods._search_space import Between
+from longway.utils.errors import LongwayError
+from longway.utils.storage import hash_json
 
 
 def next_trials(plan: Plan, cell: Cell, done: int, store: Store) -> list[TrialSpec]:

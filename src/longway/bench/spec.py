@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from longway.storage import hash_json
+from longway.utils.storage import hash_json
 
 FORMAT = 1
 """Version of specifications and records; part of every key."""

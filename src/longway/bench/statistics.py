@@ -12,8 +12,8 @@ import numpy as np
 
 from longway.bench.resampling import resample
 from longway.bench.results import FIGURES, Test, figure
-from longway.errors import LongwayError
-from longway.storage import hash_json
+from longway.utils.errors import LongwayError
+from longway.utils.storage import hash_json
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95

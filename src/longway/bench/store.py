@@ -14,10 +14,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-import longway
+from longway._version import __version__
 from longway.bench.spec import FORMAT, TrialSpec
-from longway.errors import CorruptFileError, LongwayError
-from longway.storage import disk_errors, write_json
+from longway.utils.errors import CorruptFileError, LongwayError
+from longway.utils.storage import disk_errors, write_json
 
 MANIFEST = "bench.json"
 LIBRARIES = ("torch", "numpy", "scikit-learn", "scipy")
@@ -30,7 +30,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def _versions() -> dict[str, str]:
-    return {"longway": longway.__version__, "python": platform.python_version(), **{n: version(n) for n in LIBRARIES}}
+    return {"longway": __version__, "python": platform.python_version(), **{n: version(n) for n in LIBRARIES}}
 
 
 class Busy(Exception):  # noqa: N818 - not an error: somebody else is at work on the same trial

@@ -14,8 +14,8 @@ from longway.bench.protocol import ORACLE
 from longway.bench.published import Published, find_published
 from longway.bench.results import Result, figure, metric_of
 from longway.bench.statistics import CONFIDENCE, DIGITS, RESAMPLES, Bootstrap, Estimate, Figure, Rank, Standing, ranking
-from longway.errors import LongwayError
-from longway.metrics import wilson_interval
+from longway.metrics.group_metrics import wilson_interval
+from longway.utils.errors import LongwayError
 
 Failed = Sequence[tuple[Cell, Mapping[str, Any]]]
 """What `longway.bench.results.failures` returns."""

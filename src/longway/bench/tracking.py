@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from longway.artifacts import describe
 from longway.bench.plan import Plan
 from longway.bench.results import FIGURES, Result, figure
 from longway.bench.store import Store
-from longway.curves import as_name, load_mlflow, mlflow_client, mlflow_experiment, summary_writers
-from longway.errors import LongwayError, nearest
+from longway.methods._persistence import describe
+from longway.training.loggers import as_name, load_mlflow, mlflow_client, mlflow_experiment, summary_writers
+from longway.utils.errors import LongwayError, nearest
 
 Tracker = Callable[[Plan, Sequence[Result]], None]
 

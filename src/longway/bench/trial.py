@@ -12,22 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from longway import checks
-from longway.artifacts import load, save
-from longway.base import Method
 from longway.bench.prepared import Prepared, arrays, prepare
 from longway.bench.protocol import OWN
 from longway.bench.records import counts_of, failure
 from longway.bench.spec import FORMAT, TrialSpec
 from longway.bench.store import Store, versions
-from longway.data.catalogue import Parts
 from longway.data.dataset import GroupedDataset
-from longway.errors import LongwayError
+from longway.data.validation import check_parameters
+from longway.datasets import Parts
 from longway.methods import METHODS
-from longway.metrics import evaluate_groups
-from longway.options import training_options
-from longway.storage import is_full
-from longway.threads import limited_threads
+from longway.methods._base import Method
+from longway.methods._persistence import load, save
+from longway.metrics.group_metrics import evaluate_groups
+from longway.training.options import training_options
+from longway.utils.errors import LongwayError
+from longway.utils.storage import is_full
+from longway.utils.threads import limited_threads
 
 
 def method_of(spec: TrialSpec) -> Method:
@@ -45,7 +45,7 @@ def method_of(spec: TrialSpec) -> Method:
     cls.check_names(spec.parameters)
     known = cls._get_param_names()
     method = cls(**{**{name: value for name, value in values.items() if name in known}, **spec.parameters})
-    checks.parameters(method.get_params(deep=False))
+    check_parameters(method.get_params(deep=False))
     return method
 
 

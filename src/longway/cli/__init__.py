@@ -1,5 +1,5 @@
 """The command line: parses, calls the library, prints."""
 
-from longway.cli.main import main
+from longway.cli._app import main
 
 __all__ = ["main"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longway.cli.options import AsJson, Backbone, DataOptions, Device, Mean, Quiet, Size, Std, takes_data
-from longway.errors import LongwayError, nearest
+from longway.cli._options import AsJson, Backbone, DataOptions, Device, Mean, Quiet, Size, Std, takes_data
+from longway.utils.errors import LongwayError, nearest
 
 if TYPE_CHECKING:
     from longway.auditing import Audit
@@ -115,20 +115,20 @@ def audit(
     if compare is not None:
         _compare(compare, out, fail_on, as_json)
         return
-    from longway.cli import auditing, printing
+    from longway.cli import _audit, _printing
 
-    view = auditing.Transform(backbone, size, mean, std, device, quiet)
-    case = auditing.case(data, model, predictions, part, view)
-    folder = out or auditing.FOLDER
+    view = _audit.Transform(backbone, size, mean, std, device, quiet)
+    case = _audit.case(data, model, predictions, part, view)
+    folder = out or _audit.FOLDER
     found = case.audit(folder, seed=seed, max_rows=max_rows, max_skipped=max_skipped, verbose=0 if quiet else 1)
-    page = auditing.write(found, case, folder, junit, sarif)
+    page = _audit.write(found, case, folder, junit, sarif)
     if as_json:
-        printing.data(found.to_dict())
+        _printing.data(found.to_dict())
     else:
-        auditing.show(found)
+        _audit.show(found)
         if case.drawn:
-            printing.say("This part was drawn at random, as in the fit. If the fit saw none of these data: --part all")
-        printing.say(f"Report with samples and pictures: {page}")
+            _printing.say("This part was drawn at random, as in the fit. If the fit saw none of these data: --part all")
+        _printing.say(f"Report with samples and pictures: {page}")
     _stop_on(found, fail_on)
 
 
@@ -156,10 +156,10 @@ def _check(
 
 def _compare(paths: tuple[Path, Path], out: Path | None, fail_on: str | None, as_json: bool) -> None:
     from longway.auditing import LEVELS as ORDER
-    from longway.cli import auditing, printing
-    from longway.report.changes import compare_audits, read_audit
-    from longway.report.changes_page import changes_page
-    from longway.storage import write_json
+    from longway.auditing._page_compare import changes_page
+    from longway.auditing.compare import compare_audits, read_audit
+    from longway.cli import _audit, _printing
+    from longway.utils.storage import write_json
 
     before, after = (read_audit(path) for path in paths)
     changes = compare_audits(before, after)
@@ -167,17 +167,17 @@ def _compare(paths: tuple[Path, Path], out: Path | None, fail_on: str | None, as
         write_json(out / "changes.json", changes.to_dict())
         page = changes_page(changes).save(out / "changes.html")
     if as_json:
-        printing.data(changes.to_dict())
+        _printing.data(changes.to_dict())
     else:
-        auditing.show_changes(changes)
+        _audit.show_changes(changes)
         if out is not None:
-            printing.say(f"Report: {page}")
+            _printing.say(f"Report: {page}")
     if fail_on is not None and ORDER.index(changes.level_after) >= ORDER.index(LEVELS[fail_on]):
         _stop(f"{changes.level_after} of a shortcut after the change")
 
 
 def _stop_on(found: Audit, fail_on: str | None) -> None:
-    from longway.report.ci import reaches
+    from longway.auditing.ci import reaches
 
     if fail_on is not None and reaches(found, LEVELS[fail_on]):
         reasons = " ".join(found.verdict.reasons[:1])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longway.cli import catalogue
-from longway.cli.options import AsJson, Quiet, assignments
-from longway.errors import LongwayError
+from longway.cli._options import AsJson, Quiet, assignments
+from longway.utils.errors import LongwayError
 
 if TYPE_CHECKING:
     from longway.bench.engine import Engine
@@ -239,7 +239,7 @@ def table_command(
 ) -> None:
     """Print the table of a result folder again."""
     from longway.bench.output import read_comparison
-    from longway.errors import nearest
+    from longway.utils.errors import nearest
 
     if format_ not in FORMATS:
         raise LongwayError(f"--format {format_!r} is unknown; {nearest(format_, FORMATS)}")
@@ -291,7 +291,7 @@ def _run(
     from longway.bench.engine import run
     from longway.bench.output import compare_methods
     from longway.bench.tracking import trackers
-    from longway.cli import printing
+    from longway.cli import _printing
 
     logs = trackers(track, out)  # an absent library is told of before the work
     run(plan, out, engine, allow_changes=allow_changes, retry=retry)
@@ -301,17 +301,17 @@ def _run(
         log(plan, comparison.results)
     _print(comparison, "json" if as_json else "text")
     if not as_json:
-        printing.say(f"Report with pictures: {page}")
+        _printing.say(f"Report with pictures: {page}")
 
 
 def _print(comparison: Comparison, format_: str) -> None:
     from longway.bench import formats
     from longway.bench.grids import cost_grid, failures, grids, pair_grids
-    from longway.cli import printing
+    from longway.cli import _printing
 
     if format_ == "json":
         pairs = {"published": [pair.to_dict() for pair in comparison.pairs]} if comparison.printed else {}
-        printing.data({**comparison.table.to_dict(), **pairs})
+        _printing.data({**comparison.table.to_dict(), **pairs})
         return
     if format_ == "csv":
         print(formats.to_csv(comparison.table), end="")
@@ -333,8 +333,8 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _benchmark(target: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a plan would say of a benchmark that the command line names."""
-    from longway.data.catalogue import BENCHMARKS
-    from longway.errors import nearest
+    from longway.datasets import BENCHMARKS
+    from longway.utils.errors import nearest
 
     if target in BENCHMARKS:
         for taken in sorted(data):

@@ -7,21 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from longway.cli.options import AsJson
+from longway.cli._options import AsJson
 
 
 def list_(as_json: AsJson = False) -> None:
     """List the benchmarks, what their shortcut is, and what they need."""
-    from longway.cli import printing
-    from longway.data.catalogue import BENCHMARKS
+    from longway.cli import _printing
+    from longway.datasets import BENCHMARKS
 
     if as_json:
-        printing.data([_card(name) for name in BENCHMARKS])
+        _printing.data([_card(name) for name in BENCHMARKS])
         return
     for name, cls in BENCHMARKS.items():
-        printing.say(f"{name}: {cls.card.title}")
-        printing.say(f"    shortcut: {cls.card.shortcut}")
-        printing.say(f"    needs: {cls.card.obtain}")
+        _printing.say(f"{name}: {cls.card.title}")
+        _printing.say(f"    shortcut: {cls.card.shortcut}")
+        _printing.say(f"    needs: {cls.card.obtain}")
 
 
 def card(
@@ -32,28 +32,28 @@ def card(
     as_json: AsJson = False,
 ) -> None:
     """Show what a benchmark is, where it comes from, and how to get it."""
-    from longway.cli import printing
+    from longway.cli import _printing
 
     about = _card(name)
     built = _built(name) if check else None
     if as_json:
-        printing.data(about if built is None else {**about, "built": built})
+        _printing.data(about if built is None else {**about, "built": built})
         return
-    printing.say(f"{about['title']} ({name})")
+    _printing.say(f"{about['title']} ({name})")
     for key in ("core", "shortcut", "source", "licence", "obtain"):
-        printing.say(f"  {key}: {about[key]}")
-    printing.say(f"  stands for it in a ranking: {about['metric'][1].replace('_', ' ')} on {about['metric'][0]}")
+        _printing.say(f"  {key}: {about[key]}")
+    _printing.say(f"  stands for it in a ranking: {about['metric'][1].replace('_', ' ')} on {about['metric'][0]}")
     for key, value in about["options"].items():
-        printing.say(f"  --option {key}={json.dumps(value)}")
+        _printing.say(f"  --option {key}={json.dumps(value)}")
     for part, counts in about["counts"].items():
-        printing.say(f"  published counts, {part}: " + ", ".join(f"{group} {n:,}" for group, n in counts.items()))
+        _printing.say(f"  published counts, {part}: " + ", ".join(f"{group} {n:,}" for group, n in counts.items()))
     for file, digest in about["files"].items():
-        printing.say(f"  file {file}" + (f", content hash {digest}" if digest else ""))
+        _printing.say(f"  file {file}" + (f", content hash {digest}" if digest else ""))
     if built is not None:
         for part, counts in built["counts"].items():
-            printing.say(f"  built, {part}: " + ", ".join(f"{group} {n:,}" for group, n in counts.items()))
+            _printing.say(f"  built, {part}: " + ", ".join(f"{group} {n:,}" for group, n in counts.items()))
         for line in built["differences"]:
-            printing.say(f"  DIFFERS: {line}")
+            _printing.say(f"  DIFFERS: {line}")
 
 
 def _card(name: str) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _built(name: str) -> dict[str, Any]:
     import numpy as np
 
     from longway.bench.prepared import benchmark_class
-    from longway.data.catalogue import check_counts
+    from longway.datasets import check_counts
 
     benchmark = benchmark_class(name).with_options({})
     parts = benchmark.build(0)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from longway.cli.options import (
+from longway.cli._options import (
     AsJson,
     Backbone,
     Checkpoint,
@@ -58,20 +58,20 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """See an ordinary classifier fall for a shortcut, and methods that do not: no download, about a minute."""
-    from longway.cli import printing
+    from longway.cli import _printing
     from longway.demo import report, run
-    from longway.storage import write_json
+    from longway.utils.storage import write_json
 
     if not (quiet or as_json):
-        printing.say("Coloured digits: in training a colour gives the label away; in the test it lies.")
+        _printing.say("Coloured digits: in training a colour gives the label away; in the test it lies.")
     result = run(seeds, n_jobs=jobs, verbose=0 if quiet else 1)
     write_json(out / "results.json", result.record)
     page = report(result).save(out / "report.html")
     if as_json:
-        printing.data(result.record)
+        _printing.data(result.record)
     else:
-        printing.demo_table(result.record)
-        printing.say(f"Report with pictures: {page}")
+        _printing.demo_table(result.record)
+        _printing.say(f"Report with pictures: {page}")
 
 
 @takes_data
@@ -103,8 +103,8 @@ def embed(
 ) -> None:
     """Run images or texts through a backbone, once, into a folder of features; interrupted, it goes on where it was."""
     from longway.backbones import load_backbone
-    from longway.cli import fitting, printing
-    from longway.features import embed as embed_data
+    from longway.backbones.embed import embed as embed_data
+    from longway.cli import _models, _printing
 
     encoder = load_backbone(
         backbone,
@@ -125,7 +125,7 @@ def embed(
         overwrite=overwrite,
         verbose=0 if quiet else 1,
     )
-    printing.say(f"{len(features):,} rows of {fitting.array(features).shape[1]:,} features in {features.source}")
+    _printing.say(f"{len(features):,} rows of {_models.array(features).shape[1]:,} features in {features.source}")
 
 
 @takes_data
@@ -190,20 +190,20 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Train METHOD on the train part of DATA, select on its val part, and save the model to one file."""
-    from longway.artifacts import save
-    from longway.auditing.sides import with_sides
-    from longway.cli import fitting, printing
-    from longway.errors import LongwayError
-    from longway.inputs import first_form
-    from longway.options import TrainingOptions, training_options
+    from longway.auditing.group_export import with_sides
+    from longway.backbones.preprocessing import first_form
+    from longway.cli import _models, _printing
+    from longway.methods._persistence import save
+    from longway.training.options import TrainingOptions, training_options
+    from longway.utils.errors import LongwayError
 
     how: dict[str, Any] = {"mixed_precision": mixed_precision, "clip": clip, "devices": devices, "compile": compile}
     how |= {"checkpoint": checkpoint, "log": log, "tracker": tracker}
     TrainingOptions(**how)  # refused before the data are read
-    model = fitting.make(method, paper, set_ or [], device, 0 if quiet else 1)
-    fitting.check_use(use_groups, data, bool(signal))
-    fitting.check_out(out)
-    raw = fitting.labelled(data.read())
+    model = _models.make(method, paper, set_ or [], device, 0 if quiet else 1)
+    _models.check_use(use_groups, data, bool(signal))
+    _models.check_out(out)
+    raw = _models.labelled(data.read())
     whole = len(raw)
     raw = with_sides(raw, audit, signal) if signal else raw
     if raw.kind == "images" and backbone is None and not model.takes_images:
@@ -221,23 +221,23 @@ def fit(
         verbose=0 if quiet else 1,
     )
     with training_options(**how):
-        fitting.fit(model, dataset, use_groups)
-    about = {"data": data.to_dict(), "form": form.to_dict(), "train_counts": fitting.train_counts(dataset)}
+        _models.fit(model, dataset, use_groups)
+    about = {"data": data.to_dict(), "form": form.to_dict(), "train_counts": _models.train_counts(dataset)}
     save(model, out, about=about)
     part = "val" if "val" in dataset.parts else "train" if dataset.parts else "all"
-    metrics = fitting.evaluate(model, dataset, part, about["train_counts"])
+    metrics = _models.evaluate(model, dataset, part, about["train_counts"])
     record = {"model": str(out), "method": method, "supervision": model.supervision_, "selection": model.selection_}
     if as_json:
-        printing.data({**record, "doubts": model.doubts, "part": part, **fitting.figures(metrics)})
+        _printing.data({**record, "doubts": model.doubts, "part": part, **_models.figures(metrics)})
     else:
-        printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
-        printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
+        _printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
+        _printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
         if len(raw) < whole:
-            printing.say(f"{len(raw):,} of {whole:,} rows were audited and lie surely on a side: the fit took these")
+            _printing.say(f"{len(raw):,} of {whole:,} rows were audited and lie surely on a side: the fit took these")
         if model.selection_ and part == "val" and "test" in dataset.parts:
-            printing.say(f"The fit has used the val part. What counts is: longway evaluate {out} {data.source}")
+            _printing.say(f"The fit has used the val part. What counts is: longway evaluate {out} {data.source}")
         for doubt in model.doubts:
-            printing.say(f"Doubt: {doubt}")
+            _printing.say(f"Doubt: {doubt}")
 
 
 @takes_data
@@ -252,23 +252,23 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Print the accuracy of each group, with intervals; columns and split are those of the fit unless named anew."""
-    from longway.cli import fitting, printing
+    from longway.cli import _models, _printing
 
-    use = fitting.loaded(model, data, part, backbone, device, quiet, exported=True)
-    metrics = fitting.evaluate(use.model, use.data, use.part, use.about.get("train_counts"))
-    title = f"{fitting.name(use.model)} on the {use.part} part of {data.source}"
+    use = _models.loaded(model, data, part, backbone, device, quiet, exported=True)
+    metrics = _models.evaluate(use.model, use.data, use.part, use.about.get("train_counts"))
+    title = f"{_models.name(use.model)} on the {use.part} part of {data.source}"
     if report is not None:
-        from longway.report.evaluation import evaluation_page
+        from longway.metrics.page import evaluation_page
 
         evaluation_page(metrics, title, {"Model": str(model), "Group labels used": use.model.supervision_}).save(report)
     if as_json:
-        printing.data({"model": str(model), "part": use.part, **fitting.figures(metrics)})
+        _printing.data({"model": str(model), "part": use.part, **_models.figures(metrics)})
     else:
-        printing.group_table(metrics, title)
+        _printing.group_table(metrics, title)
         if use.drawn:
-            printing.say("This part was drawn at random, as in the fit. If the fit saw none of these data: --part all")
+            _printing.say("This part was drawn at random, as in the fit. If the fit saw none of these data: --part all")
         if report is not None:
-            printing.say(f"Report: {report}")
+            _printing.say(f"Report: {report}")
 
 
 @takes_data
@@ -284,13 +284,13 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Write a CSV of predictions and class probabilities, one line for each row of DATA; needs no labels."""
-    from longway.cli import fitting
-    from longway.storage import atomic_file
+    from longway.cli import _models
+    from longway.utils.storage import atomic_file
 
     if out is not None:
-        fitting.check_out(out)
-    use = fitting.loaded(model, data, part or "all", backbone, device, quiet, with_labels=False, exported=True)
-    probabilities = use.model.predict_proba(fitting.array(use.data))
+        _models.check_out(out)
+    use = _models.loaded(model, data, part or "all", backbone, device, quiet, with_labels=False, exported=True)
+    probabilities = use.model.predict_proba(_models.array(use.data))
     header = ["id", "prediction", *(f"p({name})" for name in use.model.classes_)]
     labels = use.model.classes_[probabilities.argmax(1)]
 
@@ -309,7 +309,7 @@ def predict(
 
 def methods(as_json: AsJson = False) -> None:
     """List the methods: what each does, the group labels it may use, its published settings and parameters."""
-    from longway.cli import printing
+    from longway.cli import _printing
     from longway.methods import METHODS
 
     records = [
@@ -323,6 +323,6 @@ def methods(as_json: AsJson = False) -> None:
         for name, cls in METHODS.items()
     ]
     if as_json:
-        printing.data(records)
+        _printing.data(records)
     else:
-        printing.methods_table(records)
+        _printing.methods_table(records)

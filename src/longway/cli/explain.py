@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longway.cli._options import AsJson, Backbone, DataOptions, Device, Quiet, takes_data
 from longway.cli.commands import Model
-from longway.cli.options import AsJson, Backbone, DataOptions, Device, Quiet, takes_data
-from longway.errors import LongwayError
+from longway.utils.errors import LongwayError
 
 if TYPE_CHECKING:
     from longway.data import GroupedDataset
@@ -68,17 +68,17 @@ def explain(
     quiet: Quiet = False,
 ) -> None:
     """Show what a model uses, on real samples: axes, where it looks, attributes, edits, its surest answers."""
-    from longway.artifacts import load
-    from longway.base import Method
-    from longway.cli import auditing, fitting, printing
+    from longway.cli import _audit, _models, _printing
     from longway.explaining import explain as explain_model
     from longway.explaining import load_unclip
+    from longway.explaining.page import write_explanation
     from longway.methods import HSFM
-    from longway.report.explanation import write_explanation
+    from longway.methods._base import Method
+    from longway.methods._persistence import load
 
     paths = [*(beside or []), model]
     names = _names(paths)
-    use = fitting.loaded(model, data, "all", backbone, device, quiet)
+    use = _models.loaded(model, data, "all", backbone, device, quiet)
     assert isinstance(use.model, Method)  # exported files are refused
     if decoder is not None and not isinstance(use.model, HSFM):
         raise LongwayError("--decoder draws the edits of HSFM: leave it out for other models")
@@ -86,7 +86,7 @@ def explain(
     inputs = _pictures(len(use.model.input_shape_) == 3, use.data, images, options, backbone)
     found = explain_model(
         use.model,
-        auditing.without_columns(use.data, [options.split, options.split_by]),
+        _audit.without_columns(use.data, [options.split, options.split_by]),
         name=names[-1] if beside else None,
         beside={name: load(path).set_params(device=device) for name, path in zip(names[:-1], paths, strict=False)},
         part=part,
@@ -99,13 +99,13 @@ def explain(
         verbose=0 if quiet else 1,
     )
     form = use.about.get("form", {}).get("backbone") if backbone else None
-    found = _completed(found, auditing.data_words(options, backbone, use.data.kind), form or {})
+    found = _completed(found, _audit.data_words(options, backbone, use.data.kind), form or {})
     page = write_explanation(found, out, inputs)
     if as_json:
-        printing.data(found.to_dict())
+        _printing.data(found.to_dict())
     else:
         _show(found)
-        printing.say(f"Page with samples and pictures: {page}")
+        _printing.say(f"Page with samples and pictures: {page}")
 
 
 def _names(paths: list[Path]) -> list[str]:
@@ -159,12 +159,12 @@ def _completed(found: Explanation, words: str, form: dict[str, Any]) -> Explanat
 
 
 def _show(found: Explanation) -> None:
-    from longway.cli import printing
+    from longway.cli import _printing
     from longway.report.words import clip, percent
 
     said = ", ".join(f"{clip(name, 40)} {percent(each.value)}" for name, each in found.accuracy.items())
     of = f"of the {found.part} part " if found.part else ""
-    printing.say(f"Accuracy on {found.n:,} samples {of}of {clip(found.source)}: {said}")
+    _printing.say(f"Accuracy on {found.n:,} samples {of}of {clip(found.source)}: {said}")
     if found.axes:
         rows = [
             [each.name, f"{each.score:.2f}", "-" if each.effect != each.effect else f"{100 * each.effect:.1f}"]
@@ -172,7 +172,7 @@ def _show(found: Explanation) -> None:
             for each in found.axes[:SHOWN]
         ]
         columns = ["Axis", "Shortcut score", "Effect, points", *(["Flat"] if found.flat else [])]
-        printing.table("Axes, the one that tells the label most first", columns, rows)
+        _printing.table("Axes, the one that tells the label most first", columns, rows)
     if found.reliance:
         models = list(found.reliance[0].by_model)
         rows = [
@@ -180,10 +180,10 @@ def _show(found: Explanation) -> None:
             for each in found.reliance[:SHOWN]
         ]
         columns = ["Attribute", *(clip(name, 30) for name in models)]
-        printing.table("Reliance on attributes, in deviations of the log-odds", columns, rows)
+        _printing.table("Reliance on attributes, in deviations of the log-odds", columns, rows)
     if found.edits is not None:
         for each in found.edits.classes:
             near = ", ".join(f"{clip(a.attribute, 40)} {a.cosine:+.2f}" for a in each.alignment[:4])
-            printing.say(f"Edits of class {clip(each.label, 40)}: {100 * each.moved:.1f} % of a row; cosines: {near}")
+            _printing.say(f"Edits of class {clip(each.label, 40)}: {100 * each.moved:.1f} % of a row; cosines: {near}")
     for note in found.notes:
-        printing.say(f"Note: {clip(note, 400)}")
+        _printing.say(f"Note: {clip(note, 400)}")

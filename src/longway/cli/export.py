@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from longway.cli._options import AsJson, Backbone
 from longway.cli.commands import Model
-from longway.cli.options import AsJson, Backbone
 
 
 def export(
@@ -38,14 +38,14 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write MODEL as one graph of preprocessing, backbone and head; without --backbone, the graph takes features."""
-    from longway.cli import fitting, printing
+    from longway.cli import _models, _printing
     from longway.exporting import export as export_model
 
-    fitting.check_out(out)
+    _models.check_out(out)
     record = export_model(model, out, backbone=backbone, size=size, opset=opset, overwrite=overwrite)
     if as_json:
-        printing.data({"file": str(out), **record.summary()})
+        _printing.data({"file": str(out), **record.summary()})
     else:
-        printing.say(f"{out}: {record.method}, classes {', '.join(map(str, record.classes))}")
-        printing.say(f"Takes {record.input}")
-        printing.say("Gives logits and probabilities (batch, classes)")
+        _printing.say(f"{out}: {record.method}, classes {', '.join(map(str, record.classes))}")
+        _printing.say(f"Takes {record.input}")
+        _printing.say("Gives logits and probabilities (batch, classes)")

@@ -1,7 +1,7 @@
 """Users' data: reading it, splitting it, naming its groups."""
 
 from longway.data.dataset import GroupedDataset, name_groups
-from longway.data.lazy import ImageColumn, LazyColumn, TextColumn
+from longway.data.lazy_columns import ImageColumn, LazyColumn, TextColumn
 from longway.data.reading import read
 from longway.data.table import Table
 

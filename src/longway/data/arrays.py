@@ -11,8 +11,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from longway.data.table import ROW_ID, Source, Table
-from longway.errors import CorruptFileError, LongwayError, nearest
-from longway.storage import scratch_array
+from longway.utils.errors import CorruptFileError, LongwayError, nearest
+from longway.utils.storage import scratch_array
 
 _PIECE_BYTES = 2**24
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from longway.data.splits import PARTS, part_name
-from longway.errors import LongwayError, nearest
-from longway.storage import hash_array, hash_json, scratch_array
+from longway.utils.errors import LongwayError, nearest
+from longway.utils.storage import hash_array, hash_json, scratch_array
 
 if TYPE_CHECKING:
-    from longway.data.lazy import LazyColumn
+    from longway.data.lazy_columns import LazyColumn
     from longway.data.table import Table
 
 Kind = Literal["features", "images", "texts"]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from longway.data.columns import choose_input
 from longway.data.dataset import GroupedDataset, name_groups
-from longway.data.inputs import choose_input
-from longway.data.lazy import ImageColumn
+from longway.data.lazy_columns import ImageColumn
 from longway.data.sources import open_source
 from longway.data.splits import hashed_split, named_split, random_split
 from longway.data.table import ROW_ID, Source
-from longway.errors import LongwayError
+from longway.utils.errors import LongwayError
 
 
 def read(

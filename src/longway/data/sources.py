@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longway.data.arrays import open_npz
-from longway.data.cache import is_cache, open_cache
+from longway.data.feature_folder import is_cache, open_cache
 from longway.data.splits import part_name
 from longway.data.table import Source, Table
-from longway.errors import CorruptFileError, LongwayError, nearest
-from longway.storage import is_full
+from longway.utils.errors import CorruptFileError, LongwayError, nearest
+from longway.utils.storage import is_full
 
 if TYPE_CHECKING:
     import datasets

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longway.errors import LongwayError
+from longway.utils.errors import LongwayError
 
 PARTS = ("train", "val", "test")
 

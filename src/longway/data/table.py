@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longway.errors import LongwayError, nearest
+from longway.utils.errors import LongwayError, nearest
 
 if TYPE_CHECKING:
     import datasets

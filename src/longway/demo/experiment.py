@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-import longway
-from longway.base import Method
-from longway.data.digits import GROUP_NAMES, ColouredDigits, coloured_digits
+from longway._version import __version__
+from longway.datasets._make_digits import GROUP_NAMES, ColouredDigits, coloured_digits
 from longway.groups import infer_groups
 from longway.methods import ERM, HSFM, RWG, SITAR
-from longway.metrics import evaluate_groups, summarise
-from longway.progress import progress
+from longway.methods._base import Method
+from longway.metrics.group_metrics import evaluate_groups, summarise
+from longway.utils.progress import progress
 
 RECOMMENDED = "SITAR"
 """What the demonstration recommends: SITAR as Longway has it."""
@@ -105,7 +105,7 @@ def run(seeds: int = 3, *, n_jobs: int = -1, verbose: int = 1) -> Demo:
     trials.sort(key=lambda trial: (order.index(trial["method"]), trial["seed"]))
     record = {
         "benchmark": "coloured digits",
-        "longway": longway.__version__,
+        "longway": __version__,
         "seeds": seeds,
         "seconds": round(time.perf_counter() - began, 1),
         "recommended": RECOMMENDED,

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-import longway
-from longway.data.digits import GROUP_NAMES
+from longway._version import __version__
+from longway.datasets._make_digits import GROUP_NAMES
 from longway.demo.experiment import PUBLISHED, RECOMMENDED, Demo
-from longway.metrics import GroupMetrics, summarise
+from longway.metrics.group_metrics import GroupMetrics, summarise
 from longway.report import (
     Block,
     Callout,
@@ -70,7 +70,7 @@ def report(demo: Demo) -> Page:
         "Data": "scikit-learn's 1,797 digits, coloured",
         "Seeds": str(record["seeds"]),
         "Run time": f"{record['seconds']:.0f} s",
-        "Version": longway.__version__,
+        "Version": __version__,
     }
     sections = [_findings(record), _data(demo), _groups(record), _axes(demo), _sitar(record), _training(record)]
     return Page(
@@ -78,7 +78,7 @@ def report(demo: Demo) -> Page:
         "Five methods learn to tell the digits 0-4 from 5-9. In training a colour gives the answer away; then it lies.",
         sections,
         facts,
-        footer=f"Made by longway demo, version {longway.__version__}. This file loads nothing from the network.",
+        footer=f"Made by longway demo, version {__version__}. This file loads nothing from the network.",
     )
 
 

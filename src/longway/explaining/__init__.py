@@ -1,6 +1,8 @@
 """What a fitted model uses: axes, answers, places in images, attributes, edits."""
 
-from longway.explaining.contract import (
+from longway.explaining._explain import explain
+from longway.explaining.decoding import Decoder, UnCLIP, load_unclip
+from longway.explaining.result import (
     Alignment,
     ClassEdit,
     Direction,
@@ -10,8 +12,6 @@ from longway.explaining.contract import (
     Neighbour,
     Reliance,
 )
-from longway.explaining.decoding import Decoder, UnCLIP, load_unclip
-from longway.explaining.run import explain
 
 __all__ = [
     "Alignment",

@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from longway.auditing.metadata import column_signals
-from longway.auditing.records import Estimate
-from longway.explaining.contract import Alignment, Reliance
+from longway.explaining.result import Alignment, Reliance
+from longway.utils.records import Estimate
 
 ENOUGH = 5
 """Samples with and without an attribute in a class, below which nothing is said of it there."""

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longway import checks
+from longway.data.samples import Rows, predict_logits
+from longway.data.validation import check_numbers
 from longway.groups.axes import AxisGroups, walks
+from longway.linear.module import FeatureHead
 from longway.methods import SITAR, SITARHead
-from longway.methods.sitar import SitarNet
-from longway.nn.heads import FeatureHead
+from longway.methods.sitar.estimator import SitarNet
 from longway.nn.vae import MeanEncoder
-from longway.rows import Rows, predict_logits
 
 STEPS = 9
 """Pictures of a walk along an axis."""
@@ -58,7 +58,7 @@ def view_axes(model: object, X: np.ndarray) -> AxisView | None:
 
 
 def _of_groups(found: AxisGroups, X: np.ndarray) -> AxisView:
-    rows = Rows(checks.numbers(X, "X"), np.zeros(len(X), np.int64), np.ones(len(X)))
+    rows = Rows(check_numbers(X, "X"), np.zeros(len(X), np.int64), np.ones(len(X)))
     values = predict_logits(MeanEncoder(found.vae), rows).numpy()
     pictures = found.traverse(STEPS) if X.ndim == 4 else None
     return AxisView(values, found.scores, np.full(len(found.scores), np.nan), traversals=pictures)

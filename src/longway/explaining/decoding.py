@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from longway.errors import LongwayError
-from longway.training import resolve_device
+from longway.utils.device import resolve_device
+from longway.utils.errors import LongwayError
 
 Decoder: TypeAlias = Callable[[np.ndarray], npt.ArrayLike]
 """Maps features (n, d) to pictures (n, h, w, 3), bytes or floats in [0, 1]."""

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from longway.auditing.records import Example
 from longway.explaining.attributes import Attribute, aligned, label_alignment
-from longway.explaining.contract import ClassEdit, Direction, Edits, Ends, Neighbour
 from longway.explaining.decoding import Decoder
+from longway.explaining.result import ClassEdit, Direction, Edits, Ends, Neighbour
 from longway.methods import HSFM
-from longway.progress import progress
+from longway.utils.progress import progress
+from longway.utils.records import Example
 
 Nearest = Callable[[int, float], Example]
 """Makes an example of a training row: its number among them, and a value."""

@@ -4,8 +4,8 @@
 `onnx_file`, `pt2_file` and `merging` write, `archive` looks at what is read.
 """
 
+from longway.exporting._export import export
 from longway.exporting.exported import Exported, is_exported, load_exported
 from longway.exporting.record import Record
-from longway.exporting.run import export
 
 __all__ = ["Exported", "Record", "export", "is_exported", "load_exported"]

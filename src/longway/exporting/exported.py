@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from longway import checks
-from longway.errors import LongwayError, nearest
+from longway.data.samples import PIECE_NUMBERS
+from longway.data.validation import check_finite, check_images
 from longway.exporting.record import Record
-from longway.rows import PIECE_NUMBERS
-from longway.training import resolve_device
+from longway.utils.device import resolve_device
+from longway.utils.errors import LongwayError, nearest
 
 SUFFIXES = (".onnx", ".pt2")
 BATCH = 256
@@ -138,7 +138,7 @@ class Exported:
         shape = tuple(self.record.shape)
         array = np.asarray(piece)
         if array.ndim == 4 and self.record.kind == "images":
-            array = checks.images(array, "X")
+            array = check_images(array, "X")
             if array.shape[1] == 1 and shape[0] == 3:
                 array = array.repeat(3, axis=1)
         if array.shape[1:] != shape or array.dtype.kind not in "fiub":
@@ -147,5 +147,5 @@ class Exported:
                 f"{self.record.input}"
             )
         array = np.ascontiguousarray(array, dtype=np.float32)
-        checks.finite(array, "X")
+        check_finite(array, "X")
         return array

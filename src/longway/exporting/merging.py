@@ -9,10 +9,10 @@ from torch import Tensor
 from longway.backbones import Backbone
 from longway.backbones.adapter import needed, one_line
 from longway.backbones.onnx import OnnxEncoder
-from longway.errors import LongwayError
 from longway.exporting.network import Head, Normalise, PooledHead
 from longway.exporting.onnx_file import convert
 from longway.exporting.pt2_file import trace
+from longway.utils.errors import LongwayError
 
 
 def merged(backbone: Backbone, head: Head, images: Tensor, opset: int) -> Any:

@@ -12,10 +12,10 @@ from torch.export import ExportedProgram
 
 from longway.backbones.adapter import needed, one_line
 from longway.backbones.onnx import open_session
-from longway.errors import LongwayError
 from longway.exporting.quiet import quietly
 from longway.exporting.record import OUTPUTS, Record
-from longway.storage import atomic_file
+from longway.utils.errors import LongwayError
+from longway.utils.storage import atomic_file
 
 OPSET = 18
 """The least that torch writes, which most runtimes read."""

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from longway.backbones.adapter import one_line
-from longway.errors import CorruptFileError, LongwayError
 from longway.exporting.archive import check_archive
 from longway.exporting.quiet import quietly
 from longway.exporting.record import OUTPUTS, Record
-from longway.storage import atomic_file
+from longway.utils.errors import CorruptFileError, LongwayError
+from longway.utils.storage import atomic_file
 
 EXTRA = "longway."
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from longway.errors import CorruptFileError, LongwayError
-from longway.inputs import Form
+from longway.backbones.preprocessing import Form
+from longway.utils.errors import CorruptFileError, LongwayError
 
 FORMAT = 1
 OUTPUTS = ("logits", "probabilities")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from longway.backbones.adapter import needed
-from longway.errors import LongwayError
+from longway.utils.errors import LongwayError
 
 
 def describe_tokenizer(tokenizer: Any, max_length: int | None, name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from longway.functional.minimax import mean_by_group
+from longway.functional.group_mean import mean_by_group
 
 
 def risks(

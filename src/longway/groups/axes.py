@@ -11,12 +11,12 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
+from longway.data.samples import Rows, predict_logits
 from longway.functional.scores import shortcut_scores
-from longway.groups.contract import InferredGroups, size_doubts
-from longway.groups.cut import Cut, cut_points
+from longway.groups._base import InferredGroups, size_doubts
+from longway.groups._clustering import Cut, cut_points
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, VAEObjective, active_axes, scaled_beta
-from longway.rows import Rows, predict_logits
-from longway.training import Schedule, train
+from longway.training.loop import Schedule, train
 
 NO_GAPS = "no gap was found that sets the pseudo-groups of the shortcut axes apart: they may halve a continuum"
 """What is to be said of a cut where no mixture is sure of its parts."""

@@ -13,11 +13,11 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 from torch import Tensor, nn
 
-from longway.groups.contract import InferredGroups, size_doubts
+from longway.data.samples import Rows, predict_logits
+from longway.groups._base import InferredGroups, size_doubts
 from longway.groups.crossfit import stopped_nets
+from longway.linear.module import Standardize
 from longway.nn.classifier import Features
-from longway.nn.heads import Standardize
-from longway.rows import Rows, predict_logits
 
 SILHOUETTE_ROWS = 1000
 """Rows of a class, drawn at random, by which the number of its clusters is chosen: the cost is quadratic in them."""

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.linear import fit_linear
+from longway.data.samples import Rows, inverse_frequency, predict_logits
+from longway.linear.fit import fit_linear
+from longway.linear.module import FeatureHead
 from longway.nn.classifier import CrossEntropy, build_classifier
 from longway.nn.convnet import ConvNet
-from longway.nn.heads import FeatureHead
-from longway.rows import Rows, inverse_frequency, predict_logits
-from longway.training import Schedule, train
+from longway.training.loop import Schedule, train
 
 Fit = Callable[[Rows, np.random.Generator], Sequence[ConvNet | FeatureHead]]
 """Trains one network or several on rows."""

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from longway.errors import NoGroupsError
-from longway.groups.contract import InferredGroups, size_doubts
+from longway.data.samples import Rows
+from longway.groups._base import InferredGroups, size_doubts
 from longway.groups.crossfit import CrossFit, cross_fit, linear_heads, stopped_nets
-from longway.rows import Rows
+from longway.utils.errors import NoGroupsError
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from longway import checks
-from longway.errors import LongwayError, nearest
+from longway.data.samples import Rows
+from longway.data.validation import check_finite, check_labels, check_numbers, check_parameters
+from longway.groups._base import InferredGroups
 from longway.groups.axes import AxisGroups, shortcut_axes
 from longway.groups.clusters import feature_clusters
-from longway.groups.contract import InferredGroups
-from longway.groups.contradicting import contradiction
 from longway.groups.disagreement import head_disagreement
 from longway.groups.errors import weak_errors
-from longway.rows import Rows
-from longway.training import seeded
+from longway.groups.evidence import contradiction
+from longway.utils.device import seeded
+from longway.utils.errors import LongwayError, nearest
 
 AUTO = "auto"
 """The way in which data say themselves whether axes or errors are to be leaned on."""
@@ -85,8 +85,8 @@ def infer_groups(X: np.ndarray, y: np.ndarray, way: str = "axes", *, seed: int =
     LongwayError
         If the input cannot be used, the way or one of its options is unknown, or the way finds no groups.
     """
-    checks.parameters(options)
-    inputs = checks.numbers(X, "X")
-    checks.finite(inputs, "X")
-    classes, codes = np.unique(checks.labels(y, len(inputs)), return_inverse=True)
+    check_parameters(options)
+    inputs = check_numbers(X, "X")
+    check_finite(inputs, "X")
+    classes, codes = np.unique(check_labels(y, len(inputs)), return_inverse=True)
     return find_groups(Rows(inputs, codes, np.ones(len(codes))), len(classes), way, seed=seed, **options)

@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import train_test_split
 
-from longway.errors import LongwayError
+from longway.utils.errors import LongwayError
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from longway.groups.contract import InferredGroups
+from longway.data.samples import Rows, inverse_frequency
+from longway.groups._base import InferredGroups
 from longway.groups.crossfit import CrossFit, cross_fit
-from longway.linear import fit_linear
-from longway.rows import Rows, inverse_frequency
-from longway.training import seeded
+from longway.linear.fit import fit_linear
+from longway.utils.device import seeded
 
 LEAST = 0.5
 """Purity from which a group is taken as it is."""

@@ -1,6 +1,6 @@
 """The methods by name, one file each."""
 
-from longway.base import Method
+from longway.methods._base import Method
 from longway.methods.afr import AFR
 from longway.methods.ccr import CCR
 from longway.methods.chroma_vae import ChromaVAE
@@ -11,7 +11,7 @@ from longway.methods.freeze_then_train import FreezeThenTrain
 from longway.methods.gccs import GCCS
 from longway.methods.generative_classifier import GenerativeClassifier
 from longway.methods.groupdro import GroupDRO
-from longway.methods.hsfm import HSFM
+from longway.methods.hsfm.estimator import HSFM
 from longway.methods.irm import IRM
 from longway.methods.jtt import JTT
 from longway.methods.lff import LfF
@@ -22,8 +22,8 @@ from longway.methods.rwg import RWG
 from longway.methods.rwy import RWY
 from longway.methods.selective import Selective
 from longway.methods.semantic_anchor import SemanticAnchor
-from longway.methods.sitar import SITAR
-from longway.methods.sitar_head import SITARHead
+from longway.methods.sitar.estimator import SITAR
+from longway.methods.sitar.head import SITARHead
 from longway.methods.subg import SUBG
 from longway.methods.suby import SUBY
 from longway.methods.vrex import VREx

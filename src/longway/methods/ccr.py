@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.base import Method, Task
-from longway.functional.convex import Scaled
-from longway.functional.hypergradient import Head
-from longway.functional.necessity import ablation_drops, necessity
-from longway.functional.smooth import minimize_smooth
+from longway.data.samples import Rows, inverse_frequency
 from longway.groups.crossfit import cross_fit, linear_heads
-from longway.linear import fit_linear
-from longway.nn.heads import FeatureHead
-from longway.parameters import parameters
-from longway.rows import Rows, inverse_frequency
-from longway.selection import BestEpoch
-from longway.space import Between, OneOf, Space
+from longway.linear._ablation import ablation_drops, necessity
+from longway.linear._hypergradient import Head
+from longway.linear._logistic import Scaled
+from longway.linear._minimize import minimize_smooth
+from longway.linear.fit import fit_linear
+from longway.linear.module import FeatureHead
+from longway.methods._base import Method, Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, OneOf, Space
+from longway.training.selection import BestEpoch
 
 PIECE = 2**22
 """Numbers that the ablation of all features of a piece of rows may take."""

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.base import Method, Task
-from longway.errors import LongwayError
+from longway.data.samples import Rows, predict_logits
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error
-from longway.linear import fit_linear
+from longway.linear.fit import fit_linear
+from longway.linear.module import FeatureHead
+from longway.methods._base import Method, Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, OneOf, Space
 from longway.nn.classifier import CrossEntropy
-from longway.nn.heads import FeatureHead
 from longway.nn.neighbours import Neighbours
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, scaled_beta
-from longway.parameters import parameters
-from longway.rows import Rows, predict_logits
-from longway.selection import BestEpoch
-from longway.space import Between, OneOf, Space
-from longway.training import Schedule, train
+from longway.training.loop import Schedule, train
+from longway.training.selection import BestEpoch
+from longway.utils.errors import LongwayError
 
 
 @parameters

@@ -8,17 +8,17 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from longway.base import Task
-from longway.functional.elastic_net import elastic_net, elastic_net_path
-from longway.functional.heads import Heads
-from longway.functional.hypergradient import Head
-from longway.grouped import HELD_OUT, GroupAware, frequent, joined
-from longway.lastlayer import LastLayer, Parts, Setting, cells
-from longway.linear import scaled
-from longway.nn.heads import FeatureHead
-from longway.parameters import parameters
-from longway.rows import Rows
-from longway.space import OneOf, Space
+from longway.data.samples import Rows
+from longway.linear._elastic_net import elastic_net, elastic_net_path
+from longway.linear._hypergradient import Head
+from longway.linear.fit import scaled
+from longway.linear.head import Heads
+from longway.linear.module import FeatureHead
+from longway.methods._base import Task
+from longway.methods._group_aware import HELD_OUT, GroupAware, frequent, joined
+from longway.methods._last_layer import LastLayer, Parts, Setting, cells
+from longway.methods._parameters import parameters
+from longway.methods._search_space import OneOf, Space
 
 TOLERANCE = 0.15
 """On the conditions of optimality, times C: the penalty has the slope 1, and gradients of the loss grow with C."""

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.base import Method, Task
+from longway.data.samples import Rows, log_shares
 from longway.functional.diffusion import diffuse, noise_error
+from longway.linear.module import Standardize
+from longway.methods._base import Method, Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, Space
 from longway.nn.denoiser import build_denoiser
-from longway.nn.heads import Standardize
 from longway.nn.vae import summed_variance
-from longway.parameters import parameters
-from longway.rows import Rows, log_shares
-from longway.space import Between, Space
-from longway.training import Schedule, train
+from longway.training.loop import Schedule, train
 
 
 @parameters
@@ -48,7 +48,7 @@ class DiffusionClassifier(Method):
     learning_rate : float, default 2e-3
         Of Adam.
     averaging : float, default 0.1
-        Share of the steps so far over which the weights are averaged; see ``longway.averaging``.
+        Share of the steps so far over which the weights are averaged; see ``longway.training.weight_average``.
     device : str, default "auto"
     random_state : int, RandomState or None, default 0
     verbose : int, default 0

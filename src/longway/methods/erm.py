@@ -8,16 +8,16 @@ from typing import ClassVar, cast
 import numpy as np
 from torch import nn
 
-from longway.base import Method, Task
-from longway.linear import fit_linear
+from longway.data.samples import Rows, predict_logits
+from longway.linear.fit import fit_linear
+from longway.linear.module import FeatureHead
+from longway.methods._base import Method, Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, Space
 from longway.nn.classifier import CrossEntropy, Features, build_classifier
 from longway.nn.convnet import ConvNet
-from longway.nn.heads import FeatureHead
-from longway.parameters import parameters
-from longway.rows import Rows, predict_logits
-from longway.selection import BestEpoch
-from longway.space import Between, Space
-from longway.training import Schedule, train
+from longway.training.loop import Schedule, train
+from longway.training.selection import BestEpoch
 
 
 @parameters
@@ -39,7 +39,7 @@ class ERM(Method):
         Decoupled, for trained nets.
     averaging : float, default 0
         Share of the steps so far over which the weights of trained nets are averaged; 0 takes the last step's. See
-        ``longway.averaging``.
+        ``longway.training.weight_average``.
     selection : {"average", "balanced", "worst_class", "worst_group", "auto"}, default "average"
         Which validation score chooses the epoch that is kept.
     validation_fraction : float, default 0.1

@@ -10,15 +10,15 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from longway.base import Task
+from longway.data.samples import Rows, predict_logits
+from longway.linear.module import FeatureHead, Standardize
+from longway.methods._base import Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, Space
 from longway.methods.erm import ERM
 from longway.methods.llr import LLR
 from longway.nn.classifier import Features
 from longway.nn.convnet import ConvNet
-from longway.nn.heads import FeatureHead, Standardize
-from longway.parameters import parameters
-from longway.rows import Rows, predict_logits
-from longway.space import Between, Space
 
 
 @parameters

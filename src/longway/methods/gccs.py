@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from longway.base import Task
+from longway.data.samples import Rows
 from longway.functional.gaussians import class_moments, kl_to_spherical
+from longway.methods._base import Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, OneOf, Space
 from longway.methods.erm import ERM
-from longway.parameters import parameters
-from longway.rows import Rows
-from longway.space import Between, OneOf, Space
 
 
 @parameters

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.base import Method, Task
+from longway.data.samples import Rows, log_shares
 from longway.functional.vae import kl_by_sample, likelihood_bound
+from longway.methods._base import Method, Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, Space
 from longway.nn.vae import CHANNELS, VAE, summed_variance
-from longway.parameters import parameters
-from longway.rows import Rows, log_shares
-from longway.selection import BestEpoch
-from longway.space import Between, Space
-from longway.training import Schedule, train
+from longway.training.loop import Schedule, train
+from longway.training.selection import BestEpoch
 
 
 @parameters

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.base import Task
-from longway.functional.minimax import mean_by_group
-from longway.linear import fit_minimax
+from longway.data.samples import Rows
+from longway.functional.group_mean import mean_by_group
+from longway.linear.fit import fit_minimax
+from longway.methods._base import Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, Space
 from longway.methods.rwg import RWG
-from longway.parameters import parameters
-from longway.processes import gathered
-from longway.rows import Rows
-from longway.space import Between, Space
+from longway.training.distributed import gathered
 
 
 @parameters

@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from longway.base import Task
-from longway.errors import LongwayError
+from longway.data.samples import Rows, inverse_frequency
 from longway.functional.invariance import irm_penalty, risks
-from longway.grouped import environments
+from longway.methods._base import Task
+from longway.methods._group_aware import environments
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, Space
 from longway.methods.rwg import RWG
-from longway.nn.elapsed import Elapsed
-from longway.parameters import parameters
-from longway.rows import Rows, inverse_frequency
-from longway.space import Between, Space
+from longway.training.schedule import Elapsed
+from longway.utils.errors import LongwayError
 
 
 @parameters
@@ -27,7 +27,7 @@ class IRM(RWG):
     :math:`R_e` of environment e. Batches hold all environments equally often. For the first ``anneal`` of training the
     weight of the penalty is 1 at most; then the whole loss is divided by the weight where that is above 1.
 
-    Environments are made of groups, see ``longway.grouped.environments``. Groups in which more than one class occurs
+    Environments are made of groups, see ``environments``. Groups in which more than one class occurs
     are environments as they are. Groups of one class each are taken for class x attribute: the largest group of each
     class is the first environment, the second largest the next, and so on. The attribute itself would not do: a
     classifier sees it, and the best one that uses it is as good as can be for each of its values.

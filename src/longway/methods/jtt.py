@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import nn
 
-from longway.base import Task
-from longway.linear import fit_linear
+from longway.data.samples import Rows, predict_logits
+from longway.linear.fit import fit_linear
+from longway.methods._base import Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, OneOf, Space
 from longway.methods.erm import ERM
 from longway.nn.classifier import CrossEntropy
-from longway.parameters import parameters
-from longway.rows import Rows, predict_logits
-from longway.space import Between, OneOf, Space
-from longway.training import train
+from longway.training.loop import train
 
 
 @parameters

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.base import Task
+from longway.data.samples import Rows
 from longway.functional.losses import generalized_cross_entropy
+from longway.methods._base import Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, Space
 from longway.methods.erm import ERM
-from longway.parameters import parameters
-from longway.processes import gathered
-from longway.rows import Rows
-from longway.space import Between, Space
+from longway.training.distributed import gathered
 
 
 @parameters

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from longway.errors import LongwayError
-from longway.functional.heads import Heads
-from longway.functional.ridge import ridge_heads
-from longway.lastlayer import LastLayer, Parts, Setting, balance, cells, precision, weighted_chunks
-from longway.nn.heads import FeatureHead
-from longway.parameters import parameters
-from longway.rows import Rows
-from longway.space import OneOf, Space
+from longway.data.samples import Rows
+from longway.linear._ridge_path import ridge_heads
+from longway.linear.head import Heads
+from longway.linear.module import FeatureHead
+from longway.methods._last_layer import LastLayer, Parts, Setting, balance, cells, precision, weighted_chunks
+from longway.methods._parameters import parameters
+from longway.methods._search_space import OneOf, Space
+from longway.utils.errors import LongwayError
 
 
 @parameters

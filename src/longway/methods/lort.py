@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from longway.functional.heads import Heads
-from longway.lastlayer import LastLayer, Parts, Setting
+from longway.data.samples import Rows
+from longway.linear.head import Heads
+from longway.linear.module import FeatureHead
+from longway.methods._last_layer import LastLayer, Parts, Setting
+from longway.methods._parameters import parameters
+from longway.methods._search_space import OneOf, Space
 from longway.methods.llr import solve_balanced
-from longway.nn.heads import FeatureHead
-from longway.parameters import parameters
-from longway.rows import Rows
-from longway.space import OneOf, Space
 
 
 @parameters

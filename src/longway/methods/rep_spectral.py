@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.base import Task
+from longway.data.samples import Rows
 from longway.functional.spectral import layer_maps, top_singular_value
+from longway.linear.module import FeatureHead
+from longway.methods._base import Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, Space
 from longway.methods.erm import ERM
 from longway.nn.convnet import ConvNet
-from longway.nn.elapsed import Elapsed
-from longway.nn.heads import FeatureHead
-from longway.parameters import parameters
-from longway.rows import Rows
-from longway.space import Between, Space
+from longway.training.schedule import Elapsed
 
 
 @parameters

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from longway.base import Task
-from longway.grouped import GroupAware
+from longway.data.samples import Rows, inverse_frequency
+from longway.methods._base import Task
+from longway.methods._group_aware import GroupAware
+from longway.methods._parameters import parameters
 from longway.methods.erm import ERM
-from longway.parameters import parameters
-from longway.rows import Rows, inverse_frequency
 
 
 @parameters

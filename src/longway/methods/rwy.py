@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from longway.base import Task
+from longway.data.samples import Rows, inverse_frequency
+from longway.methods._base import Task
+from longway.methods._parameters import parameters
 from longway.methods.erm import ERM
-from longway.parameters import parameters
-from longway.rows import Rows, inverse_frequency
 
 
 @parameters

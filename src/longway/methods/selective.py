@@ -12,11 +12,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from longway.base import Task
-from longway.functional.heads import Heads
-from longway.functional.hypergradient import Head
-from longway.functional.ridge import descend_heads, ridge_heads
-from longway.lastlayer import (
+from longway.data.samples import Rows, predict_logits
+from longway.linear._hypergradient import Head
+from longway.linear._ridge_path import descend_heads, ridge_heads
+from longway.linear.fit import first_head
+from longway.linear.head import Heads
+from longway.linear.module import FeatureHead
+from longway.methods._base import Task
+from longway.methods._last_layer import (
     LastLayer,
     Parts,
     Setting,
@@ -26,12 +29,9 @@ from longway.lastlayer import (
     scaled,
     weighted_chunks,
 )
-from longway.linear import first_head
-from longway.nn.heads import FeatureHead
-from longway.parameters import parameters
-from longway.rows import Rows, predict_logits
-from longway.space import Between, OneOf, Space
-from longway.training import resolve_device
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, OneOf, Space
+from longway.utils.device import resolve_device
 
 
 @parameters

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from longway.base import Task
-from longway.functional.hypergradient import Head
-from longway.linear import fit_linear
+from longway.data.samples import Rows, equal_parts
+from longway.linear._hypergradient import Head
+from longway.linear.fit import fit_linear
+from longway.linear.module import FeatureHead
+from longway.methods._base import Task
+from longway.methods._parameters import parameters
 from longway.methods.rwg import RWG
-from longway.nn.heads import FeatureHead
-from longway.parameters import parameters
-from longway.rows import Rows, equal_parts
 
 
 @parameters

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from longway.base import Task
+from longway.data.samples import Rows, equal_parts
+from longway.methods._base import Task
 from longway.methods.rwy import RWY
-from longway.rows import Rows, equal_parts
 
 
 class SUBY(RWY):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from longway.linear.module import FeatureHead
 from longway.nn.convnet import ConvNet
-from longway.nn.heads import FeatureHead
 
 
 def build_classifier(input_shape: tuple[int, ...], n_classes: int, hidden: Sequence[int] = ()) -> ConvNet | FeatureHead:

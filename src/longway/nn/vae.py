@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from longway.data.samples import Rows
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error, sample_posterior
-from longway.nn.heads import Standardize
-from longway.rows import Rows
+from longway.linear.module import Standardize
 
 CHANNELS = (32, 32, 64, 128)
 """Convolutions of SITAR's encoder for 64x64 images."""

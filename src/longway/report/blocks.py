@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from longway.errors import LongwayError
 from longway.report.images import TINY, data_uri, shrink, to_pixels
+from longway.utils.errors import LongwayError
 
 Tone: TypeAlias = Literal["neutral", "good", "bad"]
 

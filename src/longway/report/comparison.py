@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from longway.errors import LongwayError
 from longway.report.figures import WIDTH, _shorten, _tidy
 from longway.report.theme import ACCENT, FAINT, INK, MUTED, SERIES
 from longway.report.tips import tip
+from longway.utils.errors import LongwayError
 
 
 class Dot(NamedTuple):

@@ -17,10 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from longway.errors import LongwayError
 from longway.report.images import TINY, shrink, to_pixels
 from longway.report.theme import ACCENT, FAINT, INK, LINE, MUTED, SERIES
 from longway.report.tips import tip
+from longway.utils.errors import LongwayError
 
 WIDTH = 7.2
 """Width of a figure in inches, 691 CSS pixels: nearly the page's column, and legible on a phone."""

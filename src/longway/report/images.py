@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from longway.errors import LongwayError
+from longway.utils.errors import LongwayError
 
 Pixels = npt.NDArray[np.uint8]
 

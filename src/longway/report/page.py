@@ -15,10 +15,10 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from longway.errors import LongwayError
 from longway.report import theme
 from longway.report.blocks import Section
 from longway.report.svg import to_svg
+from longway.utils.errors import LongwayError
 
 
 @dataclass(frozen=True)

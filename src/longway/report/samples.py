@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from longway.auditing.records import Example
-from longway.errors import LongwayError
 from longway.report.blocks import Block, Column, ImageGrid, ImageRow, Table
 from longway.report.images import shrink, to_pixels
 from longway.report.words import clip
+from longway.utils.errors import LongwayError
+from longway.utils.records import Example
 
 SIDE = 168
 """Pixels a side of a picture on the page, at most."""

@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from longway.errors import LongwayError
 from longway.report.figures import WIDTH, _legend, _shorten, _tidy
 from longway.report.theme import ACCENT, FAINT, INK, MUTED, SERIES
 from longway.report.tips import tip
+from longway.utils.errors import LongwayError
 
 BINS = 24
 """Bars that the range of a signal is cut into."""

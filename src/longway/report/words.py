@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from longway.auditing.records import Estimate
+from longway.utils.records import Estimate
 
 NAME = 80
 """Characters of a label or a name that are shown."""

@@ -1,0 +1,66 @@
+"""Images on disk as one array, for methods that are trained end to end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from longway.backbones import Transform
+from longway.data import GroupedDataset, ImageColumn
+from longway.data.validation import check_images
+from longway.utils.errors import LongwayError
+from longway.utils.storage import scratch_array
+
+PIECE = 256
+
+
+def pixels(data: GroupedDataset, transform: Transform) -> GroupedDataset:
+    """Decode and resize all images.
+
+    Parameters
+    ----------
+    data : GroupedDataset
+        Its X is a column of images, or an array of them.
+    transform : Transform
+        Its ``size`` is the side of the square that each is brought to; their own size, where all are equal, if it has
+        none.
+
+    Returns
+    -------
+    GroupedDataset
+        The same rows; X is uint8 of shape (n, 3, size, size), or as it was if it was an array of that size.
+
+    Raises
+    ------
+    LongwayError
+        If the images differ in size and none is given.
+    """
+    size = transform.size
+    if isinstance(data.X, np.ndarray):
+        if size is None or (transform.crop is None and data.X.shape[2:] == (size, size)):
+            return data
+        return replace(data, X=_resized(data.X, transform, size))
+    if not isinstance(data.X, ImageColumn):
+        raise LongwayError(f"{data.source} holds {data.kind}, not images")
+    if size is None:
+        shapes = set(data.X.sizes())
+        if len(shapes) > 1:
+            raise LongwayError(f"{data.source} holds images of {len(shapes)} different sizes: choose one with size=")
+        width, height = shapes.pop()
+    else:
+        width = height = size
+    out = scratch_array((len(data), 3, height, width), np.dtype(np.uint8))
+    for start in range(0, len(data), PIECE):
+        where = np.arange(start, min(start + PIECE, len(data)))
+        out[where] = transform.stack(data.X.read(where, least=transform.least)).numpy()
+    return replace(data, X=out)
+
+
+def _resized(X: np.ndarray, transform: Transform, size: int) -> np.ndarray:
+    """Resize an array of images (n, c, h, w) to (n, c, size, size)."""
+    out = scratch_array((*X.shape[:2], size, size), np.dtype(np.float32))
+    for start in range(0, len(X), PIECE):
+        out[start : start + PIECE] = transform.fit(torch.from_numpy(check_images(X[start : start + PIECE], "X")))
+    return out

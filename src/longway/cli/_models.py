@@ -1,0 +1,184 @@
+"""What fit, evaluate and predict share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from longway.backbones.preprocessing import Form, same_form
+from longway.cli._options import DataOptions, assignments
+from longway.cli._printing import reweighted_average
+from longway.data import GroupedDataset
+from longway.data.splits import PARTS, part_name
+from longway.data.validation import check_parameters, encode_labels
+from longway.exporting import Exported, is_exported, load_exported
+from longway.methods import METHODS
+from longway.methods._base import Method
+from longway.methods._persistence import describe, load
+from longway.metrics.group_metrics import GroupMetrics, evaluate_groups
+from longway.utils.device import resolve_device
+from longway.utils.errors import LongwayError, nearest
+
+USES = ("none", "val", "train")
+
+
+def make(name: str, paper: str | None, settings: list[str], device: str, verbose: int) -> Method:
+    """Return an unfitted method with the parameters that the command line gives."""
+    if name not in METHODS:
+        raise LongwayError(f"METHOD {name!r} is unknown; {nearest(name, METHODS)}")
+    cls = METHODS[name]
+    given = assignments(settings, "--set")
+    cls.check_names(given)
+    values: dict[str, Any] = {"device": device, "verbose": verbose, **given}
+    model = cls.from_paper(paper, **values) if paper else cls(**values)
+    check_parameters(model.get_params(deep=False))
+    resolve_device(device)
+    return model
+
+
+def check_use(use_groups: str, options: DataOptions, signals: bool = False) -> None:
+    """Refuse a value of ``--use-groups`` that is unknown, or that needs groups which are not named."""
+    if use_groups not in USES:
+        raise LongwayError(f"--use-groups {use_groups!r} is unknown; {nearest(use_groups, USES)}")
+    if use_groups != "none" and not (options.attribute or options.group or signals):
+        raise LongwayError(f"--use-groups {use_groups} needs groups: name them with --attribute, --group or --signal")
+
+
+def check_out(path: Path) -> None:
+    """Refuse a place that cannot be written to, before the work whose result is to go there."""
+    if path.is_dir():
+        raise LongwayError(f"--out {path} is a folder: give the name of a file in it, such as {path / 'model'}")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise LongwayError(f"--out {path} cannot be written, as {folder} is no folder that may be: choose another path")
+
+
+def labelled(data: GroupedDataset) -> GroupedDataset:
+    """Return the data; refuse them if no label is known."""
+    if data.y is None:
+        raise LongwayError(f"{data.source} has no label: name its column with --label")
+    return data
+
+
+def array(data: GroupedDataset) -> Any:
+    """Return the inputs of data that have been brought to a model's form."""
+    return data.X
+
+
+def fit(model: Method, data: GroupedDataset, use_groups: str) -> None:
+    """Fit on the train part, with the val part to select on where there is one."""
+    train = data.part("train") if data.parts else data
+    assert train.y is not None
+    eval_set: tuple[Any, ...] | None = None
+    if "val" in data.parts:
+        val = data.part("val")
+        eval_set = (array(val), val.y) if use_groups == "none" else (array(val), val.y, val.groups)
+    model.fit(array(train), train.y, groups=train.groups if use_groups == "train" else None, eval_set=eval_set)
+
+
+def name(model: Method | Exported) -> str:
+    """Return the name of a model's method."""
+    return model.name if isinstance(model, Exported) else type(model).__name__
+
+
+def train_counts(data: GroupedDataset) -> dict[str, int] | None:
+    """Return the number of training rows in each group, for the re-weighted average."""
+    train = data.part("train") if data.parts else data
+    if train.groups is None:
+        return None
+    names, counts = np.unique(train.groups, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def evaluate(model: Method | Exported, data: GroupedDataset, part: str, counts: dict[str, int] | None) -> GroupMetrics:
+    """Return the metrics of a model on one part of the data."""
+    chosen = data if part == "all" else data.part(part)
+    assert chosen.y is not None
+    encode_labels(chosen.y, model.classes_, f"the label column {data.label!r}")
+    known, names = None, None
+    if counts and chosen.groups is not None and not set(counts).isdisjoint(chosen.groups):  # the fit's own grouping
+        known = {**dict.fromkeys(chosen.groups.tolist(), 0), **counts}
+        names = sorted(known)
+    return evaluate_groups(chosen.y, model.predict(array(chosen)), chosen.groups, names=names, train_counts=known)
+
+
+def figures(metrics: GroupMetrics) -> dict[str, Any]:
+    """Return the metrics with their counts, ready for JSON."""
+    record: dict[str, Any] = {
+        "n": metrics.n,
+        "average_accuracy": metrics.average_accuracy,
+        "balanced_accuracy": metrics.balanced_accuracy,
+        "worst_class": metrics.worst_class,
+        "worst_class_accuracy": metrics.worst_class_accuracy,
+    }
+    if metrics.groups:
+        record["reweighted_average_accuracy"] = reweighted_average(metrics)
+        record |= {"worst_group": metrics.worst_group, "worst_group_accuracy": metrics.worst_group_accuracy}
+    return {**record, "counts": metrics.to_dict()}
+
+
+class Loaded(NamedTuple):
+    """A saved model with data to use it on."""
+
+    model: Method | Exported
+    about: dict[str, Any]
+    """What the model's file says of its fit."""
+    data: GroupedDataset
+    """The part meant, in the form that the model takes."""
+    part: str
+    drawn: bool
+    """Whether that part was drawn at random, rather than by a column."""
+
+
+def loaded(
+    path: Path,
+    options: DataOptions,
+    part: str | None,
+    backbone: str | None,
+    device: str,
+    quiet: bool,
+    *,
+    with_labels: bool = True,
+    exported: bool = False,
+) -> Loaded:
+    """Read a saved model and data for it, with the columns and the split of its fit where no others are named.
+
+    Exported files are taken where ``exported`` says so.
+    """
+    if part is not None and part != "all" and part_name(part) is None:
+        raise LongwayError(f"--part {part!r} is unknown; {nearest(part, (*PARTS, 'all'))}")
+    model, about, form = (_open_exported if exported and is_exported(path) else _open)(path, device)
+    changes: dict[str, Any] = {} if options.input or not form.columns else {"input": list(form.columns)}
+    options = options.completed(about.get("data", {}))
+    if not with_labels:
+        changes |= _unlabelled(options, part)
+    data = options.read(**changes)
+    if with_labels:
+        labelled(data)
+    part = part or ("test" if data.parts else "all")
+    named = options.split or options.split_by or (data.table is not None and data.table.split)
+    chosen = data if part == "all" else data.part(part)
+    ready = same_form(chosen, form, backbone=backbone, device=device, verbose=0 if quiet else 1)
+    return Loaded(model, about, ready, part, drawn=part != "all" and not named)
+
+
+def _open(path: Path, device: str) -> tuple[Method, dict[str, Any], Form]:
+    about = describe(path)["about"]
+    return load(path).set_params(device=device), about, Form.from_dict(about.get("form", {}))
+
+
+def _open_exported(path: Path, device: str) -> tuple[Exported, dict[str, Any], Form]:
+    model = load_exported(path, device=device)
+    return model, model.record.about, model.record.as_form
+
+
+def _unlabelled(options: DataOptions, part: str | None) -> dict[str, Any]:
+    """Return what to read otherwise where labels are not needed: they, and all that rests on them, may be absent."""
+    without = {"label": None, "attributes": (), "group": None}
+    if part in (None, "all"):
+        return {**without, "split": None, "split_by": None, "fractions": None}
+    # A random split is drawn within each group, so it takes the labels to draw it again
+    return without if options.split or options.split_by else {}

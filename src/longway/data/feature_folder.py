@@ -1,0 +1,110 @@
+"""Reading a feature cache: the layout that `longway.backbones.embed` writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from longway.data.table import Source, Table
+from longway.utils.errors import CorruptFileError
+from longway.utils.storage import hash_file
+
+FEATURES = "features.npy"
+ROWS = "rows.parquet"
+META = "meta.json"
+FORMAT = 1
+
+_NEEDED = {"format": int, "key": str, "shape": list, "dtype": str, "backbone": dict, "data": dict, "rows": str}
+
+
+def is_cache(folder: Path) -> bool:
+    """Say whether a folder is, or was, a feature cache; a damaged one counts, so that it is named as such."""
+    return (folder / FEATURES).is_file() or ((folder / META).is_file() and (folder / ROWS).is_file())
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """Read what a cache says of itself.
+
+    Raises
+    ------
+    CorruptFileError
+        The file is missing, damaged or of another version.
+    """
+    path = folder / META
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CorruptFileError(f"the feature cache {folder} lacks {META}: {_AGAIN}") from error
+    except (ValueError, OSError) as error:
+        raise CorruptFileError(f"{path} is damaged ({error}): {_AGAIN}") from error
+    bad = [name for name, kind in _NEEDED.items() if not isinstance(meta, dict) or not isinstance(meta.get(name), kind)]
+    if bad:
+        raise CorruptFileError(f"{path} lacks {', '.join(bad)}: {_AGAIN}")
+    if meta["format"] != FORMAT:
+        raise CorruptFileError(f"{path} has the format {meta['format']}, this version reads {FORMAT}: {_AGAIN}")
+    return meta
+
+
+_AGAIN = "embed again with overwrite=True"
+
+
+def open_cache(folder: Path) -> Source:
+    """Open a feature cache as a source; see `read_cache`."""
+    X, table = read_cache(folder)
+    return Source(str(folder), table, X)
+
+
+def read_cache(folder: Path) -> tuple[np.ndarray, Table]:
+    """Open features and columns of a cache, after checking that nothing of it is missing or cut short.
+
+    Returns
+    -------
+    X : memmap of shape (n, d)
+        Read-only.
+    table : Table
+        The other columns.
+
+    Raises
+    ------
+    CorruptFileError
+        A file is missing or damaged; the message names it.
+    """
+    import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    meta = read_meta(folder)
+    X = _features(folder / FEATURES, meta)
+    path = folder / ROWS
+    try:
+        intact = hash_file(path) == meta["rows"]
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise CorruptFileError(f"the feature cache {folder} lacks {ROWS}: {_AGAIN}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptFileError(f"{path} is damaged ({str(error).splitlines()[0]}): {_AGAIN}") from error
+    if not intact or len(table) != len(X):
+        raise CorruptFileError(f"{path} is not the one that {META} describes: {_AGAIN}")
+    rows = datasets.Dataset(table)
+    label, split = (meta["data"].get(name) for name in ("label", "split"))
+    return X, Table(rows, label, split)
+
+
+def _features(path: Path, meta: dict[str, Any]) -> np.ndarray:
+    try:
+        X = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise CorruptFileError(f"the feature cache {path.parent} lacks {FEATURES}: {_AGAIN}") from error
+    except (ValueError, OSError, EOFError) as error:
+        raise CorruptFileError(f"{path} is damaged or cut short ({error}): {_AGAIN}") from error
+    if list(X.shape) != meta["shape"] or X.dtype != np.dtype(meta["dtype"]) or not isinstance(X, np.memmap):
+        raise CorruptFileError(
+            f"{path} holds {X.dtype} of shape {X.shape}, but {META} says {meta['dtype']} of shape "
+            f"{tuple(meta['shape'])}: {_AGAIN}"
+        )
+    if path.stat().st_size != X.offset + X.nbytes:
+        raise CorruptFileError(f"{path} is longer than its header says: {_AGAIN}")
+    return X

@@ -1,0 +1,229 @@
+"""Rows of a data set as the methods read them: in batches, from memory or from a memory-mapped file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from longway.utils.memmap import OnDisk, read
+
+RESIDENT_BYTES = 512 * 2**20
+"""Data that take less than this in float32 are held in memory; larger ones are read batch by batch."""
+
+PIECE_NUMBERS = 2**22
+"""Numbers read at a time where data are streamed: 16 MiB in float32."""
+
+NETWORK_ROWS = 2048
+"""Rows that a network sees at a time, at most."""
+
+CACHED_NUMBERS = 2**18
+"""Numbers that are computed with at a time on a CPU: what is made of more of them leaves the cache."""
+
+NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs with what is known of them; a subset shares the inputs and never copies them.
+
+    Sent to another process, inputs that lie in a memory-mapped file stay there.
+
+    Parameters
+    ----------
+    X : ndarray or memmap of shape (N, ...)
+        All inputs, floats (images in [0, 1]), of which ``index`` says which rows are meant.
+    y : ndarray of shape (n,), int64
+        Class codes.
+    weight : ndarray of shape (n,), float64
+        Sample weights.
+    groups : ndarray of shape (n,), int64, optional
+        Group codes.
+    index : ndarray of shape (n,), int64, optional
+        Rows of X; all of them if not given.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    groups: np.ndarray | None = None
+    index: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.X.dtype.kind != "f":  # bytes would train a network 255 times too bright, and no error would tell
+            raise TypeError(f"rows hold inputs of type {self.X.dtype}, not floats")
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "X": OnDisk.find(self.X) or self.X}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        X = state["X"]
+        vars(self).update(state, X=X.open() if isinstance(X, OnDisk) else X)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return self.X.shape[1:]
+
+    def take(self, positions: np.ndarray) -> Rows:
+        """Return the rows at these positions, without copying inputs."""
+        index = positions if self.index is None else self.index[positions]
+        groups = None if self.groups is None else self.groups[positions]
+        return Rows(self.X, self.y[positions], self.weight[positions], groups, index)
+
+    def reweighted(self, weight: np.ndarray) -> Rows:
+        """Return the same rows with other sample weights."""
+        return replace(self, weight=weight)
+
+    def grouped(self, groups: np.ndarray | None) -> Rows:
+        """Return the same rows with other groups."""
+        return replace(self, groups=groups)
+
+    def inputs(self, positions: np.ndarray | slice, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Read the inputs at these positions as a tensor (m, ...)."""
+        where = positions if self.index is None else self.index[positions]
+        return torch.from_numpy(read(self.X, where, NUMPY_TYPES[dtype]))
+
+    @property
+    def precision(self) -> torch.dtype:
+        """The precision that inputs call for: double where they are stored in it, else single."""
+        return torch.float64 if self.X.dtype == np.float64 else torch.float32
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the inputs can be held in memory."""
+        return 4 * len(self) * int(np.prod(self.shape)) <= RESIDENT_BYTES
+
+    @property
+    def cached(self) -> int:
+        """How many rows stay in a processor's cache while they are computed with; ``NETWORK_ROWS`` at most."""
+        return min(NETWORK_ROWS, max(1, CACHED_NUMBERS // int(np.prod(self.shape))))
+
+    def slices(self, size: int | None = None) -> Iterator[slice]:
+        """Cut the rows into slices of at most ``size``, by default as many as ``PIECE_NUMBERS`` allows."""
+        size = size or max(1, PIECE_NUMBERS // int(np.prod(self.shape)))
+        return (slice(i, min(i + size, len(self))) for i in range(0, len(self), size))
+
+    def gather(self, function: Callable[[slice], Tensor], size: int | None = None) -> Tensor:
+        """Return what a function makes of each slice of the rows as one tensor (n, ...), on the CPU.
+
+        It is written in place: small results kept between large temporaries would hold on to the memory of those.
+        """
+        found: Tensor | None = None
+        for part in self.slices(size):
+            piece = function(part)
+            if found is None:
+                found = torch.empty(len(self), *piece.shape[1:], dtype=piece.dtype)
+            found[part] = piece
+        assert found is not None, "there are no rows"
+        return found
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Return the weighted mean and standard deviation of each feature, float64 of shape (d,), in one pass.
+
+        Deviations are taken from each piece's own mean and the pieces then merged: the difference of two large sums
+        would lose all digits where the mean is large beside the deviation. A constant feature gets the deviation 1,
+        so that dividing by it is harmless.
+        """
+        dtype = self.precision
+        weight = torch.from_numpy(self.weight / self.weight.sum())
+        total, mean = 0.0, torch.zeros(self.shape, dtype=torch.float64)
+        squares = torch.zeros_like(mean)
+        for part in self.slices(self.cached):
+            x, w = self.inputs(part, dtype), weight[part]
+            share = float(w.sum())
+            if share == 0:
+                continue
+            w = (w / share).to(dtype)
+            centre = w @ x
+            deviation = x - centre
+            rest = w @ deviation  # what rounding left in the mean
+            shift = centre.double() + rest.double() - mean
+            inner = (w @ deviation.square_()).double() - rest.double().square()
+            squares = squares + share * inner + shift.square() * (share * total / (share + total))
+            total += share
+            mean = mean + shift * (share / total)
+        deviation = squares.clamp_min(0).sqrt()
+        return mean, deviation.where(deviation > 1e-12 * mean.abs().clamp_min(1e-290), 1.0)
+
+
+def halves(rows: Rows, n_classes: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of two halves that are alike; twice all positions where a half would lack a class."""
+    order = generator.permutation(len(rows))
+    # Dealing out each class (and group, where known) in turn keeps the halves alike.
+    strata = rows.y if rows.groups is None else rows.groups * n_classes + rows.y
+    order = order[np.argsort(strata[order], kind="stable")]
+    first, second = (np.sort(order[start::2]) for start in (0, 1))
+    classes = np.unique(rows.y)
+    if any(len(np.unique(rows.y[half])) < len(classes) for half in (first, second)):
+        everything = np.arange(len(rows))
+        return everything, everything
+    return first, second
+
+
+def predict_logits(module: nn.Module, rows: Rows) -> Tensor:
+    """Run a network over rows in eval mode, without gradients.
+
+    Returns
+    -------
+    Tensor of shape (n, C)
+        On the CPU, in the network's dtype.
+    """
+    parameter = next(module.parameters())
+    size = rows.cached if parameter.device.type == "cpu" else NETWORK_ROWS
+    was_training = module.training
+    module.eval()
+    with torch.no_grad():
+        logits = rows.gather(lambda part: module(rows.inputs(part, parameter.dtype).to(parameter.device)), size)
+    module.train(was_training)
+    return logits
+
+
+def inverse_frequency(codes: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return one over the weight of all rows that share each row's code, of shape (n,).
+
+    Weights times these sum to 1 for every code; a code without weight gets 0.
+
+    Examples
+    --------
+    >>> inverse_frequency(np.array([0, 0, 2, 0, 2]), np.array([1, 1, 1, 1, 0])).round(2).tolist()
+    [0.33, 0.33, 1.0, 0.33, 1.0]
+    """
+    totals = np.bincount(codes, weight)
+    return np.divide(1, totals, out=np.zeros_like(totals), where=totals > 0)[codes]
+
+
+def log_shares(codes: np.ndarray, weight: np.ndarray, n_codes: int) -> np.ndarray:
+    """Return the logarithm of each code's share of the weight, of shape (n_codes,); of no weight, that of 1e-12.
+
+    Examples
+    --------
+    >>> log_shares(np.array([0, 1, 1, 1]), np.ones(4), 2).round(2).tolist()
+    [-1.39, -0.29]
+    """
+    totals = np.bincount(codes, weight, n_codes)
+    return np.log((totals / totals.sum()).clip(min=1e-12))
+
+
+def equal_parts(codes: np.ndarray, usable: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Draw positions, in order, of as many usable rows of each code as the rarest code has.
+
+    Codes without a usable row are left out.
+
+    Examples
+    --------
+    >>> codes = np.array([0, 0, 0, 1, 1, 2])
+    >>> chosen = equal_parts(codes, np.arange(6) < 5, np.random.default_rng(0))
+    >>> np.bincount(codes[chosen]).tolist()
+    [2, 2]
+    """
+    members = [np.flatnonzero((codes == code) & usable) for code in np.unique(codes[usable])]
+    least = min(map(len, members))
+    return np.sort(np.concatenate([generator.permutation(some)[:least] for some in members]))

@@ -1,0 +1,282 @@
+"""Checks of what users give: each returns clean arrays or raises one clear line that names the argument."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from longway.training.selection import RULES
+from longway.utils.errors import LongwayError, nearest
+from longway.utils.memmap import release
+
+CHUNK_BYTES = 64 * 2**20
+
+PIXEL_RANGE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+"""The largest value of pixels of these types, which stands for 1."""
+
+
+class WrongTypeError(LongwayError, TypeError):
+    """Input of a type that cannot be used, where scikit-learn's contract asks for a TypeError."""
+
+
+@contextmanager
+def one_line_errors(name: str) -> Iterator[None]:
+    """Turn what scikit-learn says of bad input into one line that names the argument."""
+    try:
+        yield
+    except LongwayError:
+        raise
+    except (ValueError, TypeError) as error:
+        # The array itself, which scikit-learn prints in full, is left out
+        line = " ".join(re.sub(r":\s+array=.*\.\n|\n\[.*", ". ", str(error), flags=re.DOTALL).split())
+        kind = WrongTypeError if isinstance(error, TypeError) else LongwayError
+        raise kind(line if re.search(rf"\b{name}\b", line) else f"{name} cannot be used: {line}") from error
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_strengths(value: Any) -> bool:
+    some = isinstance(value, Sequence | np.ndarray) and len(value) > 0
+    return some and all(_is_number(strength) and strength >= 0 for strength in value)
+
+
+def _are_positive(value: Any) -> bool:
+    return _are_strengths(value) and all(strength > 0 for strength in value)
+
+
+def _are_widths(value: Any) -> bool:
+    return isinstance(value, Sequence | np.ndarray) and all(_is_whole(width, 1) for width in value)
+
+
+Rule = tuple[Callable[[Any], bool], str]
+COUNT: Rule = (lambda value: _is_whole(value, 1), "a whole number, 1 or more")
+PLURAL: Rule = (lambda value: _is_whole(value, 2), "a whole number, 2 or more")
+POSITIVE: Rule = (lambda value: _is_number(value) and value > 0, "a number above 0")
+NOT_NEGATIVE: Rule = (lambda value: _is_number(value) and value >= 0, "a number, 0 or more")
+SHARE: Rule = (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1")
+WIDTHS: Rule = (_are_widths, "a list of whole numbers, each 1 or more")
+SEED: Rule = (
+    lambda value: value is None or isinstance(value, np.random.RandomState) or (_is_whole(value, 0) and value < 2**32),
+    "a whole number from 0 to 2**32 - 1, a RandomState or None",
+)
+
+PARAMETERS: Mapping[str, Rule] = {
+    **dict.fromkeys(("epochs", "batch_size", "n_support", "n_hard", "inner_steps", "outer_steps", "latent_dim"), COUNT),
+    **dict.fromkeys(("learning_rate", "inner_rate", "outer_rate"), POSITIVE),
+    **dict.fromkeys(("ridge", "weight_decay", "noise", "beta", "consistency"), NOT_NEGATIVE),
+    **dict.fromkeys(("hidden", "channels"), WIDTHS),
+    "validation_fraction": SHARE,
+    "random_state": SEED,
+    "device": (lambda value: isinstance(value, str), "a string such as 'auto', 'cpu' or 'cuda'"),
+    "class_balanced": (lambda value: isinstance(value, bool | np.bool_), "True or False"),
+    "infer_options": (lambda value: value is None or isinstance(value, Mapping), "a mapping or None"),
+    "verbose": (lambda value: isinstance(value, bool) or _is_whole(value, 0), "a whole number, 0 or more"),
+    "share": (lambda value: _is_number(value) and 0 < value <= 1, "a number above 0, at most 1"),
+    **dict.fromkeys(("smallest", "components", "early_epochs", "first_epochs"), COUNT),
+    **dict.fromkeys(("folds", "most_clusters"), PLURAL),
+    "n_clusters": (lambda value: value is None or _is_whole(value, 2), "a whole number, 2 or more, or None"),
+    **dict.fromkeys(("strong_ridge", "first_ridge", "adjustment", "gamma", "penalty", "pull"), NOT_NEGATIVE),
+    **dict.fromkeys(("up_weight", "eta", "q", "separation", "classification"), POSITIVE),
+    **dict.fromkeys(
+        ("smoothing", "momentum", "anneal", "burn_in"),
+        (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0, below 1"),
+    ),
+    **dict.fromkeys(("necessity", "gammas", "pulls"), (_are_strengths, "a list of numbers, each 0 or more")),
+    **dict.fromkeys(("strengths", "ridges", "rates"), (_are_positive, "a list of numbers, each above 0")),
+    "smoothings": (
+        lambda value: _are_strengths(value) and all(delta < 1 for delta in value),
+        "a list of numbers, each from 0, below 1",
+    ),
+    "n_points": (lambda value: _are_widths(value) and len(value) > 0, "a list of whole numbers, each 1 or more"),
+    **dict.fromkeys(("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws", "n_axes", "width"), COUNT),
+    **dict.fromkeys(
+        ("kept", "averaging"), (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
+    ),
+    **dict.fromkeys(("dropout", "retrain_fraction", "confidence", "frozen_share"), SHARE),
+    "early_ridge": NOT_NEGATIVE,
+    "log_snr": (
+        lambda value: (
+            isinstance(value, Sequence | np.ndarray)
+            and len(value) == 2
+            and all(map(_is_number, value))
+            and value[0] < value[1]
+        ),
+        "a pair of numbers, the lower one first, such as (-4, 1)",
+    ),
+    "axes": (
+        lambda value: isinstance(value, str | Sequence | np.ndarray),
+        "'auto' or a list of whole numbers, such as [0, 3]",
+    ),
+    **dict.fromkeys(
+        ("head", "early_head"),
+        (
+            lambda value: value is None or (isinstance(value, tuple | list) and len(value) == 2),
+            "a pair (weight, bias) or None",
+        ),
+    ),
+}
+"""What a parameter of this name may be, in whatever method has it: a test, and the words for it."""
+
+CHOICES: Mapping[str, Sequence[str]] = {
+    "selection": ("auto", *RULES),
+    "variant": ("scale_free", "paper"),
+    "reconstruction": ("sum", "mean"),
+    "on": ("val", "train"),
+    "balance": ("auto", "class", "group"),
+    "disagreement": ("early", "dropout"),
+    "weighting": ("errors", "exponential"),
+    "covariance": ("diagonal", "full"),
+    "classifier": ("knn", "mlp", "linear"),
+    "bound": ("elbo", "importance"),
+}
+"""Parameters that are one of a few words."""
+
+
+def check_parameters(values: Mapping[str, Any], within: str = "") -> None:
+    """Refuse parameters that are out of range or of the wrong type, also those ``within`` another parameter."""
+    for name, value in values.items():
+        if name in PARAMETERS and not PARAMETERS[name][0](value):
+            raise LongwayError(f"{within}{name}={value!r} must be {PARAMETERS[name][1]}")
+        if name in CHOICES and value not in CHOICES[name]:
+            raise LongwayError(f"{within}{name}={value!r} is unknown; {nearest(str(value), CHOICES[name])}")
+        if isinstance(value, Mapping):
+            check_parameters(value, f"{name}: ")
+
+
+def check_images(X: Any, name: str) -> np.ndarray:
+    """Return images as a float array (n, c, h, w) in [0, 1]; 8 and 16 bits without sign become float32."""
+    array = np.asarray(X)
+    if len(array) == 0:
+        raise LongwayError(f"{name} is empty: found array with 0 sample(s), at least 1 is required")
+    if array.shape[1] not in (1, 2, 3, 4):
+        raise LongwayError(
+            f"{name} has shape {array.shape}: images must be (n, channels, height, width) with 1 to 4 channels"
+        )
+    if min(array.shape[2:]) < 4:
+        raise LongwayError(f"{name} holds images of {array.shape[2]}x{array.shape[3]} pixels; at least 4x4 are needed")
+    if array.dtype in PIXEL_RANGE:
+        return array.astype(np.float32) / PIXEL_RANGE[array.dtype]
+    if array.dtype.kind not in "fiub":
+        raise LongwayError(f"{name} holds images of type {array.dtype}; give floats in [0, 1] or uint8")
+    _check_pixels(array, name)
+    return array if array.dtype.kind == "f" else array.astype(np.float32)
+
+
+def check_numbers(X: Any, name: str) -> np.ndarray:
+    """Return features (n, d) or images (n, c, h, w) as floats, images in [0, 1]; NaN and infinity stay."""
+    if getattr(X, "ndim", 2) == 4:
+        return check_images(X, name)
+    with one_line_errors(name):
+        found: np.ndarray = check_array(X, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+    return found
+
+
+def _check_pixels(X: np.ndarray, name: str) -> None:
+    """Refuse pixels out of [0, 1], but for what resizing adds; NaN and infinity are for ``check_finite`` to find."""
+    step = max(1, CHUNK_BYTES // max(1, X[:1].nbytes))
+    for start in range(0, len(X), step):
+        low, high = (float(find(X[start : start + step])) for find in (np.min, np.max))
+        if math.isfinite(low) and math.isfinite(high) and (low < -0.01 or high > 1.01):
+            raise LongwayError(
+                f"{name} holds pixel values from {low:g} to {high:g}: bring them to [0, 1], or give uint8 or uint16 as "
+                "they are"
+            )
+
+
+def check_finite(X: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinity, reading the array piece by piece."""
+    step = max(1, CHUNK_BYTES // max(1, X[:1].nbytes))
+    for start in range(0, len(X), step):
+        good = np.isfinite(X[start : start + step])
+        if not good.all():
+            row = start + int(np.argmin(good.reshape(len(good), -1).all(1)))
+            where = tuple(int(i) for i in np.argwhere(~good[row - start])[0])
+            bad = "NaN" if np.isnan(X[(row, *where)]) else "inf"
+            raise LongwayError(
+                f"{name} contains NaN or infinity: {bad} at row {row}, position {', '.join(map(str, where))}; "
+                "drop or impute such rows"
+            )
+        release(X)
+
+
+def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
+    """Return labels (n,) as a numpy array of strings or numbers."""
+    if y is None:
+        raise LongwayError(f"{name} is None: this estimator requires y to be passed, but the target y is None")
+    with one_line_errors(name):
+        array = column_or_1d(y, warn=True)
+    if array.dtype.kind == "O":
+        missing = [i for i, value in enumerate(array) if value is None or value != value]
+        if missing:
+            raise LongwayError(f"{name} has no label at row {missing[0]} ({len(missing)} in all): drop these rows")
+        if not all(isinstance(value, str) for value in array):
+            array = np.array(array.tolist())
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        missing = np.flatnonzero(np.isnan(array)).tolist()
+        raise LongwayError(f"{name} has no label at row {missing[0]} ({len(missing)} in all): drop these rows")
+    if array.dtype.kind not in "OUbiuf":
+        raise LongwayError(f"{name} holds labels of type {array.dtype}: give strings or whole numbers")
+    if array.dtype.kind == "f":
+        with one_line_errors(name):
+            array = check_array(array, ensure_2d=False, input_name=name, dtype=None)
+    if len(array) != n:
+        raise LongwayError(f"{name} has {len(array)} labels for {n} rows of X: the lengths must be equal")
+    with one_line_errors(name):
+        check_classification_targets(array)
+    return array.astype(str) if array.dtype.kind == "O" else array
+
+
+def encode_labels(values: np.ndarray, classes: np.ndarray, name: str) -> np.ndarray:
+    """Return the place of each label (n,) among the sorted classes (C,)."""
+    unknown = np.setdiff1d(values, classes)
+    if len(unknown):
+        shown = ", ".join(map(repr, unknown[:3].tolist()))
+        known = ", ".join(map(repr, classes.tolist()))
+        raise LongwayError(f"{name} holds labels that the training data did not: {shown}; known are {known}")
+    return np.searchsorted(classes, values)
+
+
+def check_groups(values: Any, n: int, name: str) -> np.ndarray | None:
+    """Return group codes (n,), or None where no groups are given."""
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.ndim != 1 or len(array) != n:
+        raise LongwayError(f"{name} has shape {array.shape}; it must be one group for each of the {n} rows")
+    if (array.dtype.kind == "f" and not np.isfinite(array).all()) or (
+        array.dtype.kind == "O" and None in array.tolist()
+    ):
+        raise LongwayError(f"{name} holds missing values: give every row a group")
+    return np.unique(array.astype(str) if array.dtype.kind == "O" else array, return_inverse=True)[1]
+
+
+def check_weights(values: Any, codes: np.ndarray) -> np.ndarray:
+    """Return sample weights (n,), ones where none are given."""
+    if values is None:
+        return np.ones(len(codes))
+    with one_line_errors("sample_weight"):
+        array = check_array(values, ensure_2d=False, dtype=np.float64, ensure_all_finite=False)
+    if array.shape != codes.shape:
+        raise LongwayError(f"sample_weight has shape {array.shape}; it must be ({len(codes)},), one for each row of X")
+    bad = np.flatnonzero(~np.isfinite(array) | (array < 0))
+    if len(bad):
+        raise LongwayError(f"sample_weight is {array[bad[0]]:g} at row {bad[0]}: weights must be finite, 0 or more")
+    if len(np.unique(codes[array > 0])) < 2:
+        raise LongwayError(
+            "sample_weight is zero for all samples but those of one class; two classes or more must count"
+        )
+    return array

@@ -1,0 +1,184 @@
+"""What is explained: models and the rows they are asked about, checked and brought into one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from longway.auditing.prepare import as_dataset, plain_columns, some_rows
+from longway.data import GroupedDataset
+from longway.data.splits import PARTS, part_name
+from longway.data.validation import encode_labels
+from longway.explaining.result import Ends
+from longway.groups.axes import AxisGroups
+from longway.methods._base import Method
+from longway.utils.errors import LongwayError, nearest
+from longway.utils.records import Example
+
+
+@dataclass(frozen=True)
+class Case:
+    """Models with the rows to explain them on.
+
+    Parameters
+    ----------
+    model : Method or AxisGroups
+    name : str
+        Of the model.
+    beside : mapping of str to Method
+        Other models, to compare it with.
+    classes : list of str
+        Names of the C classes.
+    X : ndarray of shape (m, ...)
+        Rows that are looked at and training rows.
+    y : ndarray of shape (m,)
+    codes : ndarray of shape (m,)
+    ids : ndarray of shape (m,)
+    rows : ndarray of shape (m,)
+        Positions in what was given.
+    looked_at, train : ndarray of int64
+        Which of them are which; some or all may be both.
+    columns : mapping of str to ndarray of shape (n,)
+        What is known of those that are looked at.
+    predicted : ndarray of shape (m,)
+        What the model says; empty texts of inferred groups.
+    part, source, n_given
+        As in ``Explanation``.
+    """
+
+    model: Method | AxisGroups
+    name: str
+    beside: Mapping[str, Method]
+    classes: list[str]
+    X: np.ndarray
+    y: np.ndarray
+    codes: np.ndarray
+    ids: np.ndarray
+    rows: np.ndarray
+    looked_at: np.ndarray
+    train: np.ndarray
+    columns: Mapping[str, np.ndarray]
+    predicted: np.ndarray
+    part: str
+    source: str
+    n_given: int
+
+    @property
+    def models(self) -> dict[str, Method]:
+        """All models by name, the one that is explained last."""
+        own = {self.name: self.model} if isinstance(self.model, Method) else {}
+        return {**self.beside, **own}
+
+    def example(self, row: int, value: float = float("nan")) -> Example:
+        """Return a row as an example."""
+        return Example(int(row), str(self.ids[row]), str(self.y[row]), str(self.predicted[row]), float(value))
+
+    def ends(self, values: np.ndarray, n: int) -> Ends:
+        """Return the lowest and the highest of values (n,) of the rows that are looked at."""
+        order = np.argsort(values, kind="stable")
+        low, high = (
+            tuple(self.example(self.looked_at[k], values[k]) for k in some) for some in (order[:n], order[::-1][:n])
+        )
+        return low, high
+
+
+def make_case(
+    model: Any,
+    data: Any,
+    y: Any,
+    *,
+    name: str | None,
+    beside: Method | Mapping[str, Method] | None,
+    metadata: Mapping[str, Any] | None,
+    split: Any,
+    part: str | None,
+    ids: Any,
+    source: str | None,
+    max_rows: int,
+    seed: int,
+) -> Case:
+    """Check what is to be explained, choose rows and read them.
+
+    Raises
+    ------
+    LongwayError
+        It cannot be used; the message names the argument and the way out.
+    """
+    others = _checked(model, beside)
+    given = as_dataset(data, y, metadata, split, ids, source)
+    if not isinstance(given.X, np.ndarray):
+        raise LongwayError(
+            f"data holds {given.kind} that are still on disk: give arrays as the model takes them, or use `longway "
+            "explain`"
+        )
+    labels = np.asarray(given.y)
+    classes = model.classes_ if isinstance(model, Method) else np.unique(labels)
+    codes = encode_labels(labels, classes, "y")
+    part, members = _looked_at(given, part)
+    generator = np.random.default_rng(seed)
+    looked_at = some_rows(members, codes, max_rows, generator)
+    trained = np.flatnonzero(given.split == "train") if "train" in given.parts else looked_at
+    train = some_rows(trained, codes, max_rows, generator)
+    rows = np.union1d(looked_at, train)
+    X = np.asarray(given.X[rows])
+    own_name = name or (type(model).__name__ if isinstance(model, Method) else "inferred groups")
+    if own_name in others:
+        raise LongwayError(f"beside holds another model named {own_name!r}: give the models different names")
+    return Case(
+        model,
+        own_name,
+        others,
+        [str(each) for each in classes.tolist()],
+        model._check_inputs(X, reset=False) if isinstance(model, Method) else X,
+        labels[rows],
+        codes[rows],
+        np.asarray(given.ids)[rows],
+        rows,
+        np.searchsorted(rows, looked_at),
+        np.searchsorted(rows, train),
+        plain_columns(given, looked_at),
+        model.predict(X) if isinstance(model, Method) else np.full(len(rows), ""),
+        part,
+        given.source,
+        len(given),
+    )
+
+
+def _checked(model: Any, beside: Any) -> dict[str, Method]:
+    """Return the other models by name; refuse what cannot be explained or compared."""
+    if not isinstance(model, Method | AxisGroups):
+        raise LongwayError(
+            f"model is a {type(model).__name__}: give a fitted method of Longway, or what infer_groups returns"
+        )
+    others = {type(beside).__name__: beside} if isinstance(beside, Method) else dict(beside or {})
+    for each in (model, *others.values()):
+        if isinstance(each, Method):
+            check_is_fitted(each, "module_")
+    for name, other in others.items():
+        if not isinstance(model, Method):
+            raise LongwayError("beside: inferred groups say nothing that a model could be compared with; leave it out")
+        if other.input_shape_ != model.input_shape_:
+            raise LongwayError(
+                f"beside: {name} takes inputs of shape {other.input_shape_}, the model {model.input_shape_}: give one "
+                "that was fitted on the same inputs"
+            )
+        if not np.array_equal(other.classes_, model.classes_):
+            raise LongwayError(f"beside: {name} knows other classes than the model: give one fitted on the same labels")
+    return others
+
+
+def _looked_at(data: GroupedDataset, part: str | None) -> tuple[str, np.ndarray]:
+    """Return the part to look at, "" for all rows, and its rows."""
+    if part is None:
+        part = "test" if "test" in data.parts else "all"
+    if part == "all":
+        return "", np.arange(len(data))
+    wanted = part_name(part)
+    if wanted not in data.parts:
+        known = [each for each in PARTS if each in data.parts]
+        raise LongwayError(f"part={part!r} is no part of {data.source}; {nearest(part, [*known, 'all'])}")
+    return wanted, np.flatnonzero(data.split == wanted)

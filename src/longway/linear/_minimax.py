@@ -1,0 +1,116 @@
+"""Linear heads whose worst group is as good as can be: the largest group loss, minimised as a convex problem."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from longway.linear._hypergradient import Head
+from longway.linear._logistic import Scaled
+from longway.linear._minimize import minimize_smooth
+
+GroupedChunks = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]]
+"""Yields (features (m, d), labels (m,), weights (m,), groups (m,)) over all the data, the same each time."""
+
+TEMPERATURE = 0.03
+"""Of the smooth maximum, as a share of the largest loss of the empty head; smaller ones are stiff to minimise."""
+ROUNDS = 50
+"""At most, in each of which the groups' weights move once; ten are common."""
+
+
+class Minimax(NamedTuple):
+    """A head, the adversary's weights of the groups (G,), and how far at most its objective is above the minimum."""
+
+    head: Head
+    group_weights: Tensor
+    gap: float
+
+
+def minimax_regression(
+    chunks: GroupedChunks,
+    n_features: int,
+    n_classes: int,
+    n_groups: int,
+    *,
+    ridge: Tensor | float,
+    offset: Tensor | None = None,
+    mean: Tensor | None = None,
+    spread: Tensor | None = None,
+    accuracy: float = 5e-4,
+    tolerance: float = 1e-6,
+    max_iter: int = 1000,
+) -> Minimax:
+    r"""Minimise the largest group loss of a linear head plus a ridge.
+
+    The exponential method of multipliers: the largest loss is replaced by
+    :math:`\tau \log \sum_g q_g \exp(L_g / \tau)`, which is smooth, and minimised by L-BFGS; then the weights become
+    :math:`q_g \exp(L_g / \tau)`, normalised, and so on from the solution before. The weights converge to those of the
+    adversary at one moderate :math:`\tau`, so that no round is stiff. The head of a round is the best one for its new
+    weights q, so that :math:`\sum_g q_g L_g` plus the ridge is below the minimum that is sought: the gap is known.
+
+    Parameters
+    ----------
+    chunks : callable
+        Gives the data as an iterator of (features, labels, weights, groups), as ``logistic_regression`` has it. Weights
+        must sum to 1 over all chunks *within each group*; a group whose weights are all 0 has the loss 0.
+    n_features, n_classes, n_groups : int
+        d, C and G.
+    ridge : float or Tensor of shape (d,)
+        The penalty is ``0.5 * sum_j ridge_j * sum_c weight_cj ** 2``; the bias is free.
+    offset : Tensor of shape (G,), optional
+        Added to the group losses.
+    mean, spread : Tensor of shape (d,), optional
+        Fit to ``(features - mean) / spread`` instead.
+    accuracy : float, default 5e-4
+        Stops when the gap is below this share of the largest loss.
+    tolerance : float, default 1e-6
+        A round stops when no entry of the gradient exceeds it, or exceeds a hundredth of the gap of the round before.
+    max_iter : int, default 1000
+        L-BFGS iterations of each round at most.
+
+    Returns
+    -------
+    Minimax
+        In float64, on the CPU; the gap leaves out what is left of the gradient where L-BFGS stops.
+
+    References
+    ----------
+    Sagawa et al., ICLR 2020, for the objective. Tseng and Bertsekas, "On the convergence of the exponential multiplier
+    method for convex programming", Mathematical Programming 60, 1993.
+    """
+    scaled = Scaled(n_features, n_classes, ridge, mean, spread)
+    added = torch.zeros(n_groups, dtype=torch.float64) if offset is None else offset.double().cpu()
+
+    def group_losses(flat: np.ndarray) -> Tensor:
+        head, total = scaled.folded(flat), added.clone()
+        for features, labels, weights, groups in chunks():
+            logits = Head(head.weight.to(features), head.bias.to(features)).logits(features)
+            losses = cross_entropy(logits, labels, reduction="none") * weights
+            total.index_add_(0, groups.cpu(), losses.double().cpu())
+        return total
+
+    def objective(flat: np.ndarray, log_weights: Tensor) -> tuple[float, np.ndarray]:
+        scores = log_weights + group_losses(flat) / temperature
+        share = scores.softmax(0)
+        weighted = ((x, y, w * share.to(w)[g]) for x, y, w, g in chunks())
+        _, gradient = scaled.loss_and_gradient(flat, weighted)
+        return temperature * scores.logsumexp(0).item() + scaled.penalty(flat), gradient
+
+    flat, log_weights = np.zeros(n_classes * (n_features + 1)), torch.zeros(n_groups, dtype=torch.float64)
+    losses = group_losses(flat)
+    gap, temperature = losses.max().item(), TEMPERATURE * max(losses.max().item(), 1e-12)
+    for _ in range(ROUNDS):
+        enough = max(tolerance, 1e-2 * gap)
+        flat = minimize_smooth(objective, flat, log_weights, tolerance=enough, max_iter=max_iter).x
+        losses = group_losses(flat)
+        log_weights = (log_weights + losses / temperature).log_softmax(0)
+        gap = (losses.max() - log_weights.exp() @ losses).item()
+        if not gap > accuracy * losses.max().item():
+            break
+    return Minimax(scaled.head(flat), log_weights.exp(), max(gap, 0.0) if math.isfinite(gap) else math.inf)

@@ -1,0 +1,191 @@
+"""Linear heads on standardised features, fitted to the optimum on data of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from longway.data.samples import Rows
+from longway.linear._hypergradient import Head
+from longway.linear._logistic import logistic_regression
+from longway.linear._minimax import minimax_regression
+from longway.linear.module import FeatureHead
+from longway.utils.errors import LongwayError
+
+
+def fit_linear(rows: Rows, n_classes: int, ridge: Tensor | float, *, standardize: bool = True) -> FeatureHead:
+    """Fit a linear head by multinomial logistic regression.
+
+    Parameters
+    ----------
+    rows : Rows
+        Features (n, d) with labels and sample weights.
+    n_classes : int
+        C.
+    ridge : float or Tensor of shape (d,)
+        Penalty on squared weights, beside the weighted mean loss.
+    standardize : bool, default True
+        Scale features to mean 0 and deviation 1 first; the ridge then means the same for every feature.
+
+    Returns
+    -------
+    FeatureHead
+        In float64, so that predictions do not depend on how rows are batched.
+    """
+    data = _Data.of(rows, n_classes, standardize)
+    known = torch.from_numpy(rows.y), torch.from_numpy(rows.weight / rows.weight.sum()).to(data.dtype)
+    mean, spread = data.scaling
+    head = logistic_regression(
+        data.chunks(*known),
+        rows.shape[0],
+        n_classes,
+        ridge=ridge,
+        mean=mean,
+        spread=spread,
+        tolerance=data.tolerance,
+    )
+    data.network.set_linear(head)
+    return data.network
+
+
+class MinimaxHead(NamedTuple):
+    """A linear head with the adversary's weights of the groups (G,), and how far at most it is from the minimum."""
+
+    network: FeatureHead
+    group_weights: Tensor
+    gap: float
+
+
+def fit_minimax(
+    rows: Rows, n_classes: int, ridge: Tensor | float, *, offset: Tensor | None = None, standardize: bool = True
+) -> MinimaxHead:
+    """Fit a linear head whose largest group loss is the least.
+
+    Parameters
+    ----------
+    rows : Rows
+        Features (n, d) with labels, sample weights, and groups 0 to G - 1 that all occur.
+    n_classes : int
+        C.
+    ridge : float or Tensor of shape (d,)
+        Penalty on squared weights, beside the largest of the weighted mean losses of the groups.
+    offset : Tensor of shape (G,), optional
+        Added to the group losses.
+    standardize : bool, default True
+        Scale features to mean 0 and deviation 1 first, where each group counts the same.
+
+    Returns
+    -------
+    MinimaxHead
+    """
+    assert rows.groups is not None
+    totals = np.bincount(rows.groups, rows.weight)
+    weight = rows.weight / np.where(totals > 0, totals, 1)[rows.groups]
+    data = _Data.of(rows.reweighted(weight), n_classes, standardize)
+    known = torch.from_numpy(rows.y), torch.from_numpy(weight).to(data.dtype), torch.from_numpy(rows.groups)
+    mean, spread = data.scaling
+    found = minimax_regression(
+        data.chunks(*known),
+        rows.shape[0],
+        n_classes,
+        len(totals),
+        ridge=ridge,
+        offset=offset,
+        mean=mean,
+        spread=spread,
+        tolerance=data.tolerance,
+    )
+    data.network.set_linear(found.head)
+    return MinimaxHead(data.network, found.group_weights, found.gap)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Features as a solver reads them: scaled and held where they are small, else streamed and scaled on the way."""
+
+    rows: Rows
+    network: FeatureHead
+    dtype: torch.dtype
+    tolerance: float
+
+    @classmethod
+    def of(cls, rows: Rows, n_classes: int, standardize: bool) -> _Data:
+        network = FeatureHead(rows.shape[0], n_classes).double()
+        if standardize:
+            network.standardize.set(*rows.moments())
+        # Small problems are solved in double precision: there the optimum is exact to far more than what shows.
+        small = len(rows) * rows.shape[0] <= 2**22
+        return cls(rows, network, torch.float64 if small else torch.float32, 1e-9 if small else 1e-5)
+
+    @property
+    def scaling(self) -> tuple[Tensor | None, Tensor | None]:
+        """What the solver has still to scale by: mean and spread."""
+        scale = self.network.standardize
+        return (None, None) if self.rows.is_small else (scale.mean, scale.spread)
+
+    def chunks(self, *known: Tensor) -> Callable[[], Iterator[Any]]:
+        """Return what yields pieces of the features, and of all else that is known of each row."""
+        if self.rows.is_small:
+            held = scaled(self.network, self.rows, self.dtype)
+            return lambda: iter([(held, *known)])
+        return lambda: (
+            (self.rows.inputs(part, self.dtype), *(values[part] for values in known)) for part in self.rows.slices()
+        )
+
+
+def scaled(network: FeatureHead, rows: Rows, dtype: torch.dtype) -> Tensor:
+    """Return features (n, d) as the network scales them, on its device; little more is held on the way."""
+    device = network.linear.weight.device
+    precision = torch.promote_types(dtype, rows.precision)
+    mean, spread = (part.to(precision) for part in (network.standardize.mean, network.standardize.spread))
+    features = torch.empty(len(rows), *rows.shape, dtype=dtype, device=device)
+    for part in rows.slices(rows.cached):
+        features[part] = rows.inputs(part, precision).to(device).sub(mean).div_(spread)
+    return features
+
+
+def first_head(
+    head: tuple[ArrayLike, ArrayLike] | None,
+    rows: Rows,
+    n_classes: int,
+    ridge: float,
+    *,
+    standardize: bool = True,
+    name: str = "head",
+) -> FeatureHead:
+    """Return the head that a method starts from: the one given, or one fitted to the training features.
+
+    Parameters
+    ----------
+    head : (array-like of shape (C, d), array-like of shape (C,)) or None
+        Weight and bias on features as they are.
+    rows, n_classes, ridge, standardize
+        See ``fit_linear``.
+    name : str, default "head"
+        What the user calls the given head.
+
+    Raises
+    ------
+    LongwayError
+        If the given head is of another shape.
+    """
+    if head is None:
+        return fit_linear(rows, n_classes, ridge, standardize=standardize)
+    weight, bias = (torch.as_tensor(np.asarray(part), dtype=torch.float64) for part in head)
+    if weight.shape != (n_classes, *rows.shape) or bias.shape != (n_classes,):
+        raise LongwayError(
+            f"{name} holds a weight of shape {tuple(weight.shape)} and a bias of {tuple(bias.shape)}; they must be "
+            f"{(n_classes, *rows.shape)} and {(n_classes,)}, one row for each class"
+        )
+    network = FeatureHead(rows.shape[0], n_classes).double()
+    if standardize:
+        network.standardize.set(*rows.moments())
+    scaled = weight * network.standardize.spread
+    network.set_linear(Head(scaled, bias + weight @ network.standardize.mean))
+    return network

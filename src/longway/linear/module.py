@@ -1,0 +1,87 @@
+"""Heads on features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from longway.linear._hypergradient import Head
+
+
+class Standardize(nn.Module):
+    """Subtract a stored mean and divide by a stored spread, feature by feature.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        Of one input, such as d; until ``set`` is called the module changes nothing.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, shape: int | tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("spread", torch.ones(shape))
+
+    def set(self, mean: Tensor, spread: Tensor) -> None:
+        """Store mean and spread, each of the shape of one input."""
+        self.mean.copy_(mean)
+        self.spread.copy_(spread)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map inputs (n, ...) to inputs of the same shape."""
+        return (x - self.mean).div_(self.spread)
+
+    def undo(self, x: Tensor) -> Tensor:
+        """Map standardised inputs (n, ...) back."""
+        return x * self.spread + self.mean
+
+
+class FeatureHead(nn.Module):
+    """Standardised features, hidden layers if any, logits.
+
+    Parameters
+    ----------
+    n_features, n_classes : int
+        d and C.
+    hidden : sequence of int, default ()
+        Widths of hidden ReLU layers; none gives a linear head.
+    """
+
+    def __init__(self, n_features: int, n_classes: int, hidden: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.standardize = Standardize(n_features)
+        widths = [n_features, *hidden]
+        layers: list[nn.Module] = []
+        for inner, outer in pairwise(widths):
+            layers += [nn.Linear(inner, outer), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
+        self.linear = nn.Linear(widths[-1], n_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map (n, d) to what the last linear layer sees."""
+        return self.body(self.standardize(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, d) to logits (n, C)."""
+        return self.linear(self.features(x))
+
+    def folded(self, dtype: torch.dtype = torch.float32) -> nn.Linear:
+        """Return a linear head and its standardisation as one layer on features as they are."""
+        weight = self.linear.weight / self.standardize.spread
+        layer = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
+        with torch.no_grad():
+            layer.weight.copy_(weight)
+            layer.bias.copy_(self.linear.bias - weight @ self.standardize.mean)
+        return layer.to(dtype)
+
+    def set_linear(self, head: Head) -> None:
+        """Store the last layer's weight and bias."""
+        with torch.no_grad():
+            self.linear.weight.copy_(head.weight)
+            self.linear.bias.copy_(head.bias)

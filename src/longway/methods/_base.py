@@ -1,0 +1,284 @@
+"""The contract of every method: a scikit-learn classifier that knows about groups, validation data and seeds."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+from longway.data.samples import Rows, predict_logits
+from longway.data.validation import (
+    check_finite,
+    check_groups,
+    check_images,
+    check_labels,
+    check_parameters,
+    check_weights,
+    encode_labels,
+    one_line_errors,
+)
+from longway.methods._search_space import Space
+from longway.training.options import one_fit
+from longway.utils.device import resolve_device, seeded
+from longway.utils.errors import LongwayError, nearest
+
+SUPERVISION = ("none", "val_groups", "train_groups")
+"""What a method may know of groups, from nothing to the group of each training sample."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is to learn: checked, coded data and where chance comes from.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training data.
+    n_classes : int
+        C.
+    validation : Rows or None
+        The ``eval_set``, if one was given.
+    generator : numpy Generator
+        For every random choice outside torch.
+    """
+
+    rows: Rows
+    n_classes: int
+    validation: Rows | None
+    generator: np.random.Generator
+
+    def split(self, fraction: float) -> tuple[Rows, Rows, str]:
+        """Return training data, validation data, and where the latter come from.
+
+        Without an ``eval_set``, a stratified fraction of the training data is set aside. Where no class has a sample
+        to spare, all rows serve as both, and the third value says so.
+        """
+        if self.validation is not None:
+            return self.rows, self.validation, "eval_set"
+        aside: list[np.ndarray] = []
+        for code in range(self.n_classes):
+            members = self.generator.permutation(np.flatnonzero(self.rows.y == code))
+            wanted = max(1, round(fraction * len(members))) if len(members) > 1 else 0
+            aside.append(members[:wanted])
+        chosen = np.sort(np.concatenate(aside))
+        if len(chosen) == 0:
+            return self.rows, self.rows, "training data"
+        rest = np.setdiff1d(np.arange(len(self.rows)), chosen)
+        return self.rows.take(rest), self.rows.take(chosen), "validation_fraction"
+
+
+class Method(ClassifierMixin, BaseEstimator, ABC):
+    """A classifier that trains on features (n, d) or, where the class says so, on images (n, c, h, w).
+
+    Subclasses store their parameters verbatim, build a network for a shape of data in ``_build``, and train it in
+    ``_fit``. Everything else (checks, label coding, prediction, seeding) is here.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels in sorted order, as given (strings or numbers).
+    module_ : nn.Module
+        The fitted network, inputs to logits.
+    input_shape_ : tuple of int
+        Shape of one input.
+    history_ : list of dict
+        One record an epoch.
+    selection_ : dict
+        Which rule chose which epoch, on which data; empty where nothing was chosen.
+    supervision_ : {"none", "val_groups", "train_groups"}
+        The group labels that this fit used.
+    """
+
+    supervision: ClassVar[str] = "none"
+    takes_images: ClassVar[bool] = False
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    space: ClassVar[Space] = {}
+    """Where a search looks; the defaults are tried first and need not lie in it."""
+
+    device: str
+    random_state: int | np.random.RandomState | None
+    selection: str
+    validation_fraction: float
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What speaks against trusting what the fit found out by itself, such as inferred groups; a sentence each."""
+        return (*getattr(self, "doubts_", ()), *getattr(self, "inferred_", {}).get("doubts", ()))
+
+    @classmethod
+    def from_paper(cls, setting: str, **changes: Any) -> Self:
+        """Return the method with a published setting.
+
+        Parameters
+        ----------
+        setting : str
+            A key of ``published``, such as ``"waterbirds"``.
+        **changes
+            Parameters to set differently.
+
+        Raises
+        ------
+        LongwayError
+            If the paper has no such setting, or the method no such parameter.
+        """
+        if setting not in cls.published:
+            hint = nearest(setting, cls.published) if cls.published else "it has none"
+            raise LongwayError(f"{cls.__name__} has no published setting {setting!r}; {hint}")
+        cls.check_names(changes)
+        return cls(**{**cls.published[setting], **changes})
+
+    @classmethod
+    def check_names(cls, names: Iterable[str]) -> None:
+        """Raise LongwayError for the first name that no parameter of this method has."""
+        known = cls._get_param_names()
+        for name in names:
+            if name not in known:
+                raise LongwayError(f"{cls.__name__} has no parameter {name!r}; {nearest(name, known)}")
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        eval_set: tuple[Any, ...] | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train on labelled data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d) or (n, c, h, w)
+            Features or images; float16 and memory-mapped arrays are read in batches.
+        y : array-like of shape (n,)
+            Labels, strings or numbers.
+        groups : array-like of shape (n,), optional
+            Group of each training sample. Only methods whose ``supervision`` is ``train_groups`` look at it.
+        eval_set : (X, y) or (X, y, groups), optional
+            Validation data for what the method selects; without them ``validation_fraction`` of the training data.
+        sample_weight : array-like of shape (n,), optional
+            Non-negative weights.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        LongwayError
+            On input that cannot be used; the message names the argument.
+        """
+        check_parameters(self.get_params(deep=False))
+        inputs = self._check_inputs(X, reset=True)
+        labels = check_labels(y, len(inputs))
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise LongwayError(
+                f"y holds one class only ({self.classes_.tolist()[0]!r}): a classifier needs samples of two or more"
+            )
+        self.input_shape_ = inputs.shape[1:]
+        rows = Rows(inputs, codes, check_weights(sample_weight, codes), check_groups(groups, len(inputs), "groups"))
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        rows, validation = self._allowed(rows, self._check_eval_set(eval_set))
+        task = Task(rows, len(self.classes_), validation, np.random.default_rng(seed))
+        self.history_: list[dict[str, float]] = []
+        self.selection_: dict[str, Any] = {}
+        resolve_device(self.device)
+        with seeded(seed), one_fit(type(self).__name__):
+            self.module_ = self._fit(self._with_groups(task)).cpu().eval()
+        self.supervision_ = self._supervision_used(task)
+        return self
+
+    @abstractmethod
+    def _build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        """Return an untrained network of the architecture that these parameters and this shape of data call for."""
+
+    @abstractmethod
+    def _fit(self, task: Task) -> nn.Module:
+        """Return the trained network; set ``history_`` and ``selection_``."""
+
+    def _with_groups(self, task: Task) -> Task:
+        """Return the task with the groups that this method is to see."""
+        return task
+
+    def _supervision_used(self, task: Task) -> str:
+        """Return the group labels that this fit used, given the task as it was before groups were inferred."""
+        if task.rows.groups is not None:
+            return "train_groups"
+        judged = task.validation is not None and task.validation.groups is not None
+        return "val_groups" if judged and self.selection_.get("rule") == "worst_group" else "none"
+
+    def _allowed(self, rows: Rows, validation: Rows | None) -> tuple[Rows, Rows | None]:
+        """Take away the groups that this method has no business to see, so that what it used is what it was given."""
+        if self.supervision != "train_groups":
+            rows = rows.grouped(None)
+        chosen_by = getattr(self, "selection", None)  # a method that chooses nothing has no such parameter
+        if validation is not None and chosen_by not in ("auto", "worst_group"):
+            validation = validation.grouped(None)
+        return rows, validation
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Return logits of shape (n, C); with two classes their difference, of shape (n,)."""
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Return class probabilities of shape (n, C), columns as in ``classes_``."""
+        return torch.from_numpy(self._logits(X)).softmax(1).numpy()
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return labels of shape (n,)."""
+        codes = self._logits(X).argmax(1)
+        return self.classes_[codes]
+
+    def _logits(self, X: ArrayLike) -> np.ndarray:
+        return predict_logits(self._fitted_module(), self._rows(X)).numpy()
+
+    def _fitted_module(self) -> nn.Module:
+        check_is_fitted(self, "module_")
+        return self.module_.to(resolve_device(self.device))
+
+    def _rows(self, X: ArrayLike) -> Rows:
+        """Wrap inputs of which nothing else is known."""
+        inputs = self._check_inputs(X, reset=False)
+        return Rows(inputs, np.zeros(len(inputs), np.int64), np.ones(len(inputs)))
+
+    def _check_inputs(self, X: Any, *, reset: bool, name: str = "X") -> np.ndarray:
+        if self.takes_images and getattr(X, "ndim", 2) == 4:
+            inputs = check_images(X, name)
+            shape = inputs.shape[1:] if reset else self.input_shape_
+            if inputs.shape[1:] != shape:
+                raise LongwayError(f"{name} holds images of shape {inputs.shape[1:]}; this model was fitted on {shape}")
+        else:
+            if getattr(X, "ndim", 2) == 4:
+                raise LongwayError(
+                    f"{name} holds images of shape {X.shape[1:]}; {type(self).__name__} takes features (n, d): embed "
+                    "them first, with longway.backbones.embed.embed"
+                )
+            if not reset and len(self.input_shape_) == 3:
+                raise LongwayError(f"{name} must hold images of shape {self.input_shape_}, got shape {np.shape(X)}")
+            with one_line_errors(name):
+                inputs = validate_data(
+                    self, X, reset=reset, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False
+                )
+        check_finite(inputs, name)
+        return inputs
+
+    def _check_eval_set(self, eval_set: tuple[Any, ...] | None) -> Rows | None:
+        if eval_set is None:
+            return None
+        if not isinstance(eval_set, tuple) or len(eval_set) not in (2, 3):
+            raise LongwayError("eval_set must be a tuple (X, y) or (X, y, groups)")
+        inputs = self._check_inputs(eval_set[0], reset=False, name="eval_set X")
+        codes = encode_labels(check_labels(eval_set[1], len(inputs), "eval_set y"), self.classes_, "eval_set y")
+        groups = check_groups(eval_set[2] if len(eval_set) == 3 else None, len(inputs), "eval_set groups")
+        return Rows(inputs, codes, np.ones(len(inputs)), groups)

@@ -1,0 +1,142 @@
+"""Saving and loading fitted methods: one safetensors file whose header holds the rest as JSON; nothing is unpickled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from longway.methods import METHODS
+from longway.methods._base import Method
+from longway.utils.errors import CorruptFileError, LongwayError
+from longway.utils.safetensors import read_tensors, write_tensors
+
+
+def save(method: Method, path: str | Path, *, about: Mapping[str, Any] | None = None) -> None:
+    """Write a fitted method to one file, whole or not at all.
+
+    Parameters
+    ----------
+    method : Method
+        Fitted.
+    path : str or Path
+        Customarily ``NAME.safetensors``.
+    about : mapping, optional
+        Anything that JSON can hold, given back by ``describe``: where the data came from, say.
+
+    Raises
+    ------
+    LongwayError
+        If a parameter or a learnt attribute cannot be stored, or the disk has no room.
+    sklearn.exceptions.NotFittedError
+        If the method is not fitted.
+    """
+    check_is_fitted(method, "module_")
+    tensors = {f"module/{name}": value for name, value in method.module_.state_dict().items()}
+    learnt: dict[str, Any] = {}
+    for name, value in sorted(vars(method).items()):
+        if not name.endswith("_") or name.startswith("_") or name == "module_":
+            continue
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+            tensors[f"learnt/{name}"] = torch.from_numpy(np.ascontiguousarray(value))
+        else:
+            learnt[name] = _encode(value, name)
+    header = {
+        "method": type(method).__name__.lower(),
+        "parameters": {name: _encode(value, name) for name, value in method.get_params(deep=False).items()},
+        "learnt": learnt,
+        "about": dict(about or {}),
+    }
+    write_tensors(path, header, tensors)
+
+
+def load(path: str | Path) -> Method:
+    """Read a method that ``save`` wrote.
+
+    Returns
+    -------
+    Method
+        Fitted; predicts the same as before, bit for bit.
+
+    Raises
+    ------
+    LongwayError
+        If there is no such file, it is damaged, or it holds something else.
+    """
+    header, tensors = _read(Path(path))
+    if header["method"] not in METHODS:
+        raise LongwayError(f"{path} holds the method {header['method']!r}, which this version does not know: update")
+    try:
+        method = METHODS[header["method"]](**{name: _decode(value) for name, value in header["parameters"].items()})
+    except TypeError as error:
+        raise LongwayError(
+            f"{path} was saved by Longway {header['longway']}, whose {header['method']} has other "
+            f"parameters ({error}): fit again"
+        ) from error
+    for name, value in header["learnt"].items():
+        setattr(method, name, _decode(value))
+    for name, tensor in tensors.items():
+        if name.startswith("learnt/"):
+            setattr(method, name.removeprefix("learnt/"), tensor.numpy())
+    module = method._build(method.input_shape_, len(method.classes_))
+    state = {name.removeprefix("module/"): tensor for name, tensor in tensors.items() if name.startswith("module/")}
+    module.to(next(value.dtype for value in state.values() if value.is_floating_point()))
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise CorruptFileError(f"{path} holds weights that do not fit its {header['method']}: fit again") from error
+    method.module_ = module.eval()
+    return method
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """Return what a saved method's header says: its name, parameters, version, and ``about``."""
+    header, _ = _read(Path(path), tensors=False)
+    return header
+
+
+def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if path.is_dir():
+        raise LongwayError(f"{path} is a folder, not a model: give the file that `longway fit` saved")
+    if path.suffix in (".onnx", ".pt2"):
+        raise LongwayError(
+            f"{path} is an exported file, which only `longway predict` and `longway evaluate` take: give the model "
+            "that it was made from"
+        )
+    if not path.is_file():
+        raise LongwayError(f"{path}: no such file; give the path of a model that `longway fit` saved")
+    return read_tensors(path, wanted="a model that `longway fit` saved", remedy="fit again", tensors=tensors)
+
+
+def _encode(value: Any, name: str) -> Any:
+    """Turn a parameter or learnt value into JSON; arrays and tuples keep their kind."""
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist(), "dtype": value.dtype.str if value.dtype.kind != "O" else "O"}
+    if isinstance(value, np.generic):
+        return _encode(value.item(), name)
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(item, name) for item in value]}
+    if isinstance(value, list):
+        return [_encode(item, name) for item in value]
+    if isinstance(value, Mapping):
+        return {"mapping": {str(key): _encode(item, name) for key, item in value.items()}}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise LongwayError(f"{name} is a {type(value).__name__}, which cannot be saved; give a number, string or list")
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "array" in value:
+        return np.array(value["array"], dtype=value["dtype"])
+    if "tuple" in value:
+        return tuple(_decode(item) for item in value["tuple"])
+    return {key: _decode(item) for key, item in value["mapping"].items()}

@@ -1,0 +1,303 @@
+"""HSFM: edits of support features such that the head trained on them does well on hard samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from longway.data.samples import Rows
+from longway.linear._hypergradient import Head
+from longway.linear._whitening import Whitening, shrunk_whitening
+from longway.linear.fit import first_head
+from longway.linear.module import FeatureHead
+from longway.methods._base import Method, Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, OneOf, Space
+from longway.methods.hsfm._editors import Edited, Editing, PublishedEditor, current_logits
+from longway.methods.hsfm._support import Cells, draw_support, find_cells, hardest, least_edited
+from longway.metrics.group_metrics import evaluate_groups
+from longway.training.selection import RULES, BestEpoch, resolve_rule
+from longway.utils.device import resolve_device
+from longway.utils.progress import progress
+
+WHITENING_ROWS = 2**14
+"""Training rows, drawn at random, that features' correlations are taken from."""
+DRAWN_ROWS = 2**15
+"""Training rows, drawn at random with as many of each class, among which a draw infers groups and finds its support."""
+
+
+@parameters
+class HSFM(Method):
+    r"""Hard-Set-Guided Feature-Space Meta-Learning: retrain the head of a frozen backbone on edited support features.
+
+    Each epoch takes the validation samples on which the head does worst, edits a small support set of training
+    features by the exact gradient of the adapted head's loss on them, and moves the head.
+
+    Two variants share this outline. ``paper`` is the published algorithm: features as they are, the inner descent
+    starts at the head, which itself takes Adam steps on the edited support. It stalls where the first head fits its
+    support already, because the inner gradient vanishes there, and its rates suit one scale of features only.
+
+    ``scale_free`` standardises and whitens features (shrunk, see ``functional.whitening``), starts the inner descent at
+    zero with the step that the support's curvature allows, and takes the adapted head as the head. Beyond the paper:
+    the support is drawn in equal parts from the training rows that a biased reference gets right and wrong without
+    having seen them (or from inferred groups of another kind; or, where validation groups are given and are as in the
+    training data and it is more precise, from the training rows that are most plainly of each, see
+    ``groups.spread_groups``); in the outer loss all cells count the same, which are the validation groups where they
+    are given, else the classes where the validation data contradict the shortcut more often than the training data do,
+    else the classes by right and wrong; each half of the validation data provides hard samples while the other judges;
+    of the epochs, the first is kept whose held-out accuracy is within a standard error of the best; and the heads of
+    both halves and of several draws, each with an inference and an epoch of its own, are averaged.
+
+    Parameters
+    ----------
+    variant : {"scale_free", "paper"}, default "scale_free"
+    n_support : int, default 64
+        Support samples per class, the paper's n (at most what the smallest class has, and in ``scale_free`` what its
+        cells have in equal parts).
+    n_hard : int, default 1024
+        Hard samples per class, in ``scale_free`` per cell, the paper's K (at most what there are).
+    inner_steps : int, default 30
+        Steps of the inner descent, the paper's T.
+    inner_rate : float, default 1.0
+        Inner step size, the paper's alpha; in ``scale_free`` it multiplies the inverse of the inner loss's curvature.
+    outer_rate : float, default 0.03
+        The paper's eta. In ``paper`` Adam's rate on the support; in ``scale_free`` how far a row moves in the first
+        edit, as a share of its length, falling to 0 with the last.
+    outer_steps : int, default 1
+        Edits per epoch, the paper's K_H.
+    epochs : int, default 16
+    n_refits : int, default 8
+        Draws in ``scale_free``: in each, rows that contradict the shortcut are inferred anew (among 32,768 training
+        rows at most), and a support is edited.
+    infer : {"errors", "axes", "clusters", "disagreement"}, default "errors"
+        How ``scale_free`` finds the training rows that contradict the shortcut; ``errors`` are those of a linear head
+        with a strong ridge. See ``longway.groups``.
+    infer_options : dict, optional
+        Options of that way.
+    head : (array-like of shape (C, d), array-like of shape (C,)), optional
+        Weight and bias that ``paper`` starts from, such as the backbone's own last layer, which is the paper's; rows in
+        sorted order of the labels. Without it, a linear head is fitted to the training features. ``scale_free`` starts
+        at zero.
+    ridge : float, default 1e-2
+        Of that fitted head.
+    selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
+        Which validation score chooses the epoch in ``paper``; ``auto`` is ``worst_group`` (the paper's) where
+        validation groups are given, else ``worst_class``. In ``scale_free`` the held-out accuracy chooses, cells
+        counting the same; a rule without groups keeps given validation groups out of it.
+    validation_fraction : float, default 0.2
+    device : str, default "auto"
+    random_state : int, RandomState or None, default 0
+    verbose : int, default 0
+
+    Attributes
+    ----------
+    support_before_, support_after_ : ndarray of shape (m, d)
+        Support features before and after editing, in the units of the input; of the first support, and the mean of what
+        both halves made of it, in ``scale_free``.
+    support_labels_ : ndarray of shape (m,)
+        Their class codes.
+    inferred_ : dict
+        What was inferred in the first draw of ``scale_free`` and how far to trust it. Training and validation rows that
+        are likely misread are left out (``groups.group_purity``), ``left_out`` of the former; ``contradicting`` holds
+        the share of training and of validation rows that lack what is usual in their class.
+
+    References
+    ----------
+    "HSFM: Hard-Set-Guided Feature-Space Meta-Learning for Robust Classification under Spurious Correlations",
+    arXiv 2603.29313.
+    """
+
+    supervision = "val_groups"
+    space: ClassVar[Space] = {
+        "n_support": OneOf((16, 32, 64, 128)),
+        "n_hard": OneOf((64, 256, 1024)),
+        "inner_steps": Between(10, 100, log=True, whole=True),
+        "inner_rate": Between(0.3, 3.0, log=True),
+        "outer_rate": Between(0.003, 0.3, log=True),
+        "outer_steps": Between(1, 5, whole=True),
+    }
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        name: {
+            "variant": "paper",
+            "n_support": n,
+            "inner_steps": steps,
+            "inner_rate": alpha,
+            "outer_rate": eta,
+            "outer_steps": edits,
+            "n_hard": hard,
+            "epochs": epochs,
+        }
+        for name, n, steps, alpha, eta, edits, hard, epochs in [
+            ("waterbirds", 16, 15, 5e-5, 1.0, 15, 64, 40),
+            ("celeba", 1024, 10, 5e-5, 1.0, 5, 256, 20),
+            ("metashift", 32, 15, 5e-5, 1e-2, 10, 64, 10),
+            ("dominoes", 16, 10, 1e-4, 1.0, 15, 256, 40),
+        ]
+    }
+
+    variant: str = "scale_free"
+    n_support: int = 64
+    n_hard: int = 1024
+    inner_steps: int = 30
+    inner_rate: float = 1.0
+    outer_rate: float = 0.03
+    outer_steps: int = 1
+    epochs: int = 16
+    n_refits: int = 8
+    infer: str = "errors"
+    infer_options: dict[str, Any] | None = None
+    head: tuple[ArrayLike, ArrayLike] | None = None
+    ridge: float = 1e-2
+    selection: str = "auto"
+    validation_fraction: float = 0.2
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
+
+    def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
+        return FeatureHead(input_shape[0], n_classes).double()
+
+    def _fit(self, task: Task) -> nn.Module:
+        rows, validation, source = task.split(self.validation_fraction)
+        self.inferred_: dict[str, Any] = {}
+        return (self._published if self.variant == "paper" else self._scale_free)(task, rows, validation, source)
+
+    def _supervision_used(self, task: Task) -> str:
+        known = task.validation is not None and task.validation.groups is not None
+        return "val_groups" if known else "none"
+
+    def _published(self, task: Task, rows: Rows, validation: Rows, source: str) -> FeatureHead:
+        """Return the head of the published algorithm."""
+        network = first_head(self.head, rows, task.n_classes, self.ridge, standardize=False)
+        network = network.to(resolve_device(self.device))
+        support = rows.take(_per_class(rows.y, task.n_classes, self.n_support, task.generator))
+        best = BestEpoch(network, validation, self.selection, source)
+        editor = PublishedEditor(self, network, support)
+        if editor.vanishing():
+            warnings.warn(
+                "the first head fits the support already, so there is next to no gradient to edit it by and the result "
+                "is close to the first head: take variant='scale_free', or a head that is less fitted (ridge)",
+                stacklevel=4,
+            )
+        logits = current_logits(network, validation)
+        with progress("HSFM", self.epochs, show=self.verbose > 0) as advance:
+            for epoch in range(1, self.epochs + 1):
+                losses = cross_entropy(logits, torch.from_numpy(validation.y), reduction="none").numpy()
+                loss = editor.edit(validation.take(hardest(losses, validation.y, self.n_hard)))
+                if loss is None or not editor.move_head():
+                    self._stopped(epoch, best.epoch)
+                    break
+                logits = current_logits(network, validation)
+                self.history_.append({"epoch": epoch, "outer_loss": loss, **best.observe(epoch, logits)})
+                advance(f"hard-set loss {loss:.3g}")
+        self.selection_ = (
+            {"rule": best.rule, "epoch": 0, "score": float("nan"), "data": source} if best.epoch < 0 else best.restore()
+        )
+        self._keep(support, editor.support)
+        return network
+
+    def _scale_free(self, task: Task, rows: Rows, validation: Rows, source: str) -> FeatureHead:
+        """Return the mean head of several draws, each as little edited as does as well as its best on held-out rows."""
+        resolve_rule(self.selection, validation.groups)
+        network = self._scaled_network(rows, task.n_classes).to(resolve_device(self.device))
+        whitening = _whitening(network, rows, task.generator)
+        lacking = len(np.unique(validation.y)) < task.n_classes
+        epochs = 0 if lacking else self.epochs
+        heads: list[Head] = []
+        chosen: list[tuple[int, float]] = []
+        logits, scores = torch.zeros(len(validation), epochs + 1, task.n_classes), np.zeros(epochs + 1)
+        with progress("HSFM", 2 * self.n_refits * epochs, show=self.verbose > 0) as advance:
+            editing = Editing(self, network, whitening, validation, epochs, advance)
+            for draw in range(self.n_refits):
+                drawn = self._drawn(rows, task)
+                cells = self._cells(task, drawn, validation)
+                support = drawn.take(draw_support(cells.train, drawn.y, self.n_support, task.generator))
+                edited = editing.by_halves(support, cells.validation, task.generator)
+                correct = edited.logits.argmax(2).numpy() == validation.y[:, None]
+                epoch, own = least_edited(correct, cells.validation)
+                heads += [Head(*(part[epoch] for part in path)) for path in edited.heads]
+                chosen.append((epoch, float(own[epoch])))
+                logits, scores = logits.add_(edited.logits), scores + own / self.n_refits
+                self._record_losses(draw, edited, epochs)
+                if draw == 0:
+                    self.inferred_, kind = dict(cells.about), cells.kind
+                    self._keep(support, network.standardize.undo((edited.support @ whitening.back).double()))
+        if lacking:
+            doubt = "the validation data lack a class, so the support is not edited: give an eval_set with every class"
+            self.inferred_["doubts"] = [*self.inferred_["doubts"], doubt]
+        self._record_scores(validation, logits, scores)
+        epoch, score = np.mean(chosen, 0).tolist()
+        rule = f"held-out accuracy, {kind} counting the same, least edited within a standard error, mean over draws"
+        self.selection_ = {"rule": rule, "epoch": round(epoch, 2), "score": score, "data": source}
+        network.set_linear(Head(*(torch.stack(parts).mean(0) for parts in zip(*heads, strict=True))))
+        return network
+
+    def _drawn(self, rows: Rows, task: Task) -> Rows:
+        """Return the training rows, or of many as many of each class."""
+        if len(rows) <= DRAWN_ROWS:
+            return rows
+        return rows.take(np.sort(_per_class(rows.y, task.n_classes, DRAWN_ROWS // task.n_classes, task.generator)))
+
+    def _cells(self, task: Task, rows: Rows, validation: Rows) -> Cells:
+        """Infer what is to count the same, by chances of its own."""
+        seed, options = int(task.generator.integers(2**31)), dict(self.infer_options or {})
+        return find_cells(rows, validation, task.n_classes, self.infer, options, seed=seed, device=self.device)
+
+    def _scaled_network(self, rows: Rows, n_classes: int) -> FeatureHead:
+        if self.head is not None:
+            return first_head(self.head, rows, n_classes, self.ridge)
+        network = self._build(rows.shape, n_classes)
+        network.standardize.set(*rows.moments())
+        return network
+
+    def _record_losses(self, draw: int, edited: Edited, epochs: int) -> None:
+        """Add a draw's outer losses to the history; warn where they end early."""
+        for fold, losses in enumerate(edited.losses):
+            self.history_ += [
+                {"epoch": epoch, "outer_loss": loss, "draw": draw, "fold": fold} for epoch, loss in enumerate(losses, 1)
+            ]
+            if len(losses) < epochs:
+                self._stopped(len(losses) + 1, len(losses))
+
+    def _record_scores(self, validation: Rows, logits: Tensor, scores: np.ndarray) -> None:
+        """Add the held-out scores of each epoch to the history, were it kept in all draws."""
+        for epoch, score in enumerate(scores.tolist()):
+            metrics = evaluate_groups(validation.y, logits[:, epoch].argmax(1).numpy(), validation.groups)
+            rules = {n: rule for n, rule in RULES.items() if n != "worst_group" or validation.groups is not None}
+            values = {f"val_{name}": float(rule(metrics)) for name, rule in rules.items()}
+            self.history_.append({"epoch": epoch, "val_cells": score, **values})
+
+    def _keep(self, support: Rows, after: Tensor) -> None:
+        self.support_before_ = support.inputs(slice(None), torch.float64).numpy()
+        self.support_after_ = after.double().cpu().numpy()
+        self.support_labels_ = support.y
+
+    def _stopped(self, epoch: int, last: int) -> None:
+        kept = f"the head of epoch {last}" if last > 0 else "the head before editing"
+        warnings.warn(
+            f"the gradient of the support is no longer finite in epoch {epoch}: stopped with {kept}; lower inner_rate "
+            f"or outer_rate (now {self.inner_rate:g} and {self.outer_rate:g})",
+            stacklevel=5,
+        )
+
+
+def _whitening(network: FeatureHead, rows: Rows, generator: np.random.Generator) -> Whitening:
+    """Return the whitening of training features, from as many of them as tell their correlations."""
+    some = rows.take(np.sort(generator.permutation(len(rows))[:WHITENING_ROWS]))
+    correlation = torch.zeros(rows.shape[0], rows.shape[0], device=network.linear.weight.device)
+    for part in some.slices(512):
+        z = network.standardize(some.inputs(part, torch.float64).to(correlation.device)).float()
+        correlation += z.T @ z / len(some)
+    return shrunk_whitening(correlation)
+
+
+def _per_class(y: np.ndarray, n_classes: int, n: int, generator: np.random.Generator) -> np.ndarray:
+    """Return the positions of at most ``n`` random samples of each class."""
+    return np.concatenate([generator.permutation(np.flatnonzero(y == code))[:n] for code in range(n_classes)])

@@ -1,0 +1,218 @@
+"""SITAR on pre-trained features: a linear head that is flat along the axes of a shortcut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from longway.data.samples import Rows, inverse_frequency
+from longway.functional.scores import shortcut_scores
+from longway.linear._hypergradient import Head
+from longway.linear._logistic import logistic_regression
+from longway.linear.module import FeatureHead
+from longway.methods._base import Method, Task
+from longway.methods._parameters import parameters
+from longway.methods._search_space import Between, Space
+from longway.metrics.group_metrics import evaluate_groups
+from longway.training.selection import RULES, resolve_rule
+from longway.utils.errors import LongwayError
+
+FLAT = 1e-10
+"""Share of the largest variance below which a principal axis is rounding error."""
+
+
+@parameters
+class SITARHead(Method):
+    """Make a linear head flat along whitened principal axes: those that are named, or those that tell the label most.
+
+    SITAR's penalty in the limit of a large lambda, for a linear head. The head is fitted with all axes and the weights
+    of the shortcut's are then removed. Fitted without those axes, as an anisotropic ridge does, the others would take
+    over what the shortcut explained.
+
+    Where no sample contradicts the shortcut, no statistic of the data tells it from the core: name its axes if you can.
+
+    Parameters
+    ----------
+    axes : "auto" or sequence of int, default "auto"
+        Axes of the shortcut, ``project(X)``'s columns. "auto" takes those that tell the label most, as many as leave
+        the others enough to tell it. An empty sequence leaves an ordinary head.
+    n_axes : int, default 100
+        Principal axes of the features within classes that are kept, in the order of their variance.
+    share : float, default 0.2
+        With "auto": share of the highest score from which an axis may count as the shortcut's.
+    kept : float, default 0.25
+        With "auto": share of the validation score above chance that the head must keep. Axes are removed in the order
+        of their scores, as many as keep it. Where the worst group judges, as many as serve it best.
+    ridge : float, default 1e-2
+        Penalty on the weights of whitened axes, beside the mean loss.
+    selection : {"auto", "balanced", "worst_class", "worst_group", "average"}, default "auto"
+        Which validation score judges what "auto" chose: the worst group where validation groups are given, else
+        class-balanced accuracy.
+    validation_fraction : float, default 0.2
+    device : str, default "auto"
+        Not used: the head is fitted on the CPU.
+    random_state : int, RandomState or None, default 0
+    verbose : int, default 0
+
+    Attributes
+    ----------
+    axes_ : tuple of int
+        The axes that the head is flat along.
+    shortcut_scores_ : ndarray of shape (k,)
+        Score v of each axis.
+    components_ : ndarray of shape (d, k)
+        Standardised features to whitened axes.
+    doubts_ : tuple of str
+        What was assumed that the data cannot show; empty where the axes were named.
+
+    References
+    ----------
+    "Shortcut Invariance: Targeted Jacobian Regularization in Disentangled Latent Space", arXiv 2511.19525, Theorem 1.
+    """
+
+    supervision = "val_groups"
+    space: ClassVar[Space] = {"share": Between(0.1, 0.8), "ridge": Between(1e-4, 1.0, log=True)}
+
+    axes: str | Sequence[int] = "auto"
+    n_axes: int = 100
+    share: float = 0.2
+    kept: float = 0.25
+    ridge: float = 1e-2
+    selection: str = "auto"
+    validation_fraction: float = 0.2
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = 0
+    verbose: int = 0
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True  # it gives up what tells the label of training data most
+        return tags
+
+    def project(self, X: ArrayLike) -> np.ndarray:
+        """Return the whitened axes of rows, (n, k): the extremes of a column show what the axis means."""
+        module = self._fitted_module()
+        assert isinstance(module, FeatureHead)
+        return _projected(module, self._rows(X), torch.from_numpy(self.components_)).numpy()
+
+    def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
+        return FeatureHead(input_shape[0], n_classes).double()
+
+    def _fit(self, task: Task) -> FeatureHead:
+        rows, validation, source = task.split(self.validation_fraction)
+        network = self._build(rows.shape, task.n_classes)
+        network.standardize.set(*rows.moments())
+        components = _whitening(network, rows, self.n_axes)
+        self.components_ = components.numpy()
+        latents, labels = _projected(network, rows, components), torch.from_numpy(rows.y)
+        self.shortcut_scores_ = shortcut_scores(latents, labels, task.n_classes).numpy()
+        weight = rows.weight / rows.weight.sum()
+        full = _solved(latents, labels, weight, task.n_classes, self.ridge)
+        axes, counts = self._candidates(len(self.shortcut_scores_))
+        balanced = weight * inverse_frequency(rows.y, weight)
+        heads = [_flattened(full, axes[:n], latents, labels, balanced / balanced.sum()) if n else full for n in counts]
+        unaided = self.selection == "auto" and validation.groups is None
+        rule = resolve_rule("balanced" if unaided else self.selection, validation.groups)
+        held_out = _projected(network, validation, components)
+        scores = [_score(head, held_out, validation, rule) for head in heads]
+        best = self._best(scores, rule, 1 / task.n_classes)
+        self.axes_ = axes[: counts[best]]
+        self.doubts_ = self._doubts(best, scores, rule)
+        self.selection_ = {"rule": rule, "data": source, "score": scores[best]}
+        network.set_linear(Head(heads[best].weight @ components.T, heads[best].bias))
+        return network
+
+    def _candidates(self, k: int) -> tuple[tuple[int, ...], range]:
+        """Return axes that may be the shortcut's, the likeliest first, and how many of them may be removed."""
+        if isinstance(self.axes, str):
+            if self.axes != "auto":
+                raise LongwayError(f"axes={self.axes!r} must be 'auto' or numbers of axes, such as [0, 3]")
+            scores = self.shortcut_scores_
+            axes = tuple(int(j) for j in np.argsort(-scores) if scores[j] >= self.share * scores.max() > 0)
+            return axes, range(len(axes) + 1)
+        if not all(isinstance(j, int | np.integer) and 0 <= j < k for j in self.axes):
+            raise LongwayError(f"axes={list(self.axes)} must be whole numbers from 0 to {k - 1}, the last axis")
+        return tuple(int(j) for j in self.axes), range(len(self.axes), len(self.axes) + 1)
+
+    def _best(self, scores: list[float], rule: str, chance: float) -> int:
+        """Return which head to take: the best where the worst group judges, else the last that keeps enough."""
+        if rule == "worst_group":
+            return int(np.argmax(scores))
+        enough = chance + self.kept * (scores[0] - chance)
+        return max(n for n, score in enumerate(scores) if n == 0 or score >= enough)
+
+    def _doubts(self, best: int, scores: list[float], rule: str) -> tuple[str, ...]:
+        """Return what is assumed by taking a head."""
+        if not isinstance(self.axes, str) or (rule == "worst_group" and best):
+            return ()
+        told = f"{rule} validation accuracy {scores[0]:.2f} with all axes"
+        if rule == "worst_group":
+            return (f"an ordinary head is no worse than one without axes ({told})",)
+        if not best:
+            return (f"the other axes hardly tell the label, so the head is an ordinary one ({told})",)
+        told += f", {scores[best]:.2f} without {list(self.axes_)}"
+        doubt = "the axes that tell the label most are taken for the shortcut; if they are the core, this head is worse"
+        return (f"{doubt} than an ordinary one: look at project(X) and name axes ({told})",)
+
+
+def _whitening(network: FeatureHead, rows: Rows, n_axes: int) -> Tensor:
+    """Return the map (d, k) from standardised features to principal axes of variance 1 within classes.
+
+    Within, because the distance of the classes is common to the core and the shortcut, and would mix them in one axis.
+    """
+    means = _class_means(network, rows)
+    moments = torch.zeros(rows.shape[0], rows.shape[0], dtype=torch.float64)
+    weight = torch.from_numpy(rows.weight / rows.weight.sum())
+    for part in rows.slices():
+        x = network.standardize(rows.inputs(part, torch.float64)) - means[rows.y[part]]
+        moments += (x * weight[part].unsqueeze(1)).T @ x
+    values, vectors = torch.linalg.eigh(moments)
+    values, vectors = values.flip(0)[:n_axes], vectors.flip(1)[:, :n_axes]
+    real = values > FLAT * values[:1]
+    real[0] = True  # of constant features one axis is left, with variance 0
+    vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
+    return vectors[:, real] / values[real].where(values[real] > 0, 1.0).sqrt()
+
+
+def _class_means(network: FeatureHead, rows: Rows) -> Tensor:
+    """Return the mean of each class, (C, d)."""
+    weight = torch.from_numpy(rows.weight * inverse_frequency(rows.y, rows.weight))
+    means = torch.zeros(int(rows.y.max()) + 1, rows.shape[0], dtype=torch.float64)
+    for part in rows.slices():
+        x = network.standardize(rows.inputs(part, torch.float64))
+        means.index_add_(0, torch.from_numpy(rows.y[part]), x * weight[part].unsqueeze(1))
+    return means
+
+
+def _projected(network: FeatureHead, rows: Rows, components: Tensor) -> Tensor:
+    """Return whitened axes of rows, (n, k)."""
+    return rows.gather(lambda part: network.standardize(rows.inputs(part, torch.float64)) @ components)
+
+
+def _solved(latents: Tensor, labels: Tensor, weight: np.ndarray, n_classes: int, ridge: float) -> Head:
+    """Return the optimal head of axes (n, k)."""
+
+    def chunks() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        return iter([(latents, labels, torch.from_numpy(weight))])
+
+    return logistic_regression(chunks, latents.shape[1], n_classes, ridge=ridge, tolerance=1e-8)
+
+
+def _flattened(full: Head, axes: tuple[int, ...], latents: Tensor, labels: Tensor, weight: np.ndarray) -> Head:
+    """Remove axes from a head; scale and bias of what is left are fitted again, with all classes counting the same."""
+    left = full.weight.clone()
+    left[:, list(axes)] = 0
+    logits = latents @ left.T
+    again = _solved(logits, labels, weight, len(left), ridge=1e-6)
+    return Head(again.weight @ left, again.bias)
+
+
+def _score(head: Head, latents: Tensor, rows: Rows, rule: str) -> float:
+    """Return the validation score of a head of axes."""
+    predicted = (latents @ head.weight.T + head.bias).argmax(1).numpy()
+    return float(RULES[rule](evaluate_groups(rows.y, predicted, rows.groups)))

@@ -1,0 +1,399 @@
+"""Group metrics: counts, accuracies, intervals, and the averages the field reports.
+
+Everything follows from counts per group and per class, so a stored result can be read back and any metric
+recomputed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from longway.metrics._labels import (
+    GroupCounts,
+    Ints,
+    TrainCounts,
+    aligned,
+    correct_predictions,
+    count_groups,
+    count_labels,
+    group_counts,
+    known_names,
+    positions,
+)
+from longway.utils.errors import LongwayError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "GroupCounts",
+    "GroupMetrics",
+    "GroupResult",
+    "Summary",
+    "evaluate_groups",
+    "group_counts",
+    "summarise",
+    "wilson_interval",
+]
+
+
+class Summary(NamedTuple):
+    """A metric over several seeds: its mean and the sample standard deviation."""
+
+    mean: float
+    spread: float
+
+
+def summarise(values: Iterable[float]) -> Summary:
+    """Return the mean and the sample standard deviation (n - 1) of one metric over seeds.
+
+    The spread of a single value is NaN: one seed says nothing about spread. NaN values are passed on.
+
+    Raises
+    ------
+    LongwayError
+        If there are no values.
+
+    Examples
+    --------
+    >>> summarise([0.5, 0.7, 0.9])
+    Summary(mean=0.7, spread=0.2)
+    """
+    array = np.asarray(list(values), dtype=np.float64)
+    if array.size == 0:
+        raise LongwayError("values is empty; there is nothing to average")
+    # Rounding at the 15th digit keeps the last bit's noise out of tables and doctests.
+    mean = round(float(array.mean()), 15)
+    spread = round(float(array.std(ddof=1)), 15) if array.size > 1 else math.nan
+    return Summary(mean, spread)
+
+
+def wilson_interval(
+    correct: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the Wilson score interval of a proportion, elementwise.
+
+    Parameters
+    ----------
+    correct, n : array-like of int, broadcastable
+        Successes and trials. Without trials the interval is (0, 1): nothing is known.
+    confidence : float, default .95
+        Coverage, strictly between 0 and 1.
+
+    Returns
+    -------
+    low, high : ndarray of float64
+
+    References
+    ----------
+    E. B. Wilson (1927), Probable inference, the law of succession, and statistical inference.
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(8, 10)
+    >>> print(f"{low:.3f} {high:.3f}")
+    0.490 0.943
+    """
+    _check_confidence(confidence)
+    trials = np.asarray(n, dtype=np.float64)
+    successes = np.asarray(correct, dtype=np.float64)
+    z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
+    failures = trials - successes
+    safe = np.maximum(trials, 1)
+    centre = (successes + z2 / 2) / (trials + z2)
+    half = np.sqrt(z2) / (trials + z2) * np.sqrt(successes * failures / safe + z2 / 4)
+    # At the ends the bounds are exact; rounding would leave 1e-17 or 1 - 1e-16.
+    low = np.where(successes == 0, 0.0, centre - half)
+    high = np.where(failures == 0, 1.0, centre + half)
+    return low, high
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """How one group, or one class, is predicted.
+
+    Parameters
+    ----------
+    name : str
+    n, correct : int
+        Samples and correct predictions.
+    train_n : int, optional
+        Samples of this group in the training data, for the re-weighted average.
+    confidence : float, default .95
+        Coverage of the interval ``(low, high)``.
+
+    Examples
+    --------
+    >>> GroupResult("water", n=10, correct=8).accuracy
+    0.8
+    """
+
+    name: str
+    n: int
+    correct: int
+    train_n: int | None = None
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        _check_confidence(self.confidence)
+        if not 0 <= self.correct <= self.n or (self.train_n is not None and self.train_n < 0):
+            raise LongwayError(f"{self.name!r} has impossible counts: {self.correct} correct of {self.n}")
+
+    @property
+    def accuracy(self) -> float:
+        """Share of correct predictions; NaN for an empty group."""
+        return self.correct / self.n if self.n else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson interval of the accuracy; (0, 1) for an empty group."""
+        low, high = wilson_interval(self.correct, self.n, self.confidence)
+        return float(low), float(high)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return counts and what follows from them, fit for JSON (an undefined accuracy is None)."""
+        low, high = self.interval
+        return {
+            "name": self.name,
+            "n": self.n,
+            "correct": self.correct,
+            "train_n": self.train_n,
+            "accuracy": self.accuracy if self.n else None,
+            "low": low,
+            "high": high,
+        }
+
+
+@dataclass(frozen=True)
+class GroupMetrics:
+    """Counts per group and class, and every metric that follows from them.
+
+    Made by `evaluate_groups`. Compares by value, and survives JSON (`to_dict`, `from_dict`).
+
+    Parameters
+    ----------
+    classes : tuple of GroupResult
+        One for each class that occurs among the true labels.
+    groups : tuple of GroupResult or None
+        None if the evaluation had no groups; classes never stand in for groups, so the group
+        properties then raise `LongwayError`.
+    confidence : float
+        Coverage of the intervals.
+    """
+
+    classes: tuple[GroupResult, ...]
+    groups: tuple[GroupResult, ...] | None
+    confidence: float = 0.95
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return sum(result.n for result in self.classes)
+
+    @property
+    def correct(self) -> int:
+        """Number of correct predictions."""
+        return sum(result.correct for result in self.classes)
+
+    @property
+    def average_accuracy(self) -> float:
+        """Accuracy over all samples, as they come (the raw average)."""
+        return self.correct / self.n
+
+    @property
+    def reweighted_average_accuracy(self) -> float:
+        """Group accuracies averaged with the groups' training proportions as weights.
+
+        Empty groups are left out and the other weights rescaled. Needs disjoint groups and
+        ``train_counts``.
+        """
+        groups = self._groups()
+        if any(result.train_n is None for result in groups):
+            raise LongwayError("the re-weighted average needs train_counts; pass them to evaluate_groups")
+        if sum(result.n for result in groups) > self.n:
+            raise LongwayError("the re-weighted average needs disjoint groups, and these overlap")
+        weights = [(result.train_n or 0, result.accuracy) for result in groups if result.n]
+        total = sum(weight for weight, _ in weights)
+        if total == 0:
+            raise LongwayError("train_counts is zero for every group that has samples here")
+        return sum(weight * accuracy for weight, accuracy in weights) / total
+
+    @property
+    def worst_group(self) -> str:
+        """Name of the group with the lowest accuracy; empty groups do not count."""
+        return _worst(self._groups()).name
+
+    @property
+    def worst_group_accuracy(self) -> float:
+        """Accuracy of the worst group."""
+        return _worst(self._groups()).accuracy
+
+    @property
+    def empty_groups(self) -> tuple[str, ...]:
+        """Names of the groups without a sample."""
+        return tuple(result.name for result in self._groups() if result.n == 0)
+
+    @property
+    def accuracy_by_group(self) -> dict[str, float]:
+        """Accuracy of each group by name; NaN where it is empty."""
+        return {result.name: result.accuracy for result in self._groups()}
+
+    @property
+    def worst_class(self) -> str:
+        """Name of the class with the lowest recall."""
+        return _worst(self.classes).name
+
+    @property
+    def worst_class_accuracy(self) -> float:
+        """Recall of the worst class."""
+        return _worst(self.classes).accuracy
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall over the classes that occur among the true labels."""
+        return sum(result.accuracy for result in self.classes) / len(self.classes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict: all counts, with the accuracies beside them for human readers."""
+        return {
+            "n": self.n,
+            "correct": self.correct,
+            "confidence": self.confidence,
+            "classes": [result.to_dict() for result in self.classes],
+            "groups": None if self.groups is None else [result.to_dict() for result in self.groups],
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> GroupMetrics:
+        """Read what `to_dict` wrote; only the counts are used.
+
+        Raises
+        ------
+        LongwayError
+            If a count is absent or impossible.
+        """
+        try:
+            confidence = float(record["confidence"])
+            classes = _results_from(record["classes"], confidence)
+            groups = None if record["groups"] is None else _results_from(record["groups"], confidence)
+        except LongwayError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise LongwayError(f"record is not a stored GroupMetrics: {error!r}") from error
+        if not classes or not sum(result.n for result in classes):
+            raise LongwayError("record is not a stored GroupMetrics: it counts no samples")
+        return cls(classes, groups, confidence)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas table, one row a group (or a class, if there are no groups), named by its index."""
+        import pandas as pd
+
+        results = self.classes if self.groups is None else self.groups
+        kind = "class" if self.groups is None else "group"
+        records = [result.to_dict() for result in results]
+        frame = pd.DataFrame.from_records(records).rename(columns={"name": kind}).set_index(kind)
+        frame["accuracy"] = frame["accuracy"].astype(float)
+        return frame if frame["train_n"].notna().any() else frame.drop(columns="train_n")
+
+    def _groups(self) -> tuple[GroupResult, ...]:
+        if self.groups is None:
+            raise LongwayError("this evaluation had no groups; pass groups= to evaluate_groups")
+        return self.groups
+
+
+def evaluate_groups(
+    y_true: npt.ArrayLike,
+    y_pred: npt.ArrayLike,
+    groups: npt.ArrayLike | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    train_counts: TrainCounts | None = None,
+    confidence: float = 0.95,
+) -> GroupMetrics:
+    """Evaluate predictions per group and per class.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,)
+        Integer, boolean or text labels.
+    groups : array-like of shape (n,) or (n, G), optional
+        One integer or text label per sample, or a boolean matrix of groups that may overlap.
+        Without groups only the class metrics exist.
+    names : sequence of str, optional
+        All groups, so that empty ones are reported too: ``names[g]`` names integer group g or
+        column g; for text labels, the groups and their order.
+    train_counts : mapping of group to int, or sequence of int, optional
+        Training samples per group; a sequence follows the order of the groups.
+    confidence : float, default .95
+        Coverage of the Wilson intervals.
+
+    Raises
+    ------
+    LongwayError
+        If lengths differ, labels are missing, a group has no name or no count, or no sample is in
+        any group.
+
+    Examples
+    --------
+    >>> metrics = evaluate_groups([0, 0, 1, 1], [0, 0, 1, 0], ["a", "b", "a", "b"], train_counts={"a": 9, "b": 1})
+    >>> metrics.worst_group, metrics.worst_group_accuracy
+    ('b', 0.5)
+    >>> metrics.average_accuracy, metrics.reweighted_average_accuracy
+    (0.75, 0.95)
+    """
+    _check_confidence(confidence)
+    if groups is None and (names is not None or train_counts is not None):
+        raise LongwayError("names and train_counts describe groups; pass groups= too")
+    true, hits = correct_predictions(y_true, y_pred)
+    by_class = count_labels(hits, true)
+    classes = _results([str(label) for label in by_class.labels], by_class.n, by_class.correct, None, confidence)
+    if groups is None:
+        return GroupMetrics(classes, None, confidence)
+    counts = count_groups(hits, groups)
+    known = known_names(counts.labels, names, train_counts)
+    where = positions(counts.labels, known, by_number=names is not None)
+    n, correct = np.zeros((2, len(known)), dtype=np.int64)
+    n[where], correct[where] = counts.n, counts.correct
+    if not n.any():
+        raise LongwayError("groups is empty: no sample belongs to any group")
+    return GroupMetrics(classes, _results(known, n, correct, aligned(train_counts, known), confidence), confidence)
+
+
+def _results(
+    names: Sequence[str], n: Ints, correct: Ints, train_counts: list[int] | None, confidence: float
+) -> tuple[GroupResult, ...]:
+    train: Sequence[int | None] = train_counts if train_counts is not None else [None] * len(names)
+    rows = zip(names, n.tolist(), correct.tolist(), train, strict=True)
+    return tuple(GroupResult(*row, confidence=confidence) for row in rows)
+
+
+def _results_from(records: Iterable[Mapping[str, Any]], confidence: float) -> tuple[GroupResult, ...]:
+    return tuple(
+        GroupResult(
+            str(record["name"]),
+            int(record["n"]),
+            int(record["correct"]),
+            None if record.get("train_n") is None else int(record["train_n"]),
+            confidence,
+        )
+        for record in records
+    )
+
+
+def _worst(results: tuple[GroupResult, ...]) -> GroupResult:
+    filled = [result for result in results if result.n]
+    if not filled:
+        raise LongwayError("every group is empty, so none is the worst")
+    return min(filled, key=lambda result: result.accuracy)
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise LongwayError(f"confidence is {confidence}; it must lie strictly between 0 and 1")

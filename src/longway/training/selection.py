@@ -1,0 +1,92 @@
+"""Which epoch to keep: explicit rules, judged on validation data and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from longway.data.samples import Rows, predict_logits
+from longway.metrics.group_metrics import GroupMetrics, evaluate_groups
+from longway.utils.errors import LongwayError, nearest
+
+RULES: dict[str, Callable[[GroupMetrics], float]] = {
+    "worst_group": lambda m: m.worst_group_accuracy,
+    "worst_class": lambda m: m.worst_class_accuracy,
+    "balanced": lambda m: m.balanced_accuracy,
+    "average": lambda m: m.average_accuracy,
+}
+"""Selection rules by name: each maps validation metrics to a score, higher is better."""
+
+
+def resolve_rule(rule: str, groups: np.ndarray | None) -> str:
+    """Return the rule meant: ``auto`` is ``worst_group`` where validation groups are given, else ``worst_class``.
+
+    Raises
+    ------
+    LongwayError
+        If the rule is unknown, or needs groups that are not there.
+    """
+    if rule == "auto":
+        return "worst_class" if groups is None else "worst_group"
+    if rule not in RULES:
+        raise LongwayError(f"selection={rule!r} is unknown; {nearest(rule, ['auto', *RULES])}")
+    if rule == "worst_group" and groups is None:
+        raise LongwayError(
+            "selection='worst_group' needs groups of the validation data: give eval_set=(X, y, groups), "
+            "or a rule without groups such as 'worst_class'"
+        )
+    return rule
+
+
+class BestEpoch:
+    """Scores a network after each epoch and keeps the best state seen; a tie goes to the later epoch.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Maps inputs to logits.
+    rows : Rows
+        Validation data.
+    rule : str
+        A name in ``RULES``, or ``auto``.
+    source : str
+        Where the validation data come from, for the record.
+    """
+
+    def __init__(self, network: nn.Module, rows: Rows, rule: str, source: str) -> None:
+        self.network, self.rows, self.source = network, rows, source
+        self.rule = resolve_rule(rule, rows.groups)
+        self.epoch, self.score = -1, -np.inf
+        self.state: dict[str, Tensor] = {}
+
+    def observe(self, epoch: int, logits: Tensor | None = None) -> dict[str, float]:
+        """Score the network as it is now, by its logits (n, C) where they are known; return its validation metrics."""
+        logits = predict_logits(self.network, self.rows) if logits is None else logits
+        predicted = logits.argmax(1).numpy()
+        metrics = evaluate_groups(self.rows.y, predicted, self.rows.groups)
+        record = {f"val_{name}": float(rule(metrics)) for name, rule in RULES.items() if name != "worst_group"}
+        if self.rows.groups is not None:
+            record["val_worst_group"] = float(metrics.worst_group_accuracy)
+        score = record[f"val_{self.rule}"]
+        if score >= self.score:
+            self.epoch, self.score = epoch, score
+            self.state = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+        return record
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it remembers, for a checkpoint."""
+        return {"epoch": self.epoch, "score": self.score, "state": self.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Remember what ``state_dict`` returned."""
+        self.epoch, self.score, self.state = state["epoch"], state["score"], state["state"]
+
+    def restore(self) -> dict[str, Any]:
+        """Put the best state back into the network; return which rule chose which epoch on which data."""
+        with torch.no_grad():
+            self.network.load_state_dict(self.state)
+        return {"rule": self.rule, "epoch": self.epoch, "score": self.score, "data": self.source}

@@ -1,0 +1,143 @@
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from auditing.made_audit import N, audit, candidate, clean, made_slice
+
+from longway.auditing import Estimate
+from longway.auditing._page_compare import changes_page, headline
+from longway.auditing.compare import compare_audits, read_audit
+from longway.utils.errors import LongwayError
+
+
+def leaning(name, sensitivity, **changes):
+    """Return a candidate that the model leans on so far."""
+    used = replace(candidate().reliance, sensitivity=Estimate(sensitivity, 0.0, 1.0))
+    return candidate(name, reliance=used, **changes)
+
+
+def test_an_audit_beside_itself():
+    own = audit(candidates=(candidate(),))
+    changes = compare_audits(own, own)
+    assert changes.accuracy.difference == 0
+    assert changes.leading.times_less == 1
+    assert [each.state for each in changes.slices] == ["still fails"]
+    assert changes.notes == ()
+    assert headline(changes).startswith("Verdict: strong evidence before, strong evidence after.")
+
+
+def test_reliance_falls():
+    before = audit(candidates=(leaning("place = sea", 0.2), leaning("age", 0.1)))
+    fixed = audit(candidates=(leaning("age", 0.1), leaning("place = sea", -0.02)), slices=())
+    changes = compare_audits(before, fixed)
+    assert changes.leading.times_less == pytest.approx(10)
+    assert [each.times_less for each in changes.signals] == pytest.approx([10, 1])
+    assert [each.matched_by for each in changes.signals] == ["name", "name"]
+    assert [each.state for each in changes.slices] == ["no longer found"]
+    assert "10.0 times less" in headline(changes)
+    assert "2.0 times as much" in headline(compare_audits(audit(candidates=(leaning("place = sea", 0.1),)), before))
+
+
+def test_axes_are_matched_by_their_values():
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(2, N))
+    old = [leaning(f"axis {k}", 0.2, source="axis", values=values[k]) for k in (0, 1)]
+    new = [leaning(f"axis {k}", 0.1, source="axis", values=-3 * values[1 - k]) for k in (0, 1)]
+    changes = compare_audits(audit(candidates=tuple(old)), audit(candidates=tuple(new)))
+    assert [(each.name, each.name_after) for each in changes.signals] == [("axis 0", "axis 1"), ("axis 1", "axis 0")]
+    assert {each.matched_by for each in changes.signals} == {"values"}
+    other = [replace(each, values=generator.normal(size=N)) for each in new]
+    found = compare_audits(audit(candidates=tuple(old)), audit(candidates=tuple(other)))
+    assert [(each.name, each.name_after) for each in found.signals] == [
+        *[("axis 0", ""), ("axis 1", "")],
+        *[("", "axis 0"), ("", "axis 1")],
+    ]
+
+
+def test_axes_of_files_are_matched_by_name_with_a_warning():
+    old = audit(candidates=(leaning("axis 0", 0.2, source="axis"),))
+    changes = compare_audits(old.to_dict(), json.loads(json.dumps(old.to_dict())))
+    assert changes.signals[0].matched_by == "name"
+    assert any("matched by name" in note for note in changes.notes)
+
+
+def test_what_makes_audits_hard_to_compare_is_said():
+    used = replace(candidate().reliance, how="predictions")
+    after = audit(candidates=(candidate(reliance=used),), classes={"land": 3})
+    notes = compare_audits(audit(candidates=(candidate(),)), after).notes
+    assert len(notes) == 2
+    assert "other rows" in notes[0]
+    assert "intervention" in notes[1]
+
+
+def test_slices_are_one_though_their_threshold_moved():
+    before = audit(slices=(made_slice(description="class 'land' where axis 1 is low (below 0.10)", signal="axis 1"),))
+    after = audit(
+        slices=(
+            made_slice(description="class 'land' where axis 1 is low (below 0.12)", signal="axis 1", confirmed=False),
+            made_slice(description="class 'b', a cluster", label="b", signal="", found_by="cluster"),
+        )
+    )
+    changes = compare_audits(before, after)
+    assert [each.state for each in changes.slices] == ["no longer found", "new"]
+    assert changes.slices[0].accuracy.after == 0.4
+
+
+def test_nothing_found_before():
+    changes = compare_audits(clean(), audit())
+    assert changes.signal == "axis 0"
+    assert (changes.level_before, changes.level_after) == ("no evidence", "strong evidence")
+    assert changes_page(changes).render()
+    none = replace(clean(), candidates=())
+    assert compare_audits(none, none).leading is None
+    assert "no signals" in changes_page(compare_audits(none, none)).render()
+
+
+def test_json_holds_all_of_it(tmp_path):
+    changes = compare_audits(audit(), clean())
+    record = json.loads(json.dumps(changes.to_dict(), allow_nan=False))
+    assert record["signals"][0]["sensitivity"] == {"before": 0.2, "after": None}
+    (tmp_path / "audit.json").write_text(json.dumps(audit().to_dict()), encoding="utf-8")
+    assert read_audit(tmp_path / "audit.json") == json.loads(json.dumps(audit().to_dict()))
+
+
+def damaged(*path, value=None):
+    """Return the record of an audit with one part replaced."""
+    record = copy.deepcopy(audit().to_dict())
+    inside = record
+    for name in path[:-1]:
+        inside = inside[name]
+    inside[path[-1]] = value
+    return record
+
+
+BAD = {
+    "a list": ([], "before is no audit"),
+    "another record": ({"a": 1}, "before is no audit"),
+    "a later format": (damaged("format", value=2), "before is an audit of format 2, not 1: audit again"),
+    "no candidates": (damaged("candidates"), "its 'candidates' is missing or damaged"),
+    "a damaged candidate": (damaged("candidates", value=[3]), "one of its parts is damaged"),
+    "a damaged slice": (damaged("slices", value=[{}]), "one of its parts is damaged"),
+    "an unknown verdict": (damaged("verdict", "level", value="fine"), "one of its parts is damaged"),
+    "a model without classes": (damaged("model", "by_class"), "one of its parts is damaged"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case):
+    record, message = BAD[case]
+    with pytest.raises(LongwayError, match=message):
+        compare_audits(record, audit())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"{", "is no JSON"), (b"\xff\xfe", "is no JSON"), (b"3", "is no audit")]
+)
+def test_bad_files(tmp_path, content, message):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(LongwayError, match=message):
+        read_audit(tmp_path / "a.json")
+    with pytest.raises(LongwayError, match="cannot be read"):
+        read_audit(tmp_path / "none.json")
