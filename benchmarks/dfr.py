@@ -22,7 +22,7 @@ from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
 from longway import DFR, evaluate_groups
-from longway.data.samples import Rows, halves
+from longway.data.samples import Samples, halves
 from longway.methods.dfr import group_balanced_draws
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "dfr.json"
@@ -56,15 +56,15 @@ def features(seed: int, core: float = 1.3, shortcut: float = 2.5, noise: float =
 
 
 def by_liblinear(
-    data: dict[str, Part], seed: int, strengths: tuple[float, ...] = STRENGTHS, **options: Any
+    data: dict[str, Part], seed: int, Cs: tuple[float, ...] = STRENGTHS, **options: Any
 ) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
     """Fit as published, on the draws that Longway makes: a path over C on half of the validation data, 20 refits."""
     scaler = StandardScaler().fit(data["train"][0])
     X, y, groups = scaler.transform(data["val"][0]), *data["val"][1:]
-    rows = Rows(X, y, np.ones(len(y)), groups)
+    rows = Samples(X, y, np.ones(len(y)), groups)
     generator = np.random.default_rng(check_random_state(seed).randint(2**31 - 1))
 
-    def draws(some: Rows, number: int) -> list[np.ndarray]:
+    def draws(some: Samples, number: int) -> list[np.ndarray]:
         return [np.flatnonzero(weights) for weights in group_balanced_draws(some, number, generator)]
 
     def fitted(strength: float, chosen: np.ndarray) -> LogisticRegression:
@@ -81,7 +81,7 @@ def by_liblinear(
         metrics = evaluate_groups(y[other], predicted, groups[other])
         return metrics.worst_group_accuracy, metrics.balanced_accuracy
 
-    best = max(strengths, key=score)
+    best = max(Cs, key=score)
     heads = [fitted(best, chosen) for chosen in draws(rows, 20)]
     weight, bias = np.mean([h.coef_[0] for h in heads], 0), np.mean([h.intercept_[0] for h in heads])
     return (lambda inputs: (scaler.transform(inputs) @ weight + bias > 0).astype(int)), best
@@ -93,10 +93,10 @@ def by_liblinear_to_the_end(*given: Any) -> tuple[Callable[[np.ndarray], np.ndar
 
 
 def by_longway(
-    data: dict[str, Part], seed: int, strengths: tuple[float, ...] = STRENGTHS
+    data: dict[str, Part], seed: int, Cs: tuple[float, ...] = STRENGTHS
 ) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
     X, y, _ = data["train"]
-    method = DFR(strengths=strengths, random_state=seed).fit(X, y, eval_set=data["val"])
+    method = DFR(Cs=Cs, random_state=seed).fit(X, y, eval_set=data["val"])
     return method.predict, method.selection_["setting"]["C"]
 
 

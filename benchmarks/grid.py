@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.dfr import Part, features
 from longway import AFR
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.linear.fit import fit_linear
 
 GAMMAS = tuple(np.linspace(0, 14, 8).tolist())
@@ -26,18 +26,18 @@ PULLS = tuple(np.logspace(-3, 0.5, 8).tolist())
 Head = tuple[np.ndarray, np.ndarray]
 
 
-def timed(data: dict[str, Part], gammas: tuple[float, ...], pulls: tuple[float, ...], head: Head | None) -> Any:
+def timed(data: dict[str, Part], gammas: tuple[float, ...], l2_to_init: tuple[float, ...], head: Head | None) -> Any:
     """Return a fitted AFR and the seconds that it took."""
     X, y, _ = data["train"]
     began = time.process_time()
-    method = AFR(gammas=gammas, pulls=pulls, head=head, device="cpu").fit(X, y, eval_set=data["val"])
+    method = AFR(gammas=gammas, l2_to_init=l2_to_init, head=head, device="cpu").fit(X, y, eval_set=data["val"])
     return method, time.process_time() - began
 
 
 def first_head(data: dict[str, Part]) -> Head:
     """Return a head fitted to the training features."""
     X, y, _ = data["train"]
-    layer = fit_linear(Rows(X, y, np.ones(len(y))), 2, 1e-2).folded(torch.float64)
+    layer = fit_linear(Samples(X, y, np.ones(len(y))), 2, 1e-2).folded(torch.float64)
     return layer.weight.detach().numpy(), layer.bias.detach().numpy()
 
 

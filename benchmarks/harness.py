@@ -20,7 +20,7 @@ from longway.bench.plan import Plan
 from longway.bench.results import read_all
 from longway.bench.store import Store
 
-RIDGE = {"ridge": {"low": 1e-4, "high": 1.0, "log": True}}
+RIDGE = {"l2": {"low": 1e-4, "high": 1.0, "log": True}}
 TRIALS, TABULATED, ROUNDS = 200, 10_000, 3
 
 
@@ -85,7 +85,7 @@ def tabulation(folder: Path) -> dict[str, float]:
             {
                 "benchmark": [{"name": "planted", **small}],
                 "method": [
-                    {"name": "erm", "title": f"ERM {i}", "ridge": 10.0**-i, "space": WEIGHT} for i in range(methods)
+                    {"name": "erm", "title": f"ERM {i}", "l2": 10.0**-i, "space": WEIGHT} for i in range(methods)
                 ],
                 "seeds": seeds,
                 "draws": number,

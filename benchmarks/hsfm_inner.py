@@ -57,9 +57,9 @@ def run() -> dict[str, Any]:
             with patch("longway.methods.hsfm.estimator.shrunk_whitening", whitening):
                 method.set_params(random_state=seed).fit(F, train.y, eval_set=(V, balanced.y))
             found.setdefault(name, []).append(worst_group(method, erm.features, data))
-        for ridge in (1e-3, 1e-1):
-            known = RWG(ridge=ridge).fit(V, balanced.y, groups=balanced.groups)
-            name = f"linear head fitted to the validation data, ridge {ridge:g}"
+        for l2 in (1e-3, 1e-1):
+            known = RWG(l2=l2).fit(V, balanced.y, groups=balanced.groups)
+            name = f"linear head fitted to the validation data, ridge {l2:g}"
             found.setdefault(name, []).append(worst_group(known, erm.features, data))
         print(seed, {name: round(values[-1], 3) for name, values in found.items()}, flush=True)
     return {name: summarise(values)._asdict() for name, values in found.items()}

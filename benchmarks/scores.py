@@ -19,7 +19,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.datasets.classics import MNIST
 from longway.functional.scores import shortcut_scores
 from longway.groups import find_groups
@@ -60,7 +60,7 @@ SCORES: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
 }
 
 
-def coloured(n_classes: int, strength: float, seed: int) -> tuple[Rows, np.ndarray]:
+def coloured(n_classes: int, strength: float, seed: int) -> tuple[Samples, np.ndarray]:
     """Return digits, cut into classes and painted in hues that agree with the label that often, and the hues (n,)."""
     raw, generator = MNIST.read(), np.random.default_rng(seed)
     chosen = generator.permutation(len(raw.x_train))[:N]
@@ -72,7 +72,7 @@ def coloured(n_classes: int, strength: float, seed: int) -> tuple[Rows, np.ndarr
     order = generator.permutation(n_classes)  # neighbouring classes need not have neighbouring hues
     paint = np.array([colorsys.hsv_to_rgb(k / n_classes, 1, 1) for k in order])
     grey = raw.x_train[chosen][:, None, ::2, ::2].astype(np.float32) / 255
-    return Rows(grey * paint[hue].astype(np.float32)[:, :, None, None], y, np.ones(N)), hue
+    return Samples(grey * paint[hue].astype(np.float32)[:, :, None, None], y, np.ones(N)), hue
 
 
 def weighted(latents: np.ndarray, scores: np.ndarray) -> np.ndarray:

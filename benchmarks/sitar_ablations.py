@@ -21,7 +21,7 @@ from torch import Tensor
 
 from longway import SITAR
 from longway.data import GroupedDataset
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.datasets.cmnist import CMNIST
 from longway.training.selection import BestEpoch
 
@@ -77,22 +77,22 @@ def nothing(*_: Any, **__: Any) -> None:
 
 
 NO_MAPS = ("groups.contradicting.recolouring", nothing)
-NO_ERRORS = ("groups.contradicting.repeated_errors", nothing)
+NO_ERRORS = ("groups.contradicting.consistent_errors", nothing)
 
 
 SETTINGS = [
     Setting("default", "as it comes", {}),
-    Setting("default", "no noise", {"noise": 0.0, "consistency": 0.0}),
+    Setting("default", "no noise", {"noise_scale": 0.0, "consistency_weight": 0.0}),
     Setting("default", "pseudo-groups, no recolouring", {}, (NO_MAPS, NO_ERRORS)),
     Setting("default", "errors, no recolouring", {}, (NO_MAPS,)),
     *(Setting("default", f"beta {beta:g}", {"beta": beta}) for beta in (0.2, 6.0)),
-    *(Setting("default", f"noise {noise:g}", {"noise": noise}) for noise in (0.1, 2.0)),
-    *(Setting("default", f"consistency {weight:g}", {"consistency": weight}) for weight in (1.0, 50.0)),
+    *(Setting("default", f"noise {noise:g}", {"noise_scale": noise}) for noise in (0.1, 2.0)),
+    *(Setting("default", f"consistency {weight:g}", {"consistency_weight": weight}) for weight in (1.0, 50.0)),
     *(Setting("default", f"{d} axes", {"latent_dim": d}) for d in (5, 24)),
     *(Setting("default", f"learning rate {rate:g}", {"learning_rate": rate}) for rate in (3e-4, 3e-3)),
     *(Setting("paper, beta", f"{beta:g}", {"beta": beta}) for beta in (0.1, 1.0, 1.5, 2.0)),
-    *(Setting("paper, noise", f"{noise:g}", {"noise": noise}) for noise in (0.0, 0.1, 0.5, 3.0)),
-    *(Setting("paper, consistency", f"{weight:g}", {"consistency": weight}) for weight in (0.0, 0.1, 1.0, 50.0)),
+    *(Setting("paper, noise", f"{noise:g}", {"noise_scale": noise}) for noise in (0.0, 0.1, 0.5, 3.0)),
+    *(Setting("paper, consistency", f"{weight:g}", {"consistency_weight": weight}) for weight in (0.0, 0.1, 1.0, 50.0)),
     Setting("paper, scores", "isotropic", {}, (("methods.sitar.shortcut_scores", isotropic),)),
 ]
 
@@ -113,7 +113,7 @@ class Watched:
 
     def __init__(self, part: GroupedDataset) -> None:
         X, y = images(part)
-        self.rows = Rows(X[:WATCHED], y[:WATCHED], np.ones(WATCHED))
+        self.rows = Samples(X[:WATCHED], y[:WATCHED], np.ones(WATCHED))
         self.agree = (np.asarray(part.attributes["colour"]) == y)[:WATCHED]
 
     def __call__(self, network: torch.nn.Module) -> dict[str, float]:
@@ -155,7 +155,7 @@ def fit(setting: Setting, seed: int) -> dict[str, Any]:
         "epoch": chosen["epoch"],
         "rule": chosen["rule"],
         "score": chosen["score"],
-        "against": method.inferred_.get("against"),
+        "against": method.group_inference_.get("against"),
         "top_score": float(method.shortcut_scores_.max()),
         **{name: values[at] for name, values in curves.items()},
         "curves": curves,

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.methods.sitar.estimator import SitarNet, SitarObjective
 from longway.nn.vae import VAE, VAEObjective
 from longway.training.loop import Schedule, train
@@ -134,7 +134,7 @@ def _sitar_net(X: np.ndarray) -> SitarNet:
 
 
 def _longway(objective: nn.Module, X: np.ndarray, y: np.ndarray) -> float:
-    rows = Rows(X, y, np.ones(len(y)))
+    rows = Samples(X, y, np.ones(len(y)))
     start = time.process_time()
     train(objective, rows, Schedule(EPOCHS, BATCH, RATE), generator=np.random.default_rng(0), device="cpu")
     return time.process_time() - start

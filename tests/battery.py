@@ -68,7 +68,7 @@ SPLITS = {
 RARE = {"correlation": 0.5, "minority": 0.05}
 """No shortcut, and one class that is rare: what balancing classes is for."""
 
-SWIFT: dict[str, Any] = {"epochs": 20, "batch_size": 32, "learning_rate": 3e-3, "infer_options": {"epochs": 2}}
+SWIFT: dict[str, Any] = {"epochs": 20, "batch_size": 32, "learning_rate": 3e-3, "group_inference_params": {"epochs": 2}}
 """Enough steps on little data for methods that infer environments."""
 
 ROWS = {
@@ -86,9 +86,9 @@ ROWS = {
         margin=0.15,
     ),
     # With the default's ridge, what L-BFGS leaves where values no longer fall is 3e-8 of a probability on some CPUs.
-    "jtt": Row(JTT(ridge=0.1), rivals=(JTT(), ERM()), margin=0.15),
+    "jtt": Row(JTT(l2=0.1), rivals=(JTT(), ERM()), margin=0.15),
     "jtt-mlp": Row(
-        JTT(hidden=(16,), epochs=120, first_epochs=60, up_weight=3),
+        JTT(hidden=(16,), epochs=120, first_epochs=60, upweight=3),
         STOCHASTIC,
         rivals=(JTT(hidden=(16,), epochs=40), ERM(hidden=(16,), epochs=40)),
         margin=0.1,
@@ -125,7 +125,10 @@ ROWS = {
     "sitar-head": Row(SITARHead(), SPLITS),
     "dfr": Row(DFR(), SPLITS, rivals=(DFR(), ERM()), margin=0.15),
     "dfr-train": Row(
-        DFR(on="train", n_refits=5, infer_options={"epochs": 2}), SPLITS, rivals=(DFR(on="train"), ERM()), margin=0.15
+        DFR(on="train", n_refits=5, group_inference_params={"epochs": 2}),
+        SPLITS,
+        rivals=(DFR(on="train"), ERM()),
+        margin=0.15,
     ),
     "afr": Row(AFR(), SPLITS, rivals=(AFR(), ERM()), margin=0.1),
     "afr-paper": Row(

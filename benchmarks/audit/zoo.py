@@ -105,12 +105,12 @@ def _planted(seed: int) -> Iterator[Case]:
 def _gaussian(seed: int) -> Iterator[Case]:
     """Clean ones: a strong core, two cores of different strength, wrong labels, a rare class, no signal, many parts."""
 
-    def cores(*strengths: float, noise: float = 0.0, rare: float = 0.5) -> Callable[[], tuple]:
+    def cores(*Cs: float, noise: float = 0.0, rare: float = 0.5) -> Callable[[], tuple]:
         def build() -> tuple:
             generator = np.random.default_rng(seed)
             y = (generator.random(ROWS) < rare).astype(np.int64)
             X = generator.normal(size=(ROWS, 20))
-            for k, strength in enumerate(strengths):
+            for k, strength in enumerate(Cs):
                 X[:, k] += strength * (2 * y - 1)
             y = np.where(generator.random(ROWS) < noise, 1 - y, y)
             return X @ np.linalg.qr(generator.normal(size=(20, 20)))[0], y, None

@@ -9,9 +9,9 @@ from blocks.text import table
 
 SITAR_SYMBOLS = {
     "latent_dim": "d",
-    "noise": "α",
+    "noise_scale": "α",
     "beta": "β",
-    "consistency": "λ",
+    "consistency_weight": "λ",
     "reconstruction": "",
     "channels": "",
     "epochs": "",
@@ -28,17 +28,17 @@ HSFM_SYMBOLS = {
     "outer_rate": "η",
     "outer_steps": "K_H",
     "epochs": "",
-    "ridge": "",
+    "l2": "",
     "selection": "",
 }
 JTT_SYMBOLS = {
     "first_epochs": "T",
-    "up_weight": "λ",
+    "upweight": "λ",
     "learning_rate": "",
     "weight_decay": "",
     "epochs": "",
-    "first_ridge": "",
-    "ridge": "",
+    "first_l2": "",
+    "l2": "",
     "selection": "",
 }
 

@@ -89,7 +89,7 @@ class Way(NamedTuple):
     competes: Callable[[Trial], bool]
 
 
-WAYS = [
+STRATEGIES = [
     Way("accuracy on recoloured images", "score", lambda trial: trial["against"] == "recolouring"),
     Way("worst group of pseudo-groups", "score", lambda trial: trial["rule"] == "worst_group"),
     Way("accuracy, colours as in training", "id", lambda trial: True),
@@ -103,7 +103,7 @@ def sitar_choice(results: Results) -> str:
         return not_measured(COMMAND)
     # A seed that is being fitted does not hold all settings yet, and its best is not comparable
     seeds = [seed for seed in dict.fromkeys(chain(*settings.values())) if all(seed in t for t in settings.values())]
-    rows = [row for way in WAYS for row in _chosen(way, settings, seeds)]
+    rows = [row for way in STRATEGIES for row in _chosen(way, settings, seeds)]
     words = (
         f"Each seed's choice among {len(settings)} settings of the default. Accuracy in % on validation digits with "
         "colours drawn at random; loss in percentage points."

@@ -8,7 +8,7 @@ from typing import Any
 from blocks.results import Results
 from blocks.text import METHODS, not_measured, table
 
-Rows = list[list[str]]
+Samples = list[list[str]]
 
 
 def speed(results: Results) -> str:
@@ -23,7 +23,7 @@ def speed(results: Results) -> str:
     return table(["What", "Measured", "Beside"], rows) + words
 
 
-def _embed(record: dict[str, Any]) -> Rows:
+def _embed(record: dict[str, Any]) -> Samples:
     if "ratio" not in record:
         return []
     setting = f"{record['images']:,} images at {record['size']} pixels, batches of {record['batch_size']}"
@@ -31,13 +31,13 @@ def _embed(record: dict[str, Any]) -> Rows:
     return [[f"`longway embed`: {setting}", ratios, "share of the bare forward pass's speed"]]
 
 
-def _metrics(record: dict[str, Any]) -> Rows:
+def _metrics(record: dict[str, Any]) -> Samples:
     what = f"Group metrics: {record['samples']:,} samples, {record['groups']} groups"
     beside = f"{record['integers_speedup']:.0f} times as fast as a loop over groups"
     return [[what, f"{record['integers_ms']:.1f} ms", beside]]
 
 
-def _memory(record: list[dict[str, Any]]) -> Rows:
+def _memory(record: list[dict[str, Any]]) -> Samples:
     rows = []
     for case in record:
         size = " x ".join(f"{n:,}" for n in case["shape"])
@@ -47,7 +47,7 @@ def _memory(record: list[dict[str, Any]]) -> Rows:
     return rows
 
 
-def _harness(record: dict[str, Any]) -> Rows:
+def _harness(record: dict[str, Any]) -> Samples:
     cost, two, many = record["overhead"], record["workers"], record["tabulation"]
     share, faster = f"{100 * two['overhead_share']:.1f} %", f"{two['speedup']:.2f}"
     return [
@@ -58,7 +58,7 @@ def _harness(record: dict[str, Any]) -> Rows:
     ]
 
 
-def _training(record: dict[str, Any]) -> Rows:
+def _training(record: dict[str, Any]) -> Samples:
     what = f"{record['images']:,} images at {record['size']} pixels, batches of {record['batch_size']}"
     beside = "share of a bare PyTorch loop's speed, aim 0.95"
     rows = [[f"An epoch of SITAR: {what}", f"{record['ratio']:.2f}", beside]]
@@ -68,7 +68,7 @@ def _training(record: dict[str, Any]) -> Rows:
     return rows
 
 
-def _threads(record: dict[str, Any]) -> Rows:
+def _threads(record: dict[str, Any]) -> Samples:
     size = " x ".join(f"{n:,}" for n in record["shape"])
     rows = []
     for work, what in (("fit", "`ERM`'s head"), ("audit", "`longway audit`")):
@@ -81,7 +81,7 @@ def _threads(record: dict[str, Any]) -> Rows:
     return rows
 
 
-def _gpu(record: dict[str, Any]) -> Rows:
+def _gpu(record: dict[str, Any]) -> Samples:
     what = (
         f"SITAR as published, {record['images']:,} CMNIST images, {record['epochs']} epochs, on one {record['device']}"
     )
@@ -89,7 +89,7 @@ def _gpu(record: dict[str, Any]) -> Rows:
     return [[what, f"{compiled:.0f} s", f"limit 60 s; {eager:.0f} s without compiling"]]
 
 
-PARTS: dict[str, Callable[[Any], Rows]] = {
+PARTS: dict[str, Callable[[Any], Samples]] = {
     "embed": _embed,
     "metrics": _metrics,
     "memory": _memory,

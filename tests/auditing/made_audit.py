@@ -13,11 +13,11 @@ from longway.auditing import (
     Candidate,
     Estimate,
     Example,
+    MitigationTrial,
     ModelFacts,
     Reliance,
     Skipped,
     Slice,
-    Trial,
     Verdict,
 )
 
@@ -54,7 +54,9 @@ def candidate(name: str = "place = sea", **changes: Any) -> Candidate:
         high=ends[1],
         statement=f"12 samples contradict {name}.",
         reliance=used,
-        trial=Trial(Estimate(0.4, 0.3, 0.5), Estimate(0.6, 0.5, 0.7), change, change, change, 0.01, 9),
+        mitigation_trial=MitigationTrial(
+            Estimate(0.4, 0.3, 0.5), Estimate(0.6, 0.5, 0.7), change, change, change, 0.01, 9
+        ),
         command=f"longway fit rwg birds.csv --attribute '{name}'",
         python=f"longway.RWG().fit(X, y, groups=audit.pseudo_groups({name!r}))",
         values=values,
@@ -74,7 +76,14 @@ def made_slice(name: str = "land", **changes: Any) -> Slice:
 def audit(words: str = "place = sea", **changes: Any) -> Audit:
     """Return an audit whose untrusted texts all hold the words."""
     plain = candidate(
-        "axis 1", source="axis", suspicion=0.1, reliance=None, trial=None, contradicting=0, values=None, side=None
+        "axis 1",
+        source="axis",
+        suspicion=0.1,
+        reliance=None,
+        mitigation_trial=None,
+        contradicting=0,
+        values=None,
+        side=None,
     )
     labels = np.array([words, "water"])[np.arange(N) % 2]
     labels[1] = words  # the larger class, so that the order does not depend on the words

@@ -49,7 +49,7 @@ def test_a_model_that_was_fixed_leans_on_the_shortcut_less():
     drawn = planted_shortcut(2000, correlation=0.9, seed=100)
     found = longway.audit(drawn.X, drawn.y)
     name = found.candidates[0].name
-    fixed = longway.SUBG().fit(drawn.X, drawn.y, groups=found.pseudo_groups(name), sample_weight=found.sure(name))
+    fixed = longway.SUBG().fit(drawn.X, drawn.y, groups=found.pseudo_groups(name), sample_weight=found.confident(name))
     ordinary = longway.ERM().fit(drawn.X, drawn.y)
     before, after = (
         longway.audit(drawn.X, drawn.y, model=model).candidate(name).reliance for model in (ordinary, fixed)
@@ -63,11 +63,11 @@ def test_misread_samples_are_counted_and_left_out():
     drawn = planted_shortcut(2000, correlation=0.98, core=1.0, shortcut=2.0, seed=100)
     found = longway.audit(drawn.X, drawn.y)
     first = found.candidates[0]
-    sure = found.sure(first.name)
-    assert 0 < first.unsure == np.sum(~sure) < first.contradicting
+    confident = found.confident(first.name)
+    assert 0 < first.unsure == np.sum(~confident) < first.contradicting
     assert f"{first.unsure} that are likely misread" in found.verdict.method_reason
-    misread = drawn.shortcut[~sure] == drawn.y[~sure]
-    kept = drawn.shortcut[sure & (first.side == 1)] == drawn.y[sure & (first.side == 1)]
+    misread = drawn.shortcut[~confident] == drawn.y[~confident]
+    kept = drawn.shortcut[confident & (first.side == 1)] == drawn.y[confident & (first.side == 1)]
     assert misread.mean() > kept.mean()
 
 

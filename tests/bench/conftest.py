@@ -21,7 +21,7 @@ def own_data(tmp_path):
     return {"source": str(tmp_path / "own.npz"), "label": "y", "attribute": "shortcut", "split": "split"}
 
 
-RIDGE = {"ridge": {"low": 1e-4, "high": 1.0, "log": True}}
+RIDGE = {"l2": {"low": 1e-4, "high": 1.0, "log": True}}
 
 
 @pytest.fixture

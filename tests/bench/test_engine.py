@@ -157,9 +157,9 @@ def test_what_fits_warn_of_is_recorded_and_told(record, tmp_path, monkeypatch):
 def test_what_fits_doubt_is_recorded(record, tmp_path):
     plan = read_plan({**record, "method": ["erm", "sitarhead"], "draws": 1, "seeds": 1})
     run(plan, tmp_path / "r", HERE)
-    doubts = read_frame(tmp_path / "r").set_index("method")["doubts"]
-    assert doubts.iloc[0] == ""
-    assert "taken for the shortcut" in doubts.iloc[1] or "ordinary" in doubts.iloc[1]
+    caveats = read_frame(tmp_path / "r").set_index("method")["caveats"]
+    assert caveats.iloc[0] == ""
+    assert "taken for the shortcut" in caveats.iloc[1] or "ordinary" in caveats.iloc[1]
 
 
 def test_one_bar_advances_with_all_workers(tmp_path, monkeypatch):

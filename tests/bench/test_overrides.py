@@ -13,7 +13,7 @@ RECORD = {
 
 
 def test_values_go_where_they_are_known():
-    made = overridden(RECORD, {"n": 300, "erm_features": {"epochs": 1}}, {"epochs": 5, "ridge": 0.1})
+    made = overridden(RECORD, {"n": 300, "erm_features": {"epochs": 1}}, {"epochs": 5, "l2": 0.1})
     assert made["benchmark"] == [
         {"name": "digits", "erm_features": {"epochs": 1}},
         {"name": "planted", "n": 300, "erm_features": {"epochs": 1}},
@@ -46,4 +46,4 @@ def test_what_the_plan_gets_wrong_is_said_by_the_plan():
     with pytest.raises(LongwayError, match="benchmark 'domino' is unknown; did you mean 'dominoes'"):
         overridden({"benchmark": ["domino"], "method": ["erm"]}, {"n": 3})
     with pytest.raises(LongwayError, match="method 'emr' is unknown; did you mean 'erm'"):
-        read_plan(overridden({"benchmark": ["planted"], "method": ["emr", "dfr"]}, {}, {"strengths": [1]}))
+        read_plan(overridden({"benchmark": ["planted"], "method": ["emr", "dfr"]}, {}, {"Cs": [1]}))

@@ -10,7 +10,7 @@ from longway.bench.plan import load_plan, read_plan
 from longway.bench.protocol import Protocol
 from longway.bench.spec import DataSpec, TrialSpec
 from longway.bench.trial import method_of
-from longway.methods._search_space import Between, OneOf, draw, read_range
+from longway.methods._search_space import Between, Categorical, draw, read_range
 
 TOML = """
 seeds = [3, 5]
@@ -54,7 +54,7 @@ def test_a_plan_from_a_file(written):
     trials = plan.trials(cells[1])
     assert len(trials) == 4
     assert trials[0].parameters == {"n_support": 8}
-    assert all(set(trial.parameters) == {"n_support", "ridge"} for trial in trials[1:])
+    assert all(set(trial.parameters) == {"n_support", "l2"} for trial in trials[1:])
     assert trials[0].selection == "worst_group"
     assert trials[0].data.options["n"] == 400
 
@@ -67,9 +67,9 @@ def test_more_settings_keep_the_first(written):
 
 def test_a_key_depends_on_everything_and_on_nothing_else(plan):
     cell = next(plan.cells())
-    spec = plan.trial(cell, {"ridge": 0.1})
+    spec = plan.trial(cell, {"l2": 0.1})
     assert TrialSpec.from_dict(spec.to_dict()).key == spec.key
-    assert plan.trial(cell, {"ridge": 0.2}).key != spec.key
+    assert plan.trial(cell, {"l2": 0.2}).key != spec.key
     for name, value in {"seed": 9, "groups": "none", "threads": 2, "method": "rwg", "device": "cuda"}.items():
         assert TrialSpec.from_dict({**spec.to_dict(), name: value}).key != spec.key
     assert TrialSpec.from_dict({**spec.to_dict(), "training": {"clip": 1.0}}).key != spec.key
@@ -101,8 +101,8 @@ BAD = {
     "benchmark": ({**BASE, "benchmark": ["domino"]}, "benchmark 'domino' is unknown; did you mean 'dominoes'?"),
     "option": ({**BASE, "benchmark": [{"name": "planted", "nn": 3}]}, "benchmark planted has no option 'nn'"),
     "parameter": ({**BASE, "method": [{"name": "erm", "rigde": 1}]}, "ERM has no parameter 'rigde'; did you mean"),
-    "range": ({**BASE, "method": [{"name": "erm", "ridge": -1}]}, "ridge=-1 must be a number, 0 or more"),
-    "space": ({**BASE, "method": [{"name": "erm", "space": {"ridge": 3}}]}, "the range of erm.ridge is 3: give a list"),
+    "range": ({**BASE, "method": [{"name": "erm", "l2": -1}]}, "ridge=-1 must be a number, 0 or more"),
+    "space": ({**BASE, "method": [{"name": "erm", "space": {"l2": 3}}]}, "the range of erm.ridge is 3: give a list"),
     "paper": ({**BASE, "method": [{"name": "erm", "paper": "x"}]}, "ERM has no published setting 'x'"),
     "fixed": ({**BASE, "method": [{"name": "erm", "selection": "average"}]}, "selection is not a method's to set"),
     "rule": ({**BASE, "protocol": [{"selection": "worst_grp", "groups": "val"}]}, "did you mean 'worst_group'?"),
@@ -157,9 +157,9 @@ def test_a_method_may_keep_its_own_rule():
 
 
 def test_ranges():
-    assert read_range([1, 2], "x") == OneOf((1, 2))
+    assert read_range([1, 2], "x") == Categorical((1, 2))
     assert [Between(1, 100, log=True, whole=True).at(place) for place in (0, 0.5, 0.999)] == [1, 10, 100]
     with pytest.raises(LongwayError, match="cannot be drawn from"):
         Between(0, 1, log=True)
     with pytest.raises(LongwayError, match="needs options"):
-        OneOf(())
+        Categorical(())

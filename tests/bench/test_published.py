@@ -99,7 +99,7 @@ def test_a_smaller_run_says_how_it_differs(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark_class("cmnist"), "raw_fingerprint", lambda self: "")
     plan = reproduction("sitar-cmnist", {"n_train": 500, "erm_features": {"epochs": 1}}, {"epochs": 2}, seeds=1)
     sitar = next(entry for entry in plan.methods if entry.method == "sitar")
-    assert (sitar.paper, sitar.parameters["epochs"], sitar.parameters["noise"]) == ("cmnist", 2, 1.0)
+    assert (sitar.paper, sitar.parameters["epochs"], sitar.parameters["noise_scale"]) == ("cmnist", 2, 1.0)
     pairs = compare(read_results(plan, fill(plan, tmp_path / "r")), "sitar-cmnist")
     grid = setting_grid(pairs)
     here = {row[1]: row[2] for row in grid.rows}

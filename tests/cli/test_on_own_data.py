@@ -13,7 +13,7 @@ import pytest
 from cli.birds import ROLES, birds, draw
 
 import longway
-from longway.backbones.preprocessing import Form, same_form
+from longway.backbones.preprocessing import InputSpec, match_inputs
 from longway.data import read
 
 FEATURES = ["f0", "f1", "f2"]
@@ -42,9 +42,9 @@ def check_all(good, folder, source, fit_options, new, *, method="erm", options=(
     table = pd.read_csv(out)
     assert table.columns.tolist() == ["id", "prediction", "p(land)", "p(water)"]
     loaded, about = longway.load(model), longway.describe(model)["about"]
-    form = Form.from_dict(about["form"])
+    form = InputSpec.from_dict(about["form"])
     data = read(new, input=list(form.columns) or None, fractions=None)
-    X = same_form(data, form, backbone=backbone[0] if backbone else None, verbose=0).X
+    X = match_inputs(data, form, backbone=backbone[0] if backbone else None, verbose=0).X
     assert table["prediction"].tolist() == loaded.predict(X).tolist()
     np.testing.assert_allclose(table[["p(land)", "p(water)"]], loaded.predict_proba(X), atol=1e-5)
     assert table["id"].tolist() == data.ids.tolist()
@@ -227,7 +227,7 @@ def test_a_random_split_is_drawn_again_for_every_command(tmp_path, good, csv):
 )
 def test_group_labels_are_used_only_where_they_may_be(tmp_path, good, csv, method, use, expected):
     words = [*ROLES, "--input", "f*", "--use-groups", use, "--out", tmp_path / "m"]
-    quick = {"hsfm": ["-s", "epochs=2"], "rwg": ["-s", 'infer_options={"epochs": 2}']}.get(method, [])
+    quick = {"hsfm": ["-s", "epochs=2"], "rwg": ["-s", 'group_inference_params={"epochs": 2}']}.get(method, [])
     shown = good("fit", method, csv, *words, *quick)
     assert f"Group labels used: {expected}. Saved {tmp_path / 'm'}" in shown
     assert longway.load(tmp_path / "m").supervision_ == expected

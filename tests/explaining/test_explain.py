@@ -86,10 +86,10 @@ def test_the_effect_of_an_axis_is_what_moving_along_it_does(head):
 
 
 def test_other_parameters_of_the_head_stay_in_its_command():
-    model = SITARHead(n_axes=6, ridge=0.1, axes=[1]).fit(TRAIN.X, TRAIN.y)
+    model = SITARHead(n_axes=6, l2=0.1, axes=[1]).fit(TRAIN.X, TRAIN.y)
     command = explain(model, TEST.X, TEST.y).axes[0].command
     assert "--set n_axes=6" in command
-    assert "--set ridge=0.1" in command
+    assert "--set l2=0.1" in command
 
 
 def test_hsfm_edits():
@@ -157,7 +157,7 @@ def test_inferred_groups(digits):
     assert np.allclose(found.axes[0].values, groups.latents[:, found.axes[0].index], atol=1e-5)
     assert np.array_equal(found.axes[0].traversal, groups.traverse()[found.axes[0].index])
     assert found.axes[0].low[0].predicted == ""
-    assert found.notes == groups.doubts
+    assert found.notes == groups.caveats
     features = infer_groups(TRAIN.X, TRAIN.y, epochs=2, latent_dim=3)
     assert explain(features, TRAIN.X, TRAIN.y).axes[0].traversal is None
 

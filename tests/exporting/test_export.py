@@ -123,7 +123,7 @@ def test_mobilenet_by_its_file(tmp_path, shared_data):
     backbone = load_backbone(spec, size=64, mean=0.5, std=0.5, device="cpu")
     images = np.random.default_rng(1).random((12, 3, 64, 64), np.float32)
     features = backbone.embed(images).numpy()
-    model = ERM(ridge=0.1).fit(features, np.arange(12) % 2)
+    model = ERM(l2=0.1).fit(features, np.arange(12) % 2)
     form = {"backbone": {"name": backbone.name, "fingerprint": backbone.fingerprint, **backbone.options}}
     longway.save(model, tmp_path / "m.safetensors", about={"form": form})
     longway.export(tmp_path / "m.safetensors", tmp_path / "m.onnx", backbone=spec)

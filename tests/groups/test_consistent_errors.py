@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from longway import RWG, SITAR, LongwayError
-from longway.data.samples import Rows
-from longway.groups import contradiction, infer_groups
-from longway.groups.consistent_errors import repeated_errors
+from longway.data.samples import Samples
+from longway.groups import find_shortcut_evidence, infer_groups
+from longway.groups.consistent_errors import consistent_errors
 
 SIZE, HALF = 12, 6
 
@@ -26,7 +26,7 @@ def patches(n: int, correlation: float, core: float) -> tuple[np.ndarray, np.nda
 
 
 def found(X: np.ndarray, y: np.ndarray):
-    return repeated_errors(Rows(X, y, np.ones(len(y))), 2, seed=0, device="cpu")
+    return consistent_errors(Samples(X, y, np.ones(len(y))), 2, seed=0, device="cpu")
 
 
 def test_errors_that_contradict_a_shortcut_are_a_group():
@@ -61,38 +61,38 @@ def test_without_errors_there_is_none():
 def test_other_errors_are_not_hidden():
     X, y, _ = patches(60, 1.0, 0.07)
     with pytest.raises(LongwayError, match="device='gpux' cannot be used"):
-        repeated_errors(Rows(X, y, np.ones(60)), 2, seed=0, device="gpux")
+        consistent_errors(Samples(X, y, np.ones(60)), 2, seed=0, device="gpux")
 
 
 def test_sitar_says_where_nothing_is_sure():
-    known = contradiction(Rows(*patches(600, 1.0, 0.07)[:2], np.ones(600)), 2, seed=0, epochs=1)
-    assert not known.is_sure
+    known = find_shortcut_evidence(Samples(*patches(600, 1.0, 0.07)[:2], np.ones(600)), 2, seed=0, epochs=1)
+    assert not known.is_confident
     assert known.summary()["errors"] is None
-    assert "the classifier is held back" in known.summary()["doubts"][-1]
+    assert "the classifier is held back" in known.summary()["caveats"][-1]
 
 
 def test_sitar_counts_such_errors_as_much_as_the_rest():
     X, y, attribute = patches(1500, 0.9, 0.07)
     method = SITAR(epochs=6, first_epochs=2, batch_size=64).fit(X, y, eval_set=(X[:300], y[:300]))
-    assert method.inferred_["against"] == "errors"
-    assert method.inferred_["errors"]["overlap"] >= 0.8
-    assert method.doubts == ()
+    assert method.group_inference_["debias_mode"] == "errors"
+    assert method.group_inference_["errors"]["overlap"] >= 0.8
+    assert method.caveats == ()
     assert method.selection_["rule"] == "worst_group"
     assert (method.predict(X) == y)[attribute != y].mean() > 0.7
 
 
 def test_group_aware_methods_take_such_errors_for_groups():
     X, y, attribute = patches(1500, 0.9, 0.07)
-    method = RWG(epochs=6, batch_size=64, infer_options={"epochs": 2}).fit(X, y, eval_set=(X[:300], y[:300]))
-    assert method.inferred_["way"] == "errors"
-    again = infer_groups(X, y, "errors", seed=method.inferred_["seed"])
-    assert again.summary().items() <= method.inferred_.items()
+    method = RWG(epochs=6, batch_size=64, group_inference_params={"epochs": 2}).fit(X, y, eval_set=(X[:300], y[:300]))
+    assert method.group_inference_["strategy"] == "errors"
+    again = infer_groups(X, y, "errors", seed=method.group_inference_["seed"])
+    assert again.summary().items() <= method.group_inference_.items()
     assert (attribute != y)[again.attribute == 1].mean() > 0.95
     assert (method.predict(X) == y)[attribute != y].mean() > 0.7
 
 
 def test_and_axes_where_there_are_none():
     X, y, _ = patches(600, 1.0, 0.07)
-    found, axes = (infer_groups(X, y, way, seed=1, epochs=1, device="cpu") for way in ("auto", "axes"))
-    assert found.way == "axes"
+    found, axes = (infer_groups(X, y, strategy, seed=1, epochs=1, device="cpu") for strategy in ("auto", "axes"))
+    assert found.strategy == "axes"
     np.testing.assert_array_equal(found.groups, axes.groups)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from longway import RWG, AxisGroups, LongwayError, infer_groups
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.datasets._make_digits import coloured_digits
 from longway.datasets._make_planted import planted_shortcut
 
@@ -24,12 +24,12 @@ def test_axes_of_coloured_digits_are_the_colour(digits, found):
     agreement = (found.attribute == digits["train"].colour).mean()
     assert max(agreement, 1 - agreement) > 0.99
     assert found.scores[found.axes[0]] == found.scores.max()
-    assert not found.doubts
+    assert not found.caveats
 
 
 def test_new_images_get_the_same_groups(digits, found):
     ood = digits["ood"]
-    groups = found.assign(Rows(ood.X, ood.y, np.ones(len(ood.y))))
+    groups = found.assign(Samples(ood.X, ood.y, np.ones(len(ood.y))))
     pairs = {(a, b) for a, b in zip(groups.tolist(), ood.groups.tolist(), strict=True)}
     assert len(pairs) <= 6  # one to one but for a stray sample
 
@@ -43,18 +43,18 @@ def test_walks_along_the_axes_start_and_end_apart(found):
 
 def test_doubts_are_said():
     perfect = planted_shortcut(300, correlation=1.0)
-    assert any("contradicts" in doubt for doubt in infer_groups(perfect.X, perfect.y, latent_dim=3).doubts)
+    assert any("contradicts" in doubt for doubt in infer_groups(perfect.X, perfect.y, latent_dim=3).caveats)
     generator = np.random.default_rng(0)
     noise = infer_groups(generator.normal(size=(300, 5)), np.arange(300) % 2, latent_dim=3)
-    assert any("no axis is plainly associated" in doubt for doubt in noise.doubts)
+    assert any("no axis is plainly associated" in doubt for doubt in noise.caveats)
 
 
 def test_rwg_records_how_to_find_its_groups_again():
     data = planted_shortcut(600, correlation=0.9)
-    method = RWG(infer_options={"latent_dim": 3}).fit(data.X, data.y)
+    method = RWG(group_inference_params={"latent_dim": 3}).fit(data.X, data.y)
     assert method.supervision_ == "none"
-    again = infer_groups(data.X, data.y, seed=method.inferred_["seed"], latent_dim=3)
-    np.testing.assert_allclose(again.scores, method.inferred_["scores"])
+    again = infer_groups(data.X, data.y, seed=method.group_inference_["seed"], latent_dim=3)
+    np.testing.assert_allclose(again.scores, method.group_inference_["scores"])
     assert RWG().fit(data.X, data.y, groups=data.groups).supervision_ == "train_groups"
 
 
@@ -79,32 +79,35 @@ def agreement(found, data):
 
 
 @pytest.mark.parametrize(
-    ("way", "least"), [("axes", 0.97), ("errors", 0.96), ("clusters", 0.96), ("disagreement", 0.9)]
+    ("strategy", "least"), [("axes", 0.97), ("errors", 0.96), ("clusters", 0.96), ("disagreement", 0.9)]
 )
-def test_every_way_finds_a_planted_shortcut(way, least):
-    data, other = (planted_shortcut(1000, correlation=share, seed=seed) for seed, share in ((0, 0.9), (1, 0.7)))
-    found = infer_groups(data.X, data.y, way)
+def test_every_way_finds_a_planted_shortcut(strategy, least):
+    data, other = (
+        planted_shortcut(1000, correlation=min_relative_score, seed=seed)
+        for seed, min_relative_score in ((0, 0.9), (1, 0.7))
+    )
+    found = infer_groups(data.X, data.y, strategy)
     assert agreement(found, data) > least
-    assert not found.doubts
+    assert not found.caveats
     np.testing.assert_array_equal(found.groups, found.n_values * data.y + found.attribute)
-    groups = found.assign(Rows(other.X, other.y, np.ones(1000)))
+    groups = found.assign(Samples(other.X, other.y, np.ones(1000)))
     np.testing.assert_array_equal(groups // found.n_values, other.y)
     assert set(groups) <= set(found.groups)
     json.dumps(found.summary())
-    assert isinstance(found, AxisGroups) == (way == "axes")
+    assert isinstance(found, AxisGroups) == (strategy == "axes")
 
 
-@pytest.mark.parametrize("way", ["errors", "clusters", "disagreement"])
-def test_ways_on_images(digits, way):
+@pytest.mark.parametrize("strategy", ["errors", "clusters", "disagreement"])
+def test_ways_on_images(digits, strategy):
     train = digits["train"]
     X, y, colour = train.X[::4], train.y[::4], train.colour[::4]
-    options = {"epochs": 10, "early_epochs": 3} if way == "disagreement" else {"epochs": 6}
-    found = infer_groups(X, y, way, **options)
+    options = {"epochs": 10, "early_epochs": 3} if strategy == "disagreement" else {"epochs": 6}
+    found = infer_groups(X, y, strategy, **options)
     assert found.attribute.shape == y.shape
-    if way == "errors":
+    if strategy == "errors":
         contradicts = colour != y
         assert (found.attribute == contradicts).mean() > 0.9
-    again = infer_groups(X, y, way, **options)
+    again = infer_groups(X, y, strategy, **options)
     np.testing.assert_array_equal(found.groups, again.groups)
 
 
@@ -112,17 +115,17 @@ def test_no_row_is_judged_by_a_classifier_that_saw_it():
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(60, 200)), np.arange(60) % 2
     # More features than rows: a head is right on all that it saw, and guesses the rest.
-    found = infer_groups(X, y, "errors", ridge=1e-3)
+    found = infer_groups(X, y, "errors", l2=1e-3)
     assert 0.3 < found.attribute.mean() < 0.7
-    assert any("hardly better than guessing" in doubt for doubt in found.doubts)
+    assert any("hardly better than guessing" in doubt for doubt in found.caveats)
 
 
 def test_an_empty_error_set_is_refused():
     y = np.arange(60) % 2
     X = np.stack([100.0 * y, np.random.default_rng(0).normal(size=60)], 1)
-    with pytest.raises(LongwayError, match=r"right on every row.*Make it weaker with infer_options"):
+    with pytest.raises(LongwayError, match=r"right on every row.*Make it weaker with group_inference_params"):
         infer_groups(X, y, "errors")
-    with pytest.raises(LongwayError, match=r"agree on every row.*infer_options"):
+    with pytest.raises(LongwayError, match=r"agree on every row.*group_inference_params"):
         infer_groups(X, y, "disagreement")
     with pytest.raises(LongwayError, match="early_epochs=5 must be below epochs=5"):
         infer_groups(X, y, "disagreement", epochs=5, early_epochs=5)
@@ -138,17 +141,17 @@ def test_clusters_of_each_class_are_chosen_by_themselves():
     assert np.bincount(found.groups).tolist() == [150, 150, 0, 100, 100, 100]
     assert infer_groups(X, y, "clusters", n_clusters=4).summary()["clusters"] == [4, 4]
     noise = infer_groups(generator.normal(size=(300, 8)), np.arange(300) % 2, "clusters")
-    assert any("no plain clusters" in doubt for doubt in noise.doubts)
+    assert any("no plain clusters" in doubt for doubt in noise.caveats)
 
 
-@pytest.mark.parametrize("way", ["errors", "clusters", "disagreement"])
-def test_group_aware_methods_take_any_way(way):
+@pytest.mark.parametrize("strategy", ["errors", "clusters", "disagreement"])
+def test_group_aware_methods_take_any_way(strategy):
     data = planted_shortcut(600, correlation=0.85)
-    method = RWG(infer=way).fit(data.X, data.y)
-    assert method.inferred_["way"] == way
+    method = RWG(group_inference=strategy).fit(data.X, data.y)
+    assert method.group_inference_["strategy"] == strategy
     assert method.supervision_ == "none"
-    again = infer_groups(data.X, data.y, way, seed=method.inferred_["seed"])
-    assert again.summary()["group_sizes"] == method.inferred_["group_sizes"]
+    again = infer_groups(data.X, data.y, strategy, seed=method.group_inference_["seed"])
+    assert again.summary()["group_sizes"] == method.group_inference_["group_sizes"]
 
 
 def test_features_of_whole_numbers_are_features():

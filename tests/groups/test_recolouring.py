@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.datasets._make_digits import coloured_digits
 from longway.groups import infer_groups, recolouring
 
@@ -18,7 +18,7 @@ def perfect():
 
 def test_recolouring_makes_the_samples_that_contradict_the_shortcut(perfect):
     train, found = perfect
-    rows = Rows(train.X, train.y, np.ones(len(train.y)))
+    rows = Samples(train.X, train.y, np.ones(len(train.y)))
     maps = recolouring(rows, found, seed=0)
     assert maps.is_the_shortcut, maps.flipped
     images, of = torch.from_numpy(train.X[:50]), torch.from_numpy(found.attribute[:50])
@@ -37,6 +37,6 @@ def test_a_shortcut_of_shape_is_not_recoloured():
     X[mark == 1, :, 4:] += 0.8
     found = infer_groups(X.astype(np.float32), y, **OPTIONS)
     assert max((found.attribute == mark).mean(), (found.attribute != mark).mean()) > 0.99
-    maps = recolouring(Rows(X.astype(np.float32), y, np.ones(600)), found, seed=0)
+    maps = recolouring(Samples(X.astype(np.float32), y, np.ones(600)), found, seed=0)
     assert maps.flipped < 0.1
     assert not maps.is_the_shortcut

@@ -81,8 +81,8 @@ def test_a_common_start_changes_nothing_at_the_optimum():
 def test_a_path_equals_problem_by_problem():
     X, y = scaled(load_breast_cancer)
     weights = torch.from_numpy(np.random.default_rng(0).integers(0, 3, len(y))).double()
-    strengths = STRENGTHS.tolist()
-    path = elastic_net_path(X, y, 2, strengths=strengths, tolerances=[1e-7] * 3, weights=weights)
+    Cs = STRENGTHS.tolist()
+    path = elastic_net_path(X, y, 2, Cs=Cs, tolerances=[1e-7] * 3, weights=weights)
     apart = elastic_net(X, y, 2, strength=STRENGTHS, weights=weights.expand(3, -1), tolerance=1e-7)
     for found, expected in zip(path, apart, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)

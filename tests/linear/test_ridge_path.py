@@ -35,7 +35,7 @@ ZERO = Heads(torch.zeros(3, 3, 13, dtype=torch.float64), torch.zeros(3, 3, dtype
 def test_the_gradient_is_autograds(centred):
     heads, centre = some_heads(0), some_heads(1) if centred else None
     smoothing = torch.tensor([0.0, 0.5, 0.98], dtype=torch.float64)
-    value, gradient = objective_of_heads(chunks(), heads, ridge=RIDGE, centre=centre, smoothing=smoothing)
+    value, gradient = objective_of_heads(chunks(), heads, l2=RIDGE, centre=centre, smoothing=smoothing)
     for p in range(3):
         W, b = heads.weight[p].clone().requires_grad_(), heads.bias[p].clone().requires_grad_()
         losses = cross_entropy(X @ W.T + b, y, reduction="none", label_smoothing=float(smoothing[p]))
@@ -50,27 +50,27 @@ def test_the_gradient_is_autograds(centred):
 
 
 def test_equals_one_problem_at_a_time():
-    heads = ridge_heads(chunks(), ZERO, ridge=RIDGE, tolerance=1e-8)
+    heads = ridge_heads(chunks(), ZERO, l2=RIDGE, tolerance=1e-8)
     for p in range(3):
         alone = logistic_regression(
-            lambda p=p: iter([(X, y, WEIGHTS[:, p])]), 13, 3, ridge=float(RIDGE[p]), tolerance=1e-9
+            lambda p=p: iter([(X, y, WEIGHTS[:, p])]), 13, 3, l2=float(RIDGE[p]), tolerance=1e-9
         )
         torch.testing.assert_close(heads.weight[p], alone.weight, atol=1e-5, rtol=0)
 
 
 def test_a_strong_pull_keeps_the_centre():
     centre = some_heads(2)
-    heads = ridge_heads(chunks(), ZERO, ridge=1e8 * RIDGE, centre=centre)
+    heads = ridge_heads(chunks(), ZERO, l2=1e8 * RIDGE, centre=centre)
     torch.testing.assert_close(heads.weight, centre.weight, atol=1e-5, rtol=0)
 
 
 def test_descent_approaches_the_optimum_and_clips_its_steps():
     start = some_heads(3)
-    found = ridge_heads(chunks(), start, ridge=RIDGE, centre=start, tolerance=1e-9)
+    found = ridge_heads(chunks(), start, l2=RIDGE, centre=start, tolerance=1e-9)
     rate = torch.full((3,), 0.2, dtype=torch.float64)
-    reached = descend_heads(chunks(), start, ridge=RIDGE, rate=rate, steps=3000)
+    reached = descend_heads(chunks(), start, l2=RIDGE, rate=rate, steps=3000)
     torch.testing.assert_close(reached.weight, found.weight, atol=1e-3, rtol=0)
-    moved = descend_heads(chunks(), start, ridge=RIDGE, rate=rate, steps=1, clip=0.01)
+    moved = descend_heads(chunks(), start, l2=RIDGE, rate=rate, steps=1, clip=0.01)
     apart = (moved.weight - start.weight).square().sum((1, 2)) + (moved.bias - start.bias).square().sum(1)
     assert (apart.sqrt() <= 0.2 * 0.01 * 1.0001).all()
 

@@ -26,12 +26,12 @@ X, y, groups = DATA.X, np.array(["cow", "camel"])[DATA.y], DATA.groups
 QUICK: dict[str, dict[str, Any]] = {
     "sitar": {"epochs": 1},
     "hsfm": {"epochs": 1},
-    "rwg": {"infer_options": {"epochs": 1}},
-    "subg": {"infer_options": {"epochs": 1}},
-    "groupdro": {"infer_options": {"epochs": 1}},
+    "rwg": {"group_inference_params": {"epochs": 1}},
+    "subg": {"group_inference_params": {"epochs": 1}},
+    "groupdro": {"group_inference_params": {"epochs": 1}},
     "lff": {"epochs": 1},
-    "irm": {"epochs": 1, "infer_options": {"epochs": 1}},
-    "vrex": {"epochs": 1, "infer_options": {"epochs": 1}},
+    "irm": {"epochs": 1, "group_inference_params": {"epochs": 1}},
+    "vrex": {"epochs": 1, "group_inference_params": {"epochs": 1}},
     "chromavae": {"epochs": 1},
     "generativeclassifier": {"epochs": 1},
     "diffusionclassifier": {"epochs": 1, "n_draws": 2, "width": 8},
@@ -39,7 +39,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "repspectral": {"epochs": 1},
     "gccs": {"epochs": 1},
     "semanticanchor": {"epochs": 1},
-    "dfr": {"infer_options": {"epochs": 1}, "n_refits": 2},
+    "dfr": {"group_inference_params": {"epochs": 1}, "n_refits": 2},
 }
 
 every = pytest.mark.parametrize("name", METHODS)
@@ -141,8 +141,8 @@ PARAMETERS: dict[str, tuple[list[Any], str]] = {
     "outer_rate": ([0, -1], "a number above 0"),
     "head": ([3, (1, 2, 3)], "a pair (weight, bias) or None"),
     "early_head": ([3, (1, 2, 3)], "a pair (weight, bias) or None"),
-    **dict.fromkeys(("gammas", "pulls"), ([3, [], [-1], ["high"]], "a list of numbers, each 0 or more")),
-    **dict.fromkeys(("strengths", "ridges", "rates"), ([1.0, [], [0], [1, -1]], "a list of numbers, each above 0")),
+    **dict.fromkeys(("gammas", "l2_to_init"), ([3, [], [-1], ["high"]], "a list of numbers, each 0 or more")),
+    **dict.fromkeys(("Cs", "l2s", "rates"), ([1.0, [], [0], [1, -1]], "a list of numbers, each above 0")),
     "smoothings": ([0.9, [], [1], [-0.1]], "a list of numbers, each from 0, below 1"),
     "n_points": ([20, [], [0], [2.5]], "a list of whole numbers, each 1 or more"),
     **dict.fromkeys(
@@ -162,10 +162,10 @@ PARAMETERS: dict[str, tuple[list[Any], str]] = {
         "a pair of numbers, the lower one first, such as (-4, 1)",
     ),
     "axes": ([3, None], "'auto' or a list of whole numbers, such as [0, 3]"),
-    "early_ridge": ([-1, None], "a number, 0 or more"),
+    "early_l2": ([-1, None], "a number, 0 or more"),
     "first_epochs": ([0, 1.5], "a whole number, 1 or more"),
-    "first_ridge": ([-1, None], "a number, 0 or more"),
-    "up_weight": ([0, -1, np.inf], "a number above 0"),
+    "first_l2": ([-1, None], "a number, 0 or more"),
+    "upweight": ([0, -1, np.inf], "a number above 0"),
     "eta": ([0, "fast"], "a number above 0"),
     "adjustment": ([-1], "a number, 0 or more"),
     "q": ([0, -1], "a number above 0"),
@@ -173,16 +173,16 @@ PARAMETERS: dict[str, tuple[list[Any], str]] = {
     "necessity": ([0.1, [], [-1], ["much"]], "a list of numbers, each 0 or more"),
     "gamma": ([-1], "a number, 0 or more"),
     "folds": ([1, 2.5], "a whole number, 2 or more"),
-    "ridge": ([-1e-9, None], "a number, 0 or more"),
+    "l2": ([-1e-9, None], "a number, 0 or more"),
     "weight_decay": ([-1], "a number, 0 or more"),
-    "noise": ([-1], "a number, 0 or more"),
+    "noise_scale": ([-1], "a number, 0 or more"),
     "beta": ([-1, np.nan], "a number, 0 or more"),
-    "consistency": ([-1], "a number, 0 or more"),
+    "consistency_weight": ([-1], "a number, 0 or more"),
     "validation_fraction": ([0, 1, -0.1, 1.5, np.nan, None], "a number between 0 and 1"),
     "hidden": ([16, [0], [2.5], "16"], "a list of whole numbers, each 1 or more"),
     "channels": ([[0], 32], "a list of whole numbers, each 1 or more"),
     "class_balanced": (["yes", None], "True or False"),
-    "infer_options": ([3, "beta"], "a mapping or None"),
+    "group_inference_params": ([3, "beta"], "a mapping or None"),
     "random_state": ([-1, 2**32, "seed", 0.5], "a whole number from 0 to 2**32 - 1, a RandomState or None"),
     "device": ([None, 0], "a string such as 'auto', 'cpu' or 'cuda'"),
     "verbose": ([-1, "yes"], "a whole number, 0 or more"),
@@ -208,7 +208,7 @@ WORDS = {
     "balance": ("clas", "class"),
     "disagreement": ("earl", "early"),
     "weighting": ("error", "errors"),
-    "infer": ("axs", "axes"),
+    "group_inference": ("axs", "axes"),
     "covariance": ("ful", "full"),
     "classifier": ("kn", "knn"),
     "bound": ("elb", "elbo"),
@@ -230,11 +230,12 @@ def test_unknown_words(name):
 
 def test_options_of_inferring_groups():
     refused(
-        "infer_options has no 'latent_dims' .*did you mean 'latent_dim'",
-        lambda: RWG(infer_options={"latent_dims": 1}).fit(X, y),
+        "group_inference_params has no 'latent_dims' .*did you mean 'latent_dim'",
+        lambda: RWG(group_inference_params={"latent_dims": 1}).fit(X, y),
     )
     refused(
-        "infer_options: share=2 must be a number above 0, at most 1", lambda: RWG(infer_options={"share": 2}).fit(X, y)
+        "group_inference_params: share=2 must be a number above 0, at most 1",
+        lambda: RWG(group_inference_params={"share": 2}).fit(X, y),
     )
 
 

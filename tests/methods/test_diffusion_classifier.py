@@ -56,6 +56,6 @@ def test_the_prior_counts():
 def test_a_black_border_is_as_loud_as_the_picture():
     images = BARS.copy()
     images[:, :, 0] = 0.0
-    spread = DiffusionClassifier(**SMALL).fit(images, CODES).module_.standardize.spread
-    assert spread.unique().numel() == 1
-    np.testing.assert_allclose(spread.flatten()[0], np.sqrt(images.var(0).mean()), rtol=1e-4)
+    std = DiffusionClassifier(**SMALL).fit(images, CODES).module_.standardize.std
+    assert std.unique().numel() == 1
+    np.testing.assert_allclose(std.flatten()[0], np.sqrt(images.var(0).mean()), rtol=1e-4)

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import cross_entropy
 
 from longway import HSFM, LongwayError, evaluate_groups
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.datasets._make_planted import planted_shortcut
 from longway.linear.fit import fit_linear
 
@@ -74,7 +74,7 @@ def test_paper_variant_is_the_published_algorithm(loader):
     method = HSFM.from_paper("waterbirds", **changes)
     method.fit(X[:half], y[:half], eval_set=(X[half:], y[half:], groups[half:]))
 
-    network = fit_linear(Rows(X[:half], y[:half], np.ones(half)), y.max() + 1, method.ridge, standardize=False)
+    network = fit_linear(Samples(X[:half], y[:half], np.ones(half)), y.max() + 1, method.l2, standardize=False)
     head = [network.linear.weight.detach().float(), network.linear.bias.detach().float()]
 
     def judge(predicted):
@@ -101,7 +101,7 @@ def test_support_is_balanced_drawn_from_training_data_and_edited():
 
 def test_starts_from_the_head_that_is_given():
     data = planted_shortcut(600, correlation=0.9)
-    fitted = fit_linear(Rows(data.X, data.y, np.ones(600)), 2, 1e-2, standardize=False)
+    fitted = fit_linear(Samples(data.X, data.y, np.ones(600)), 2, 1e-2, standardize=False)
     head = (fitted.linear.weight.detach().numpy(), fitted.linear.bias.detach().numpy())
     for variant in ("paper", "scale_free"):
         options = {"variant": variant, "inner_rate": 1e-12 if variant == "paper" else 1.0, "epochs": 1}
@@ -142,7 +142,7 @@ def test_validation_data_that_lack_a_class():
     data = planted_shortcut(300, correlation=0.9)
     one = data.y == 1
     method = HSFM().fit(data.X, data.y, eval_set=(data.X[one], data.y[one]))
-    assert "the validation data lack a class, so the support is not edited" in method.inferred_["doubts"][-1]
+    assert "the validation data lack a class, so the support is not edited" in method.group_inference_["caveats"][-1]
     assert method.selection_["epoch"] == 0
     assert set(method.predict(data.X)) == {0, 1}
     np.testing.assert_allclose(method.support_before_, method.support_after_, atol=1e-4)

@@ -8,7 +8,7 @@ from longway.datasets._make_planted import planted_shortcut
 from longway.functional.invariance import irm_penalty, risks
 from longway.methods._group_aware import environments
 from longway.methods.irm import InvarianceObjective
-from longway.training.schedule import Elapsed
+from longway.training.schedule import Warmup
 
 DATA = planted_shortcut(600, correlation=0.9, n_features=5)
 
@@ -34,7 +34,7 @@ def test_sizes_of_environments_are_told(method):
     fitted = method(epochs=1).fit(DATA.X, DATA.y, groups=DATA.groups, eval_set=eval_set)
     cells = np.bincount(DATA.groups)
     assert fitted.environment_sizes_.tolist() == [[cells[0], cells[3]], [cells[1], cells[2]]]
-    assert fitted.inferred_ == {}
+    assert fitted.group_inference_ == {}
 
 
 @pytest.mark.parametrize("method", [IRM, VREx])
@@ -46,7 +46,7 @@ def test_one_environment_is_refused(method):
 def test_the_penalty_gets_its_weight_after_a_share_of_training():
     torch.manual_seed(0)
     network = nn.Linear(3, 2)
-    objective = InvarianceObjective(network, irm_penalty, 50.0, 2, Elapsed(0.5, 12))
+    objective = InvarianceObjective(network, irm_penalty, 50.0, 2, Warmup(0.5, 12))
     x, y, e = torch.randn(4, 3), torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
     batch = network(x), y, torch.ones(4), e, 2
     risk, penalty = risks(*batch)[0].mean(), irm_penalty(*batch)
@@ -56,8 +56,8 @@ def test_the_penalty_gets_its_weight_after_a_share_of_training():
 
 
 def test_the_count_is_part_of_the_state():
-    elapsed = Elapsed(0.5, 10)
+    elapsed = Warmup(0.5, 10)
     assert [elapsed(3), elapsed(3), elapsed(3)] == [False, False, True]
-    again = Elapsed(0.5, 10)
+    again = Warmup(0.5, 10)
     again.load_state_dict(elapsed.state_dict())
     assert again(1)

@@ -11,8 +11,8 @@ DATA = planted_shortcut(400, correlation=0.9)
 @pytest.mark.parametrize("seed", range(4))
 def test_the_rows_weighed_up_are_exactly_those_the_first_stage_gets_wrong(seed):
     data = planted_shortcut(300, correlation=0.85, seed=seed)
-    method = JTT(up_weight=7).fit(data.X, data.y)
-    wrong = ERM(ridge=method.first_ridge).fit(data.X, data.y).predict(data.X) != data.y
+    method = JTT(upweight=7).fit(data.X, data.y)
+    wrong = ERM(l2=method.first_l2).fit(data.X, data.y).predict(data.X) != data.y
     np.testing.assert_array_equal(method.error_set_, np.flatnonzero(wrong))
     by_hand = ERM().fit(data.X, data.y, sample_weight=np.where(wrong, 7.0, 1.0))
     np.testing.assert_allclose(method.predict_proba(data.X), by_hand.predict_proba(data.X), atol=1e-7)
@@ -23,15 +23,15 @@ def test_errors_of_a_network_contradict_the_shortcut():
     X, y, colour = train.X[::4], train.y[::4], train.colour[::4]
     method = JTT(first_epochs=6, epochs=1).fit(X, y)
     assert (colour != y)[method.error_set_].mean() > 0.9
-    assert not method.inferred_["doubts"]
+    assert not method.group_inference_["caveats"]
 
 
 def test_error_sets_that_say_nothing_raise_a_doubt():
     plain = np.stack([100.0 * DATA.y, DATA.X[:, 0]], 1)
     method = JTT().fit(plain, DATA.y)
     assert len(method.error_set_) == 0
-    assert "nothing to weigh up" in method.inferred_["doubts"][0]
-    assert "raise first_ridge" in method.inferred_["doubts"][0]
+    assert "nothing to weigh up" in method.group_inference_["caveats"][0]
+    assert "raise first_l2" in method.group_inference_["caveats"][0]
     np.testing.assert_array_equal(method.predict_proba(plain), ERM().fit(plain, DATA.y).predict_proba(plain))
     random = np.random.default_rng(0).integers(0, 5, 400)
-    assert "lower first_ridge" in JTT().fit(DATA.X, random).inferred_["doubts"][0]
+    assert "lower first_l2" in JTT().fit(DATA.X, random).group_inference_["caveats"][0]

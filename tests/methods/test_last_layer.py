@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from longway import AFR, DFR, LLR, LORT, LongwayError, Selective
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.datasets._make_planted import planted_shortcut
 from longway.groups import InferredGroups
 from longway.methods.dfr import SMALLEST, group_balanced_draws
@@ -15,7 +15,7 @@ EVAL_SET = (VAL.X, VAL.y, VAL.groups)
 
 def rows_of(sizes, weight=None):
     groups = np.repeat(np.arange(len(sizes)), sizes)
-    return Rows(np.zeros((len(groups), 1)), groups % 2, np.ones(len(groups)) if weight is None else weight, groups)
+    return Samples(np.zeros((len(groups), 1)), groups % 2, np.ones(len(groups)) if weight is None else weight, groups)
 
 
 def test_draws_have_equally_many_rows_of_each_group():
@@ -53,7 +53,7 @@ def test_dfr_does_not_look_at_training_groups_where_validation_groups_are_given(
     plain = DFR(n_refits=2).fit(TRAIN.X, TRAIN.y, eval_set=EVAL_SET)
     given = DFR(n_refits=2).fit(TRAIN.X, TRAIN.y, eval_set=EVAL_SET, groups=TRAIN.groups)
     assert plain.supervision_ == given.supervision_ == "val_groups"
-    assert plain.inferred_ == {}
+    assert plain.group_inference_ == {}
     np.testing.assert_array_equal(plain.predict_proba(VAL.X), given.predict_proba(VAL.X))
     on_train = DFR(on="train", n_refits=2).fit(TRAIN.X, TRAIN.y, eval_set=EVAL_SET, groups=TRAIN.groups)
     assert on_train.supervision_ == "train_groups"
@@ -85,7 +85,7 @@ def test_one_stray_validation_row_is_no_group(monkeypatch, given):
 
 
 def test_every_setting_is_recorded_and_the_best_is_chosen():
-    method = AFR(gammas=(0, 4), pulls=(0.01, 0.1, 1)).fit(TRAIN.X, TRAIN.y, eval_set=EVAL_SET)
+    method = AFR(gammas=(0, 4), l2_to_init=(0.01, 0.1, 1)).fit(TRAIN.X, TRAIN.y, eval_set=EVAL_SET)
     assert len(method.history_) == 6
     assert method.selection_["score"] == max(record["val_worst_group"] for record in method.history_)
     chosen = method.history_[method.selection_["epoch"] - 1]
@@ -94,7 +94,7 @@ def test_every_setting_is_recorded_and_the_best_is_chosen():
 
 def test_afr_with_an_endless_pull_is_its_first_head():
     weight, bias = np.random.default_rng(0).normal(size=(2, TRAIN.X.shape[1])), np.array([0.1, -0.2])
-    method = AFR(head=(weight, bias), pulls=(1e9,), gammas=(4,)).fit(TRAIN.X, TRAIN.y)
+    method = AFR(head=(weight, bias), l2_to_init=(1e9,), gammas=(4,)).fit(TRAIN.X, TRAIN.y)
     logits = VAL.X @ weight.T + bias
     np.testing.assert_allclose(method.decision_function(VAL.X), logits[:, 1] - logits[:, 0], atol=1e-4)
 

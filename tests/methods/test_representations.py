@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from longway import ERM, GCCS, FreezeThenTrain, RepSpectral, SemanticAnchor
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.datasets._make_planted import planted_shortcut
 from longway.linear.module import FeatureHead
 from longway.methods.freeze_then_train import FrozenBeside
@@ -16,7 +16,7 @@ from longway.methods.semantic_anchor import AnchorObjective
 from longway.nn.convnet import ConvNet
 
 DATA = planted_shortcut(400, correlation=0.9, n_features=6, seed=100)
-ROWS = Rows(DATA.X, DATA.y, np.ones(400))
+ROWS = Samples(DATA.X, DATA.y, np.ones(400))
 
 
 def test_frozen_features_are_the_principal_components():
@@ -46,9 +46,9 @@ def test_the_frozen_part_stays_as_it_is_while_the_rest_is_trained():
 
 
 def test_the_last_layer_is_fitted_again():
-    fitted = FreezeThenTrain(epochs=1, ridges=(0.1, 1.0)).fit(DATA.X, DATA.y, eval_set=(DATA.X, DATA.y, DATA.groups))
+    fitted = FreezeThenTrain(epochs=1, l2s=(0.1, 1.0)).fit(DATA.X, DATA.y, eval_set=(DATA.X, DATA.y, DATA.groups))
     assert fitted.retrained_on_ == "eval_set"
-    assert fitted.selection_["setting"]["ridge"] in (0.1, 1.0)
+    assert fitted.selection_["setting"]["l2"] in (0.1, 1.0)
     assert fitted.selection_["rule"] == "worst_group"
     assert fitted.score(DATA.X, DATA.y) > 0.8  # one epoch of steps alone would not do
 

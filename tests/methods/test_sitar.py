@@ -6,12 +6,12 @@ from sklearn.datasets import load_iris
 from torch.nn.functional import cross_entropy
 
 from longway import ERM, SITAR, LongwayError
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.datasets._make_digits import coloured_digits
 from longway.datasets._make_planted import planted_shortcut
 from longway.groups import shortcut_axes
 from longway.groups.axes import NO_GAPS
-from longway.groups.evidence import contradiction
+from longway.groups.evidence import find_shortcut_evidence
 from longway.methods.sitar.estimator import ScaleFreeObjective, SitarNet, SitarObjective
 from longway.nn.vae import scaled_beta, summed_variance
 
@@ -29,7 +29,7 @@ SETTINGS = {
 @pytest.mark.parametrize("name", SETTINGS)
 def test_published_settings(name):
     p = SITAR.from_paper(name).get_params()
-    assert tuple(p[key] for key in ("latent_dim", "noise", "beta", "consistency")) == SETTINGS[name]
+    assert tuple(p[key] for key in ("latent_dim", "noise_scale", "beta", "consistency_weight")) == SETTINGS[name]
     assert (p["variant"], p["epochs"], p["selection"]) == ("paper", 100, "balanced")
 
 
@@ -76,19 +76,21 @@ def test_predicts_from_posterior_means_without_noise():
 
 def test_the_paper_variant_is_trained_on_the_data_as_they_are():
     method = SITAR.from_paper("celeba", epochs=2).fit(IRIS, SPECIES)
-    assert method.inferred_ == {}
+    assert method.group_inference_ == {}
     assert method.selection_["rule"] == "balanced"
 
 
 def contradicted(X, y, **options):
-    return contradiction(Rows(X, y, np.ones(len(y))), 2, seed=0, **{"latent_dim": 4, "epochs": 1, **options})
+    return find_shortcut_evidence(
+        Samples(X, y, np.ones(len(y))), 2, seed=0, **{"latent_dim": 4, "epochs": 1, **options}
+    )
 
 
 def test_scale_free_loss_is_its_formula():
     data = planted_shortcut(200, correlation=1.0, n_features=6)
     torch.manual_seed(0)
     known = contradicted(data.X.astype(np.float32), data.y)
-    assert known.against == "noise"
+    assert known.debias_mode == "noise"
     network = SitarNet((6,), 2, 4, ())
     network.vae = known.axes.vae
     objective = ScaleFreeObjective(network, 0.7, 3.0, 2.0, known, class_balanced=False)
@@ -119,10 +121,10 @@ def test_groups_count_the_same_only_where_gaps_set_them_apart(gaps):
     X = (value + width * generator.standard_normal(600))[:, None] + 0.1 * generator.standard_normal((600, 6))
     known = contradicted(X.astype(np.float32), y, latent_dim=1, epochs=20)
     assert known.axes.is_plain
-    assert known.axes.doubts == (() if gaps else (NO_GAPS,))
+    assert known.axes.caveats == (() if gaps else (NO_GAPS,))
     assert known.summary()["gaps"] == gaps
-    assert known.summary()["doubts"] == ([] if gaps else [NO_GAPS])
-    assert known.against == ("groups" if gaps else "noise")
+    assert known.summary()["caveats"] == ([] if gaps else [NO_GAPS])
+    assert known.debias_mode == ("groups" if gaps else "noise")
     weight = np.bincount(known.axes.groups if gaps else y, known.rows.weight)
     np.testing.assert_allclose(weight, weight[0])
 
@@ -131,7 +133,7 @@ def test_beta_follows_the_variance_of_images_and_not_of_features():
     generator = np.random.default_rng(0)
     X = generator.random((50, 3, 8, 8))
     large, small, features = (
-        Rows(x, np.zeros(50), np.ones(50)) for x in (np.repeat(X, 2, 3).repeat(2, 2), X, X[:, 0, 0])
+        Samples(x, np.zeros(50), np.ones(50)) for x in (np.repeat(X, 2, 3).repeat(2, 2), X, X[:, 0, 0])
     )
     assert summed_variance(small) == pytest.approx(X.reshape(50, -1).var(0).sum())
     assert scaled_beta(2.0, large) == pytest.approx(4 * scaled_beta(2.0, small))
@@ -164,7 +166,7 @@ def test_images_without_one_that_contradicts_the_colour():
     train, val = digits["train"], digits["val"]
     erm = ERM(epochs=5).fit(train.X, train.y, eval_set=(val.X, val.y))
     method = SITAR(**SMALL).fit(train.X, train.y, eval_set=(val.X, val.y))
-    assert method.inferred_["against"] == "recolouring"
+    assert method.group_inference_["debias_mode"] == "recolouring"
     assert method.selection_["rule"] == "balanced"
     assert method.supervision_ == "none"
     assert right(method, digits["val_balanced"]) - right(erm, digits["val_balanced"]) > 0.2
@@ -175,15 +177,15 @@ def test_images_without_one_that_contradicts_the_colour():
 def test_without_anything_sure_the_worst_class_chooses_the_epoch():
     data = planted_shortcut(200, correlation=1.0, n_features=6)
     method = SITAR(epochs=2, first_epochs=1).fit(data.X, data.y)
-    assert method.inferred_["against"] == "noise"
+    assert method.group_inference_["debias_mode"] == "noise"
     assert method.selection_["rule"] == "worst_class"
 
 
 def test_a_collapsed_posterior_is_said():
     with pytest.warns(UserWarning, match=r"the posterior has collapsed: [01] of 10 .* beta=1000 is too high"):
         SITAR(variant="paper", beta=1000, epochs=8).fit(IRIS, SPECIES)
-    found = shortcut_axes(Rows(IRIS, SPECIES, np.ones(150)), 3, seed=0, beta=1000.0, epochs=20)
-    assert any("uses none of its axes: beta=1000 is too high" in doubt for doubt in found.doubts)
+    found = shortcut_axes(Samples(IRIS, SPECIES, np.ones(150)), 3, seed=0, beta=1000.0, epochs=20)
+    assert any("uses none of its axes: beta=1000 is too high" in doubt for doubt in found.caveats)
 
 
 @pytest.mark.parametrize("variant", ["paper", "scale_free"])

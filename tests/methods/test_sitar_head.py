@@ -21,10 +21,10 @@ def drawn(n, correlation, seed=0):
 def test_without_a_contradicting_sample_it_holds_better_than_an_ordinary_head():
     X, y, _ = drawn(2000, 1.0)
     X_test, y_test, groups = drawn(2000, 0.5, seed=1)
-    fitted = SITARHead(share=0.8).fit(X, y)
+    fitted = SITARHead(min_relative_score=0.8).fit(X, y)
     worst = [evaluate_groups(y_test, m.predict(X_test), groups).worst_group_accuracy for m in (fitted, ERM().fit(X, y))]
     assert worst[0] > worst[1] + 0.1
-    assert "taken for the shortcut" in fitted.doubts_[0]
+    assert "taken for the shortcut" in fitted.caveats_[0]
 
 
 def test_as_many_axes_are_removed_as_leave_enough():
@@ -32,7 +32,7 @@ def test_as_many_axes_are_removed_as_leave_enough():
     chance, before = 0.5, ERM().fit(X, y).score(X, y)
     removed = []
     for kept in (0.0, 0.5, 0.9):
-        fitted = SITARHead(share=0.05, kept=kept).fit(X, y)
+        fitted = SITARHead(min_relative_score=0.05, kept=kept).fit(X, y)
         assert fitted.selection_["score"] - chance >= kept * (before - chance) - 0.02
         removed.append(fitted.axes_)
     assert len(removed[0]) > len(removed[1]) >= len(removed[2])
@@ -42,22 +42,20 @@ def test_as_many_axes_are_removed_as_leave_enough():
 def test_validation_groups_choose_the_better_head():
     X, y, _ = drawn(2000, 1.0)
     eval_set = drawn(600, 0.5, seed=2)
-    assert SITARHead(share=0.8).fit(X, y, eval_set=eval_set).axes_
+    assert SITARHead(min_relative_score=0.8).fit(X, y, eval_set=eval_set).axes_
     core_only = drawn(2000, 0.5, seed=3)
-    fitted = SITARHead(share=0.8).fit(*core_only[:2], eval_set=eval_set)
+    fitted = SITARHead(min_relative_score=0.8).fit(*core_only[:2], eval_set=eval_set)
     assert fitted.axes_ == ()
-    assert "no worse" in fitted.doubts_[0]
+    assert "no worse" in fitted.caveats_[0]
     assert fitted.supervision_ == "val_groups"
 
 
 def test_the_head_is_flat_along_the_axes_that_are_named():
     fitted = SITARHead(axes=[0, 3]).fit(TRAIN.X, TRAIN.y)
-    moved = TRAIN.X[:50] + (
-        np.linalg.pinv(fitted.components_)[[0, 3]].sum(0) * fitted.module_.standardize.spread.numpy()
-    )
+    moved = TRAIN.X[:50] + (np.linalg.pinv(fitted.components_)[[0, 3]].sum(0) * fitted.module_.standardize.std.numpy())
     assert np.allclose(fitted.decision_function(moved), fitted.decision_function(TRAIN.X[:50]), atol=1e-8)
     assert fitted.axes_ == (0, 3)
-    assert fitted.doubts_ == ()
+    assert fitted.caveats_ == ()
 
 
 def test_axes_are_white_within_classes():
@@ -74,7 +72,7 @@ def test_nothing_is_removed_where_nothing_else_tells_the_label():
     X[:, 0] += 4 * y
     fitted = SITARHead().fit(X, y)
     assert fitted.axes_ == ()
-    assert "ordinary" in fitted.doubts_[0]
+    assert "ordinary" in fitted.caveats_[0]
     assert fitted.score(X, y) > 0.95
 
 

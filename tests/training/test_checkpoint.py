@@ -110,14 +110,14 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, monkeypatch):
 
 
 def test_what_an_unknown_observer_remembers_cannot_be_kept(tmp_path):
-    from longway.data.samples import Rows
+    from longway.data.samples import Samples
     from longway.training.loop import CHECK_EVERY, Schedule, train
 
     assert CHECK_EVERY > 0
     network = METHODS["erm"]._build((4,), 2)
-    rows = Rows(np.zeros((8, 4), np.float32), np.arange(8) % 2, np.ones(8))
+    rows = Samples(np.zeros((8, 4), np.float32), np.arange(8) % 2, np.ones(8))
     with training_options(checkpoint=tmp_path), pytest.raises(TypeError, match="state_dict and load_state_dict"):
-        train(network, rows, Schedule(1, 8, 0.1), generator=np.random.default_rng(0), after_epoch=lambda epoch: {})
+        train(network, rows, Schedule(1, 8, 0.1), generator=np.random.default_rng(0), callback=lambda epoch: {})
 
 
 SCRIPT = """

@@ -8,17 +8,17 @@ import torch
 from torch import nn
 
 from longway import LongwayError, training_options
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.datasets._make_planted import planted_shortcut
 from longway.linear.module import FeatureHead
 from longway.methods.groupdro import GroupDROObjective
 from longway.methods.lff import LfFObjective
 from longway.training.distributed import gathered
 from longway.training.loop import Schedule, train
-from longway.utils.memmap import OnDisk
+from longway.utils.memmap import MemmapRef
 
 DATA = planted_shortcut(75, correlation=0.8, n_features=6)
-ROWS = Rows(DATA.X.astype(np.float32), DATA.y, np.linspace(1, 2, 75))
+ROWS = Samples(DATA.X.astype(np.float32), DATA.y, np.linspace(1, 2, 75))
 
 
 class All(nn.Module):
@@ -38,7 +38,7 @@ class All(nn.Module):
 def run(rate=0.05, **options):
     torch.manual_seed(0)
     objective = All()
-    beside = DATA.groups.astype(np.int64), np.arange(75)
+    extras = DATA.groups.astype(np.int64), np.arange(75)
     with training_options(**options):
         history = train(
             objective,
@@ -46,7 +46,7 @@ def run(rate=0.05, **options):
             Schedule(2, 15, rate, averaging=0.5),
             generator=np.random.default_rng(0),
             device="cpu",
-            beside=beside,
+            extras=extras,
         )
     return objective, history
 
@@ -79,7 +79,7 @@ def test_memory_mapped_rows_are_sent_by_name(tmp_path):
     np.save(tmp_path / "X.npy", np.arange(60.0, dtype=np.float32).reshape(20, 3))
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     for X in (mapped, mapped[4:9], np.asarray(mapped)[2:], mapped[::2], np.array(mapped)):
-        rows = Rows(X, np.zeros(len(X)), np.ones(len(X)))
+        rows = Samples(X, np.zeros(len(X)), np.ones(len(X)))
         np.testing.assert_array_equal(copy.copy(rows).X, X)  # as it is sent: by its state
-        by_name = isinstance(rows.__getstate__()["X"], OnDisk)
+        by_name = isinstance(rows.__getstate__()["X"], MemmapRef)
         assert by_name == (isinstance(X.base, np.ndarray | type(mapped.base)) and X.flags.c_contiguous)

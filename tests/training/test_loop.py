@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from longway import LongwayError
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.methods.erm import CrossEntropy
 from longway.training.loop import Schedule, train
 from longway.utils.device import resolve_device, seeded
@@ -12,7 +12,7 @@ from longway.utils.device import resolve_device, seeded
 
 def rows(n=64, d=3, dtype=np.float32):
     generator = np.random.default_rng(0)
-    return Rows(generator.normal(size=(n, d)).astype(dtype), np.arange(n) % 2, np.ones(n))
+    return Samples(generator.normal(size=(n, d)).astype(dtype), np.arange(n) % 2, np.ones(n))
 
 
 def run(data, epochs=3, **options):
@@ -39,7 +39,7 @@ def test_small_data_in_memory_and_large_data_from_file_give_the_same(monkeypatch
 def test_loss_that_is_not_finite_stops_with_the_way_out():
     data = rows()
     with pytest.raises(LongwayError, match=r"the loss became (nan|inf) in epoch 1: lower learning_rate \(now 0.1\)"):
-        run(Rows(np.full_like(data.X, 3e38), data.y, data.weight))
+        run(Samples(np.full_like(data.X, 3e38), data.y, data.weight))
 
 
 def test_sampling_visits_only_what_it_names():

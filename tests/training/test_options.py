@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 from torch import nn
 
 from longway import ERM, SITAR, LongwayError, training_options
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.training.loop import Schedule, train
 from longway.training.options import TrainingOptions, current_options, one_fit
 
@@ -77,7 +77,7 @@ def test_inputs_stay_as_they_are_under_mixed_precision():
             seen.append((x.dtype, weight.dtype, self.layer(x).dtype))
             return {"loss": self.layer(x).float().square().mean()}
 
-    rows = Rows(X.astype(np.float32), Y, np.ones(150))
+    rows = Samples(X.astype(np.float32), Y, np.ones(150))
     with training_options(mixed_precision="bf16-mixed"):
         train(Spy(), rows, Schedule(1, 50, 0.1), generator=np.random.default_rng(0), device="cpu")
     assert set(seen) == {(torch.float32, torch.float32, torch.bfloat16)}
@@ -94,7 +94,7 @@ def test_clipping_bounds_what_one_step_sees():
         def forward(self, x, y, weight):
             return {"loss": 100 * self.weight.sum()}
 
-    rows = Rows(X.astype(np.float32), Y, np.ones(150))
+    rows = Samples(X.astype(np.float32), Y, np.ones(150))
     steep = Steep()
     with training_options(clip=0.5):
         train(steep, rows, Schedule(1, 150, 0.1), generator=np.random.default_rng(0), device="cpu")
@@ -165,11 +165,11 @@ def test_curves_for_mlflow(tmp_path, monkeypatch):
 
 
 def test_a_fit_within_a_fit_is_a_part_of_it(tmp_path):
-    from longway.training.options import next_place
+    from longway.training.options import next_run_paths
 
     with training_options(checkpoint=tmp_path), one_fit("outer"):
-        first = next_place("a")
+        first = next_run_paths("a")
         with one_fit("inner"):
-            second = next_place("b")
+            second = next_run_paths("b")
     assert (first.name, second.name) == ("1 outer/1 a", "1 outer/2 b")
     assert json.dumps(str(second.checkpoint)).endswith('run-2.safetensors"')

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from longway import LongwayError
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.training.selection import BestEpoch, resolve_rule
 
 
@@ -35,7 +35,7 @@ def test_unknown_and_impossible_rules():
 def test_keeps_the_best_epoch_and_the_later_of_two(rule, kept):
     y, groups = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
     network = Constant()
-    best = BestEpoch(network, Rows(np.zeros((4, 1)), y, np.ones(4), groups), rule, "eval_set")
+    best = BestEpoch(network, Samples(np.zeros((4, 1)), y, np.ones(4), groups), rule, "eval_set")
     for epoch, logits in enumerate([[1.0, 0.0], [0.0, 1.0]], start=1):
         network.logits.data = torch.tensor(logits)
         best.observe(epoch)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.nn.classifier import CrossEntropy
 from longway.training.loop import Schedule, train
 from longway.training.weight_average import WeightAverage
@@ -33,7 +33,7 @@ def test_it_reaches_back_over_a_share_of_the_steps(share, mean):
 
 def trained(averaging, epochs=4):
     generator = np.random.default_rng(0)
-    rows = Rows(generator.normal(size=(64, 3)).astype(np.float32), np.arange(64) % 2, np.ones(64))
+    rows = Samples(generator.normal(size=(64, 3)).astype(np.float32), np.arange(64) % 2, np.ones(64))
     with seeded(0):
         network = nn.Linear(3, 2)
     seen = []
@@ -44,7 +44,7 @@ def trained(averaging, epochs=4):
             return {}
 
     train(CrossEntropy(network), rows, Schedule(epochs, 16, 0.1, averaging=averaging), generator=generator,
-          device="cpu", after_epoch=Look().observe)  # fmt: skip
+          device="cpu", callback=Look().observe)  # fmt: skip
     return network.weight.detach().clone(), seen
 
 

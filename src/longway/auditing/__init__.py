@@ -1,7 +1,7 @@
 """Auditing: does a model take a shortcut, which one, and whom does it fail, without group labels."""
 
 from longway.auditing._audit import audit
-from longway.auditing.findings import Association, Candidate, Reliance, Slice, Trial
+from longway.auditing.findings import Association, Candidate, MitigationTrial, Reliance, Slice
 from longway.auditing.result import LEVELS, Audit, ModelFacts, Skipped, Verdict
 from longway.utils.records import Estimate, Example
 
@@ -12,11 +12,11 @@ __all__ = [
     "Candidate",
     "Estimate",
     "Example",
+    "MitigationTrial",
     "ModelFacts",
     "Reliance",
     "Skipped",
     "Slice",
-    "Trial",
     "Verdict",
     "audit",
 ]

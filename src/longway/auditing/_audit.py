@@ -15,17 +15,17 @@ from longway.auditing.bimodality import modes
 from longway.auditing.features import View, represent
 from longway.auditing.findings import Association, Candidate
 from longway.auditing.metadata import column_signals, same_as_label
-from longway.auditing.mitigation_trial import trial
-from longway.auditing.model import Judge, fitted_here, given_model, given_predictions
+from longway.auditing.mitigation_trial import mitigation_trial
+from longway.auditing.model import AuditedModel, fitted_here, given_model, given_predictions
 from longway.auditing.pca import PIECE, Space
 from longway.auditing.prepare import NO_VARIANCE, prepare
 from longway.auditing.probes import alike_halves
 from longway.auditing.reliance import between_sides, over_classes, reliance
 from longway.auditing.result import Audit
-from longway.auditing.signals import Sides, Signal, split
+from longway.auditing.signals import Signal, SignalSplit, split
 from longway.auditing.slices import find_slices
 from longway.auditing.verdict import how_to_treat, standard_errors, statement, suspicion, verdict
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.data.validation import check_parameters
 from longway.groups import group_purity
 from longway.utils.errors import LongwayError
@@ -174,7 +174,7 @@ class _Study:
     view: View
     points: np.ndarray
     parts: tuple[np.ndarray, np.ndarray]
-    judge: Judge
+    judge: AuditedModel
     ordinary: np.ndarray
     signals: list[Signal]
     notes: list[str]
@@ -221,7 +221,7 @@ class _Study:
 
     def _look_closely(self, look: _Look) -> None:
         if not look.close:
-            look.tried = trial(self.points, self.view.inputs.codes, look.sides, self.ordinary, self.parts)
+            look.tried = mitigation_trial(self.points, self.view.inputs.codes, look.sides, self.ordinary, self.parts)
             look.close = True
 
     def slices(self, candidates: Sequence[Candidate]) -> tuple[Any, ...]:
@@ -254,7 +254,7 @@ class _Study:
             moved = between_sides(signal, sides, self.points, codes)
             used = reliance(self.judge, moved, sides, codes, inputs.names, self.seed)
         shares = np.bincount(codes, sides.against) / np.bincount(codes)
-        sure = self._sure(look)
+        confident = self._sure(look)
         return Candidate(
             name=signal.name,
             source=signal.source,
@@ -270,14 +270,14 @@ class _Study:
             high=high,
             statement=statement(against, look.tried, look.suspicion) if look.close else "Not looked into.",
             reliance=used,
-            trial=look.tried,
+            mitigation_trial=look.tried,
             command=command,
             python=python,
-            unsure=int((~sure).sum()),
+            unsure=int((~confident).sum()),
             same_as_label=same_as_label(signal.values, codes),
             values=signal.values,
             side=sides.against.astype(np.int8),
-            sure=sure,
+            confident=confident,
             traversal=self.view.traversals.get(signal.name),
         )
 
@@ -287,8 +287,8 @@ class _Study:
         if not look.close or look.signal.source != "axis":
             return np.ones(len(codes), bool)
         above = look.sides.usual[codes] != look.sides.against
-        rows = Rows(self.view.features, codes, np.ones(len(codes)))
-        return group_purity(rows, above.astype(np.int64), seed=self.seed).sure
+        rows = Samples(self.view.features, codes, np.ones(len(codes)))
+        return group_purity(rows, above.astype(np.int64), seed=self.seed).confident
 
     def _example(self, row: int, value: float) -> Example:
         inputs = self.view.inputs
@@ -302,7 +302,7 @@ class _Look:
 
     signal: Signal
     association: Association
-    sides: Sides
+    sides: SignalSplit
     evidence: float
     fails: float
     tried: Any = None
@@ -360,7 +360,7 @@ def _rest(signal: Signal) -> tuple[Any, ...]:
     return signal.description, signal.source, signal.index, signal.values, signal.direction
 
 
-def _judge(view: View, space: Space, model: Any, predictions: Any) -> Judge | None:
+def _judge(view: View, space: Space, model: Any, predictions: Any) -> AuditedModel | None:
     inputs = view.inputs
     if model is not None:
         return given_model(model, inputs.X, space if view.own else None, inputs.classes)
@@ -370,7 +370,7 @@ def _judge(view: View, space: Space, model: Any, predictions: Any) -> Judge | No
     if len(np.shape(array)) == 0 or len(array) != inputs.n_given:
         raise LongwayError(f"predictions has shape {array.shape}: give one row for each of the {inputs.n_given} rows")
     found = given_predictions(array[inputs.rows], len(inputs.rows), inputs.classes, inputs.classes)
-    return Judge("predictions", "the given predictions", found, None)
+    return AuditedModel("predictions", "the given predictions", found, None)
 
 
 def _equal_features(X: np.ndarray, codes: np.ndarray) -> list[Signal]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from longway.auditing.findings import Candidate, Reliance, Trial
+from longway.auditing.findings import Candidate, MitigationTrial, Reliance
 from longway.auditing.result import Audit
 from longway.report.blocks import (
     Block,
@@ -71,8 +71,8 @@ def candidate_tab(each: Candidate, audit: Audit, samples: Samples, most: int) ->
         blocks.append(Figure(figure, f"How {clip(each.name)} spreads over each class", caption))
     if each.reliance is not None:
         blocks.append(_by_class(each.reliance))
-    if each.trial is not None:
-        blocks.append(Text(_trial_words(each.trial)))
+    if each.mitigation_trial is not None:
+        blocks.append(Text(_trial_words(each.mitigation_trial)))
     if each.unsure:
         words = "of the samples that seem to contradict it are likely misread; what follows leaves them out."
         blocks.append(Text(f"{each.unsure:,} {words}"))
@@ -119,7 +119,7 @@ def _by_class(used: Reliance) -> Table:
     return Table(columns, rows, f"{how} {moves}")
 
 
-def _trial_words(trial: Trial) -> str:
+def _trial_words(trial: MitigationTrial) -> str:
     return (
         f"Quick trial: balancing the groups that this signal makes moves the worst group by {points(trial.gain.value)} "
         f"points ({points(trial.gain.low)} to {points(trial.gain.high)}), so that the accuracy of whichever is worst "

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm, skew
 
-from longway.auditing.signals import Sides
+from longway.auditing.signals import SignalSplit
 
 FEW = 5
 """Contradicting samples of a class below which nothing is said of how deep they lie."""
 
 
-class Modes(NamedTuple):
+class Bimodality(NamedTuple):
     """Signs of a second mode, each with its standard error.
 
     Parameters
@@ -44,7 +44,7 @@ class Modes(NamedTuple):
         return 4 * float(np.clip(self.tilt - self.tilt_error, -0.5, 1)) + deep
 
 
-def modes(sides: Sides, codes: np.ndarray) -> Modes:
+def modes(sides: SignalSplit, codes: np.ndarray) -> Bimodality:
     """Look for second modes of a split signal in classes (n,)."""
     n_classes = len(sides.usual)
     tilts, errors = [], []
@@ -57,7 +57,7 @@ def modes(sides: Sides, codes: np.ndarray) -> Modes:
     found = [depth for code in range(n_classes) if (depth := _excess(sides, codes, code)) is not None]
     excess, error = (np.mean(part) for part in zip(*found, strict=True)) if found else (np.nan, np.nan)
     error = error / np.sqrt(max(len(found), 1))
-    return Modes(float(tilt), float(np.sqrt(sum(errors)) / 2), float(excess), float(error))
+    return Bimodality(float(tilt), float(np.sqrt(sum(errors)) / 2), float(excess), float(error))
 
 
 def _skewness(values: np.ndarray) -> float:
@@ -66,7 +66,7 @@ def _skewness(values: np.ndarray) -> float:
     return float(skew(clipped)) if len(values) > 2 and np.ptp(clipped) > 1e-9 * np.abs(values).max() else 0.0
 
 
-def _excess(sides: Sides, codes: np.ndarray, code: int) -> tuple[float, float] | None:
+def _excess(sides: SignalSplit, codes: np.ndarray, code: int) -> tuple[float, float] | None:
     """Return by how much a class's contradicting samples lie deeper than a tail, with its error; None of too few."""
     own = codes == code
     against = sides.values[own & sides.against] - sides.threshold

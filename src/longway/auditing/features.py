@@ -12,7 +12,7 @@ from longway.auditing.prepare import Inputs
 from longway.auditing.probes import alike_halves
 from longway.auditing.signals import Signal
 from longway.auditing.words import word_signals, words_of
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.data.validation import check_finite
 from longway.groups import shortcut_axes
 from longway.groups.crossfit import stopped_nets
@@ -103,7 +103,7 @@ def _of_images(inputs: Inputs, seed: int, verbose: int) -> View:
     teaching, left = alike_halves(inputs.codes, np.random.default_rng(seed))
     some = np.sort(np.random.default_rng(seed).permutation(teaching)[:TEACHING])
     X = inputs.X.astype(np.float32)
-    rows = Rows(X, inputs.codes, np.ones(len(X)))
+    rows = Samples(X, inputs.codes, np.ones(len(X)))
     with seeded(seed):
         fit = stopped_nets(
             n_classes, [NETWORK_EPOCHS], batch_size=64, learning_rate=1e-3, balanced="classes", device="auto"

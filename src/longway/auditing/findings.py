@@ -64,7 +64,7 @@ class Reliance(Record):
 
 
 @dataclass(frozen=True)
-class Trial(Record):
+class MitigationTrial(Record):
     """What a quick fit that does not lean on a signal achieves, on the half that it was not fitted on.
 
     Groups are class x side of the signal, as far as they hold enough samples.
@@ -127,7 +127,7 @@ class Candidate(Record):
         Whether core and shortcut can be told apart here, in one sentence.
     reliance : Reliance or None
         None where it was not looked into (candidates far down the list).
-    trial : Trial or None
+    mitigation_trial : Trial or None
         None where groups were too small, or not looked into.
     command, python : str
         What to run to treat this signal as a shortcut.
@@ -140,7 +140,7 @@ class Candidate(Record):
         The signal for every audited row: numbers, or codes of values. Not in ``to_dict``.
     side : ndarray of shape (n,), int8, optional
         1 where a row is on the side that is unusual for its class, 0 where it is not. Not in ``to_dict``.
-    sure : ndarray of shape (n,), bool, optional
+    confident : ndarray of shape (n,), bool, optional
         False where a row is likely misread: it would make groups of these sides impure. Not in ``to_dict``.
     traversal : ndarray of shape (steps, c, h, w), optional
         Pictures decoded along the axis, in [0, 1]; only for a beta-VAE's axes on images. Not in ``to_dict``.
@@ -160,14 +160,14 @@ class Candidate(Record):
     high: tuple[Example, ...]
     statement: str
     reliance: Reliance | None
-    trial: Trial | None
+    mitigation_trial: MitigationTrial | None
     command: str
     python: str
     unsure: int = 0
     same_as_label: bool = False
     values: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
     side: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
-    sure: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
+    confident: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
     traversal: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
 
 

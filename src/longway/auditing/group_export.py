@@ -34,9 +34,9 @@ def write_sides(audit: Audit, ids: np.ndarray, folder: Path) -> None:
     """
     assert audit.rows is not None
     columns = [
-        WORDS[np.where(each.sure, each.side, UNSURE)]
+        WORDS[np.where(each.confident, each.side, UNSURE)]
         for each in audit.candidates
-        if each.side is not None and each.sure is not None
+        if each.side is not None and each.confident is not None
     ]
     with atomic_file(folder / NAME, "w") as file:
         lines = csv.writer(file)

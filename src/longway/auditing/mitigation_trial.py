@@ -11,9 +11,9 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from longway.auditing.findings import Trial
+from longway.auditing.findings import MitigationTrial
 from longway.auditing.probes import ORDINARY, SIMPLE, cross_fitted
-from longway.auditing.signals import Sides
+from longway.auditing.signals import SignalSplit
 from longway.metrics.group_metrics import wilson_interval
 from longway.utils.records import Estimate
 
@@ -22,9 +22,9 @@ SMALLEST = 8
 Z = float(norm.isf(0.025))
 
 
-def trial(
-    points: np.ndarray, codes: np.ndarray, sides: Sides, ordinary: np.ndarray, parts: Sequence[np.ndarray]
-) -> Trial | None:
+def mitigation_trial(
+    points: np.ndarray, codes: np.ndarray, sides: SignalSplit, ordinary: np.ndarray, parts: Sequence[np.ndarray]
+) -> MitigationTrial | None:
     """Fit a head in which class x side of a signal count the same, and compare it with the ordinary one.
 
     Parameters
@@ -62,7 +62,7 @@ def trial(
     spread = np.array([max(change[groups == g].std(), m**-0.5) * m**-0.5 for g, m in zip(used, n, strict=True)])
     gains = (after_by - before_by) / n
     last = int((after_by / n).argmin())
-    return Trial(
+    return MitigationTrial(
         worst_before=_share(before_by[worst], n[worst]),
         worst_after=_share(after_by[last], n[last]),
         gain=_around(gains[worst], spread[worst]),
@@ -74,7 +74,7 @@ def trial(
 
 
 def _second_signal(
-    points: np.ndarray, codes: np.ndarray, groups: np.ndarray, sides: Sides, parts: Sequence[np.ndarray]
+    points: np.ndarray, codes: np.ndarray, groups: np.ndarray, sides: SignalSplit, parts: Sequence[np.ndarray]
 ) -> Estimate:
     """Return how well a head ranks contradicting samples apart from those that lie on their side by right.
 

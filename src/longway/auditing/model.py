@@ -17,7 +17,7 @@ from longway.utils.records import Estimate
 
 
 @dataclass(frozen=True)
-class Judge:
+class AuditedModel:
     """A model's predictions.
 
     Parameters
@@ -54,7 +54,7 @@ def accuracy(right: np.ndarray) -> Estimate:
     return Estimate(float(right.mean()) if len(right) else float("nan"), float(low), float(high))
 
 
-def fitted_here(points: np.ndarray, codes: np.ndarray, n_classes: int, parts: Sequence[np.ndarray]) -> Judge:
+def fitted_here(points: np.ndarray, codes: np.ndarray, n_classes: int, parts: Sequence[np.ndarray]) -> AuditedModel:
     """Return an ordinary linear head, fitted to either half and judging the other."""
     logits, heads = cross_fitted(points, codes, np.zeros_like(codes), n_classes, ORDINARY, parts)
 
@@ -64,10 +64,10 @@ def fitted_here(points: np.ndarray, codes: np.ndarray, n_classes: int, parts: Se
             changed[other] = ask(head, points[other] + shift[other])
         return probabilities(changed)
 
-    return Judge("fitted here", "ordinary linear head", probabilities(logits), moved)
+    return AuditedModel("fitted here", "ordinary linear head", probabilities(logits), moved)
 
 
-def given_model(model: Any, X: Any, space: Space | None, classes: np.ndarray) -> Judge:
+def given_model(model: Any, X: Any, space: Space | None, classes: np.ndarray) -> AuditedModel:
     """Return a classifier with ``predict_proba`` or ``predict``; ``space`` is None where X is not its features.
 
     Raises
@@ -96,7 +96,7 @@ def given_model(model: Any, X: Any, space: Space | None, classes: np.ndarray) ->
         pieces = (slice(start, start + PIECE) for start in range(0, len(X), PIECE))
         return np.concatenate([call((X[piece] + space.back(shift[piece])).astype(X.dtype)) for piece in pieces])
 
-    return Judge("model", type(model).__name__, found, None if space is None else moved)
+    return AuditedModel("model", type(model).__name__, found, None if space is None else moved)
 
 
 def given_predictions(

@@ -18,14 +18,14 @@ TOLERANCE, STEPS = 1e-5, 200
 """Of the solver: which side of a boundary samples lie on is settled long before the last digits of the optimum."""
 
 
-def fit_head(points: np.ndarray, codes: np.ndarray, weight: np.ndarray, n_classes: int, ridge: float) -> FeatureHead:
+def fit_head(points: np.ndarray, codes: np.ndarray, weight: np.ndarray, n_classes: int, l2: float) -> FeatureHead:
     """Fit a linear head to points (n, k), which are scaled already, with weights (n,)."""
     network = FeatureHead(points.shape[1], n_classes).double()
     known = torch.from_numpy(codes), torch.from_numpy(weight / weight.sum())
     held = (torch.from_numpy(np.ascontiguousarray(points)), *known)
     network.set_linear(
         logistic_regression(
-            lambda: iter([held]), points.shape[1], n_classes, ridge=ridge, tolerance=TOLERANCE, max_iter=STEPS
+            lambda: iter([held]), points.shape[1], n_classes, l2=l2, tolerance=TOLERANCE, max_iter=STEPS
         )
     )
     return network
@@ -61,7 +61,7 @@ def cross_fitted(
     codes: np.ndarray,
     groups: np.ndarray,
     n_classes: int,
-    ridge: float,
+    l2: float,
     parts: Sequence[np.ndarray],
 ) -> tuple[np.ndarray, list[FeatureHead]]:
     """Fit a head to each of two halves, every group counting the same, and ask it about the other half.
@@ -76,7 +76,7 @@ def cross_fitted(
     logits = np.empty((len(points), n_classes))
     heads = []
     for own, other in ((parts[0], parts[1]), (parts[1], parts[0])):
-        head = fit_head(points[own], codes[own], balanced(groups[own]), n_classes, ridge)
+        head = fit_head(points[own], codes[own], balanced(groups[own]), n_classes, l2)
         logits[other] = ask(head, points[other])
         heads.append(head)
     return logits, heads

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.stats import norm
 
 from longway.auditing.findings import Reliance
-from longway.auditing.model import Judge, accuracy
-from longway.auditing.signals import Sides, Signal
+from longway.auditing.model import AuditedModel, accuracy
+from longway.auditing.signals import Signal, SignalSplit
 from longway.metrics.group_metrics import wilson_interval
 from longway.utils.records import Estimate
 
@@ -20,7 +20,7 @@ ENOUGH = 8
 
 
 def reliance(
-    judge: Judge, signal: Signal, sides: Sides, codes: np.ndarray, classes: Sequence[str], seed: int
+    judge: AuditedModel, signal: Signal, sides: SignalSplit, codes: np.ndarray, classes: Sequence[str], seed: int
 ) -> Reliance:
     """Measure how far a model uses a signal that is split into sides."""
     right = judge.codes == codes
@@ -43,7 +43,7 @@ def reliance(
     )
 
 
-def between_sides(signal: Signal, sides: Sides, points: np.ndarray, codes: np.ndarray) -> Signal:
+def between_sides(signal: Signal, sides: SignalSplit, points: np.ndarray, codes: np.ndarray) -> Signal:
     """Return the signal with the direction from one side to the other within classes, where enough rows are on both.
 
     It is what a change of the attribute does, and only that: along a component, or along what goes with the label, the
@@ -71,7 +71,7 @@ def over_classes(right: np.ndarray, codes: np.ndarray, chosen: np.ndarray) -> Es
     return Estimate(float(np.mean(parts)), float(low), float(high))
 
 
-def _by_moving(judge: Judge, signal: Signal, sides: Sides) -> Estimate:
+def _by_moving(judge: AuditedModel, signal: Signal, sides: SignalSplit) -> Estimate:
     """Return what one deviation along the signal does to the probability of its focus class, over all rows."""
     assert judge.moved is not None
     assert signal.direction is not None
@@ -99,7 +99,7 @@ def _by_slope(probability: np.ndarray, values: np.ndarray, codes: np.ndarray) ->
     return Estimate(slope * spread, (slope - error) * spread, (slope + error) * spread)
 
 
-def _flip_rate(judge: Judge, signal: Signal, codes: np.ndarray, generator: np.random.Generator) -> float:
+def _flip_rate(judge: AuditedModel, signal: Signal, codes: np.ndarray, generator: np.random.Generator) -> float:
     """Return the share of predictions that change when each row gets the signal of a row of another class."""
     assert judge.moved is not None
     assert signal.direction is not None
@@ -112,7 +112,7 @@ def _flip_rate(judge: Judge, signal: Signal, codes: np.ndarray, generator: np.ra
 
 
 def _shuffled(
-    judge: Judge, signal: Signal, codes: np.ndarray, classes: Sequence[str], generator: np.random.Generator
+    judge: AuditedModel, signal: Signal, codes: np.ndarray, classes: Sequence[str], generator: np.random.Generator
 ) -> dict[str, float]:
     """Return the accuracy in each class when the signal is shuffled within it."""
     assert judge.moved is not None

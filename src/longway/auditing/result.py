@@ -186,7 +186,7 @@ class Audit(Record):
         -------
         ndarray of int64 of shape (n,)
             One for each audited row, for ``fit(X, y, groups=..., sample_weight=...)`` of any group-aware method, with
-            the weights that ``sure`` gives.
+            the weights that ``confident`` gives.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class Audit(Record):
             codes = 2 * codes + side
         return np.unique(codes, return_inverse=True)[1].astype(np.int64)
 
-    def sure(self, *names: str) -> np.ndarray:
+    def confident(self, *names: str) -> np.ndarray:
         """Return which rows are surely on the sides of signals where they seem to be.
 
         Parameters
@@ -221,9 +221,9 @@ class Audit(Record):
             There is no such candidate.
         """
         assert self.y is not None
-        sure = np.ones(len(self.y), bool)
+        confident = np.ones(len(self.y), bool)
         for name in names:
-            own = self.candidate(name).sure
+            own = self.candidate(name).confident
             assert own is not None
-            sure &= own
-        return sure
+            confident &= own
+        return confident

@@ -39,7 +39,7 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class Sides:
+class SignalSplit:
     """How a signal splits the classes.
 
     Parameters
@@ -88,7 +88,7 @@ def correlations(values: np.ndarray, codes: np.ndarray, n_classes: int) -> np.nd
     return (centred * weight[:, None]).T @ targets / spread[:, None] / np.sqrt(weight @ targets**2)
 
 
-def split(signal: Signal, codes: np.ndarray, n_classes: int) -> Sides:
+def split(signal: Signal, codes: np.ndarray, n_classes: int) -> SignalSplit:
     """Split the classes at a signal's cut, or halfway between the class that goes with it most and the others."""
     r = correlations(signal.values[:, None], codes, n_classes)[0]
     focus = int(np.abs(r).argmax())
@@ -102,7 +102,7 @@ def split(signal: Signal, codes: np.ndarray, n_classes: int) -> Sides:
     usual = share > 0.5
     if usual.all() or not usual.any():  # one side is rare in all classes: it belongs to the class where it is least so
         usual = np.arange(n_classes) == focus
-    return Sides(values, sign, focus, float(threshold), usual, above != usual[codes])
+    return SignalSplit(values, sign, focus, float(threshold), usual, above != usual[codes])
 
 
 def with_description(signal: Signal, description: str) -> Signal:

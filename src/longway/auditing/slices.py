@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 from longway.auditing.association import holm
 from longway.auditing.findings import Slice
 from longway.auditing.model import accuracy
-from longway.auditing.signals import Sides, Signal
+from longway.auditing.signals import Signal, SignalSplit
 from longway.utils.records import Example
 
 SMALLEST = 8
@@ -40,7 +40,7 @@ class Proposal:
 
 
 def find_slices(
-    split: Sequence[tuple[Signal, Sides]],
+    split: Sequence[tuple[Signal, SignalSplit]],
     points: np.ndarray,
     codes: np.ndarray,
     right: np.ndarray,
@@ -82,7 +82,9 @@ def find_slices(
     return tuple(sorted(found, key=lambda each: (not each.confirmed, each.adjusted_p, each.accuracy.value)))
 
 
-def _by_signal(split: Sequence[tuple[Signal, Sides]], codes: np.ndarray, classes: Sequence[str]) -> Iterator[Proposal]:
+def _by_signal(
+    split: Sequence[tuple[Signal, SignalSplit]], codes: np.ndarray, classes: Sequence[str]
+) -> Iterator[Proposal]:
     for signal, sides in split:
         for code, name in enumerate(classes):
             high = not sides.usual[code]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import norm
 
-from longway.auditing.findings import Association, Candidate, Slice, Trial
+from longway.auditing.findings import Association, Candidate, MitigationTrial, Slice
 from longway.auditing.result import Level, Verdict
 from longway.auditing.signals import Signal
 from longway.utils.records import Estimate
@@ -37,7 +37,7 @@ def suspicion(association: Association, evidence: float, second: float | None, f
     ----------
     association : Association
     evidence : float
-        Of second modes: ``Modes.evidence``, or its mean over directions that belong together.
+        Of second modes: ``Bimodality.evidence``, or its mean over directions that belong together.
     second : float or None
         Standard errors by which a second signal tells classes apart better than chance; None without a trial.
     fails : float
@@ -59,7 +59,7 @@ def standard_errors(second_signal: Estimate) -> float:
     return float((second_signal.value - 0.5) * 2 * norm.isf(0.025) / (second_signal.high - second_signal.low))
 
 
-def statement(against: int, tried: Trial | None, level: float) -> str:
+def statement(against: int, tried: MitigationTrial | None, level: float) -> str:
     """Say whether core and shortcut can be told apart for a signal."""
     if against == 0:
         return (
@@ -86,21 +86,21 @@ def statement(against: int, tried: Trial | None, level: float) -> str:
 def how_to_treat(signal: Signal, source: str) -> tuple[str, str]:
     """Return the command and the Python line that treat a signal as a shortcut."""
     name = repr(signal.name)
-    weight = f", sample_weight=audit.sure({name})" if signal.source == "axis" else ""
+    weight = f", sample_weight=audit.confident({name})" if signal.source == "axis" else ""
     python = f"longway.SUBG().fit(X, y, groups=audit.pseudo_groups({name}){weight})"
     if signal.source == "metadata" and "column" in signal.description:  # not a property that was computed of an input
         column = signal.description.removeprefix("Whether ").removeprefix("The ").removeprefix("the ")
         name = column.removeprefix("column ").split("'")[1] if "'" in column else signal.name
         return f"longway fit subg {shlex.quote(source)} --attribute {shlex.quote(name)} --use-groups train", python
     way = "errors" if signal.index < 0 else "axes"
-    return f"longway fit subg {shlex.quote(source)} --set infer={way}", python
+    return f"longway fit subg {shlex.quote(source)} --set group_inference={way}", python
 
 
 def level_of(first: Candidate | None) -> Level:
     """Return the level that the first candidate stands for."""
     if first is None or first.suspicion < SUSPICIOUS:
         return "no evidence"
-    used, tried = first.reliance, first.trial
+    used, tried = first.reliance, first.mitigation_trial
     if first.suspicion < STRONG or used is None or tried is None:
         return "suspicion"
     apart = used.aligned_accuracy.value - used.contradicting_accuracy.value >= GAP
@@ -132,7 +132,7 @@ def verdict(candidates: Sequence[Candidate], slices: Sequence[Slice], kind: str)
     if confirmed:
         reasons.append(f"{len(confirmed)} slices that the model fails were confirmed, such as {_told(confirmed[0])}.")
     method, why = _method(first, kind)
-    gain = None if first.trial is None else first.trial.gain
+    gain = None if first.mitigation_trial is None else first.mitigation_trial.gain
     return Verdict(level, first.suspicion, first.name, tuple(reasons), method, why, first.command, gain)
 
 
@@ -157,7 +157,7 @@ def _told(each: Slice) -> str:
 
 
 def _method(first: Candidate, kind: str) -> tuple[str, str]:
-    if first.trial is None:
+    if first.mitigation_trial is None:
         why = "hardly a sample contradicts the signal, and SITAR needs none"
         return ("sitar", why) if kind == "images" else ("hsfm", "it needs no groups and few contradicting samples")
     why = "enough samples contradict the signal to learn from as many of each group that it makes"

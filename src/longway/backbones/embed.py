@@ -23,7 +23,7 @@ from longway.data.feature_folder import FEATURES, FORMAT, META, ROWS, is_cache, 
 from longway.data.table import ROW_ID
 from longway.utils.errors import CorruptFileError, LongwayError
 from longway.utils.progress import progress
-from longway.utils.resumable_npy import GrowingFile
+from longway.utils.resumable_npy import ResumableNpy
 from longway.utils.storage import (
     atomic_directory,
     atomic_file,
@@ -185,7 +185,7 @@ def _make(
 ) -> None:
     """Write the three files of a cache, or what is left to write of them."""
     with atomic_directory(folder, overwrite=True, resume=key) as partial:
-        with GrowingFile(partial / FEATURES, len(dataset), dtype) as file:
+        with ResumableNpy(partial / FEATURES, len(dataset), dtype) as file:
             _write(file, dataset, backbone, batch_size, workers or min(8, os.cpu_count() or 1), verbose)
         (partial / ROWS).write_bytes(rows)
         assert file.width is not None
@@ -195,7 +195,7 @@ def _make(
 
 
 def _write(
-    file: GrowingFile, dataset: GroupedDataset, backbone: Backbone, batch_size: int, workers: int, verbose: int
+    file: ResumableNpy, dataset: GroupedDataset, backbone: Backbone, batch_size: int, workers: int, verbose: int
 ) -> None:
     """Write features batch by batch, with plain writes: a full disk under a memmap kills the process."""
     done, total = (-(-rows // batch_size) for rows in (file.rows, len(dataset)))

@@ -25,7 +25,7 @@ def load(spec: str, wish: Wish) -> Loaded:
     name = public_name("hf", path)
     package = needed("transformers", "'longway[hf]'", f"backbone {name}")
     try:
-        with hushed():
+        with suppressed_output():
             model = package.AutoModel.from_pretrained(path, use_safetensors=True)
             images = "pixel_values" in (model.main_input_name, *_parts(model))
             texts = model.main_input_name == "input_ids"
@@ -139,7 +139,7 @@ def tokenizer_hash(tokenizer: Any) -> str:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def suppressed_output() -> Iterator[None]:
     """Keep transformers from drawing bars and giving advice on standard error while the body loads a model."""
     logging = needed("transformers.utils.logging", "'longway[hf]'", "this backbone")
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()

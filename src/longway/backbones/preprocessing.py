@@ -15,7 +15,7 @@ from longway.utils.errors import LongwayError
 
 
 @dataclass(frozen=True)
-class Form:
+class InputSpec:
     """How inputs become what a model takes.
 
     Parameters
@@ -46,7 +46,7 @@ class Form:
         return {**asdict(self), "columns": list(self.columns)}
 
     @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Form:
+    def from_dict(cls, record: dict[str, Any]) -> InputSpec:
         """Return the form that ``to_dict`` described."""
         known = {field.name: record[field.name] for field in fields(cls) if field.name in record}
         return cls(**{**known, "columns": tuple(known.get("columns", ()))})
@@ -57,7 +57,7 @@ class Form:
         return Transform(self.size, crop=self.crop, interpolation=self.interpolation)
 
 
-def first_form(
+def prepare_inputs(
     data: GroupedDataset,
     *,
     backbone: str | None = None,
@@ -69,7 +69,7 @@ def first_form(
     precision: str = "float32",
     device: str = "auto",
     verbose: int = 1,
-) -> tuple[GroupedDataset, Form]:
+) -> tuple[GroupedDataset, InputSpec]:
     """Bring data that a model is to be fitted on to arrays.
 
     Parameters
@@ -99,8 +99,8 @@ def first_form(
         if backbone is not None:
             raise LongwayError(f"{data.source} holds features already: leave out --backbone")
         if is_cache(Path(data.source)):
-            return data, Form(backbone=read_meta(Path(data.source))["backbone"])
-        return data, Form(columns=data.inputs)
+            return data, InputSpec(backbone=read_meta(Path(data.source))["backbone"])
+        return data, InputSpec(columns=data.inputs)
     if backbone is not None:
         loaded = load_backbone(
             backbone,
@@ -113,17 +113,17 @@ def first_form(
             device=device,
         )
         embedded = embed(data, loaded, verbose=verbose)
-        return embedded, Form(backbone=read_meta(Path(embedded.source))["backbone"], columns=data.inputs)
+        return embedded, InputSpec(backbone=read_meta(Path(embedded.source))["backbone"], columns=data.inputs)
     if data.kind == "texts":
         raise LongwayError(
             f"{data.source} holds texts: give --backbone to embed them, such as st:NAME or path/to/file.py:function"
         )
-    form = Form(size=size)
+    form = InputSpec(size=size)
     return pixels(data, form.transform), form
 
 
-def same_form(
-    data: GroupedDataset, form: Form, *, backbone: str | None = None, device: str = "auto", verbose: int = 1
+def match_inputs(
+    data: GroupedDataset, form: InputSpec, *, backbone: str | None = None, device: str = "auto", verbose: int = 1
 ) -> GroupedDataset:
     """Bring data to the form that a model was fitted on.
 
@@ -163,7 +163,7 @@ def same_form(
     return embed(data, same_backbone(backbone, form, device=device), verbose=verbose)
 
 
-def same_backbone(backbone: str | Path, form: Form, *, device: str = "auto") -> Backbone:
+def same_backbone(backbone: str | Path, form: InputSpec, *, device: str = "auto") -> Backbone:
     """Load the backbone that a model was fitted on, with the options of its fit.
 
     Raises

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from longway.backbones.adapter import Loaded, Wish, local, needed, one_line, public_name
-from longway.backbones.hf import hushed, tokenizer_hash
+from longway.backbones.hf import suppressed_output, tokenizer_hash
 from longway.utils.errors import LongwayError
 from longway.utils.storage import hash_json, hash_module
 
@@ -21,7 +21,7 @@ def load(spec: str, wish: Wish) -> Loaded:
             raise LongwayError(f"backbone {name} pools by itself: leave out {option}={value!r}, or load it with hf:")
     package = needed("sentence_transformers", "'longway[hf]'", f"backbone {name}")
     try:
-        with hushed():
+        with suppressed_output():
             model = package.SentenceTransformer(path, device=str(wish.device), model_kwargs={"use_safetensors": True})
     except Exception as error:
         raise LongwayError(

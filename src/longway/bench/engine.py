@@ -208,7 +208,7 @@ def run_all(task: Any, kind: str, jobs: dict[str, tuple[Any, ...]], store: Store
         engine.map(_work, work, kind.capitalize())
         died = store.died(batch, kind)
         if died and set(batch) <= suspects:
-            _bury(store, kind, jobs[died[0]][0])
+            record_dead_worker(store, kind, jobs[died[0]][0])
         suspects |= set(died)
         left = {key: job for key, job in jobs.items() if not store.has(kind, key)}
         if len(left) == len(jobs) and not died:
@@ -216,7 +216,7 @@ def run_all(task: Any, kind: str, jobs: dict[str, tuple[Any, ...]], store: Store
         jobs = left
 
 
-def _bury(store: Store, kind: str, spec: TrialSpec) -> None:
+def record_dead_worker(store: Store, kind: str, spec: TrialSpec) -> None:
     """Record that a trial kills its worker."""
     (store.folder / "running" / spec.key).unlink(missing_ok=True)
     message = "the worker died, killed from outside or for want of memory: run with fewer jobs"

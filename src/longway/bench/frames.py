@@ -56,7 +56,7 @@ def _record(result: Result) -> dict[str, Any]:
         "method": cell.entry.title,
         "seed": cell.seed,
         "supervision": result.supervision,
-        "doubts": "; ".join(result.record.get("doubts", ())),
+        "caveats": "; ".join(result.record.get("caveats", ())),
         "tried": result.tried,
         "failed": result.failed,
         "seconds": result.record["seconds"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from longway.backbones.preprocessing import first_form
+from longway.backbones.preprocessing import prepare_inputs
 from longway.data.reading import read
 from longway.data.splits import PARTS
 from longway.datasets import Benchmark, Card, Parts
@@ -70,7 +70,7 @@ class OwnData(Benchmark):
         )
         if data.y is None:
             raise LongwayError(f"{self.source} has no label: name its column with label=")
-        data, _ = first_form(data, backbone=self.backbone, size=self.size, mean=self.mean, std=self.std, verbose=0)
+        data, _ = prepare_inputs(data, backbone=self.backbone, size=self.size, mean=self.mean, std=self.std, verbose=0)
         return {name: data.part(name) for name in PARTS}
 
     def raw_fingerprint(self) -> str:

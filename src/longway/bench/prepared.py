@@ -14,7 +14,7 @@ from filelock import FileLock
 from longway.bench.own import OwnData
 from longway.bench.spec import FORMAT, DataSpec
 from longway.data.dataset import GroupedDataset
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.data.validation import check_numbers
 from longway.datasets import BENCHMARKS, Benchmark, Parts
 from longway.groups import infer_groups
@@ -89,7 +89,7 @@ class Prepared:
                 if name in self._parts:
                     X, y = arrays(self._parts[name])
                     codes = np.searchsorted(classes, y)
-                    self._groups[name] = found.assign(Rows(check_numbers(X, "X"), codes, np.ones(len(codes))))
+                    self._groups[name] = found.assign(Samples(check_numbers(X, "X"), codes, np.ones(len(codes))))
         return self._groups["val_balanced" if validation == "balanced" else "val"]
 
     @property

@@ -108,7 +108,7 @@ def _fit(spec: TrialSpec, data: Prepared) -> tuple[Method, dict[str, Any]]:
         "status": "done",
         "supervision": method.supervision_ if inferred is None else "none",
         "selection": method.selection_,
-        "doubts": list(method.doubts),
+        "caveats": list(method.caveats),
         "validation": counts_of(metrics),
     }
 

@@ -17,7 +17,7 @@ from longway.auditing.ci import to_junit, to_sarif
 from longway.auditing.compare import AuditChanges, Change
 from longway.auditing.group_export import write_sides
 from longway.auditing.page import write_audit
-from longway.backbones.preprocessing import first_form
+from longway.backbones.preprocessing import prepare_inputs
 from longway.cli import _models, _printing
 from longway.cli._options import DataOptions, numbers
 from longway.data import GroupedDataset
@@ -236,7 +236,7 @@ def without_columns(data: GroupedDataset, names: Sequence[str | None]) -> Groupe
 
 
 def _embedded(raw: GroupedDataset, transform: Transform) -> GroupedDataset:
-    features, _ = first_form(
+    features, _ = prepare_inputs(
         raw,
         backbone=transform.backbone,
         size=transform.size,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from longway.backbones.preprocessing import Form, same_form
+from longway.backbones.preprocessing import InputSpec, match_inputs
 from longway.cli._options import DataOptions, assignments
 from longway.cli._printing import reweighted_average
 from longway.data import GroupedDataset
@@ -161,16 +161,16 @@ def loaded(
     part = part or ("test" if data.parts else "all")
     named = options.split or options.split_by or (data.table is not None and data.table.split)
     chosen = data if part == "all" else data.part(part)
-    ready = same_form(chosen, form, backbone=backbone, device=device, verbose=0 if quiet else 1)
+    ready = match_inputs(chosen, form, backbone=backbone, device=device, verbose=0 if quiet else 1)
     return Loaded(model, about, ready, part, drawn=part != "all" and not named)
 
 
-def _open(path: Path, device: str) -> tuple[Method, dict[str, Any], Form]:
+def _open(path: Path, device: str) -> tuple[Method, dict[str, Any], InputSpec]:
     about = describe(path)["about"]
-    return load(path).set_params(device=device), about, Form.from_dict(about.get("form", {}))
+    return load(path).set_params(device=device), about, InputSpec.from_dict(about.get("form", {}))
 
 
-def _open_exported(path: Path, device: str) -> tuple[Exported, dict[str, Any], Form]:
+def _open_exported(path: Path, device: str) -> tuple[Exported, dict[str, Any], InputSpec]:
     model = load_exported(path, device=device)
     return model, model.record.about, model.record.as_form
 

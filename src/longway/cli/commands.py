@@ -191,7 +191,7 @@ def fit(
 ) -> None:
     """Train METHOD on the train part of DATA, select on its val part, and save the model to one file."""
     from longway.auditing.group_export import with_sides
-    from longway.backbones.preprocessing import first_form
+    from longway.backbones.preprocessing import prepare_inputs
     from longway.cli import _models, _printing
     from longway.methods._persistence import save
     from longway.training.options import TrainingOptions, training_options
@@ -208,7 +208,7 @@ def fit(
     raw = with_sides(raw, audit, signal) if signal else raw
     if raw.kind == "images" and backbone is None and not model.takes_images:
         raise LongwayError(f"{method} takes features, not images: give --backbone, such as path/to/file.py:function")
-    dataset, form = first_form(
+    dataset, form = prepare_inputs(
         raw,
         backbone=backbone,
         size=size,
@@ -228,7 +228,7 @@ def fit(
     metrics = _models.evaluate(model, dataset, part, about["train_counts"])
     record = {"model": str(out), "method": method, "supervision": model.supervision_, "selection": model.selection_}
     if as_json:
-        _printing.data({**record, "doubts": model.doubts, "part": part, **_models.figures(metrics)})
+        _printing.data({**record, "caveats": model.caveats, "part": part, **_models.figures(metrics)})
     else:
         _printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
         _printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
@@ -236,7 +236,7 @@ def fit(
             _printing.say(f"{len(raw):,} of {whole:,} rows were audited and lie surely on a side: the fit took these")
         if model.selection_ and part == "val" and "test" in dataset.parts:
             _printing.say(f"The fit has used the val part. What counts is: longway evaluate {out} {data.source}")
-        for doubt in model.doubts:
+        for doubt in model.caveats:
             _printing.say(f"Doubt: {doubt}")
 
 

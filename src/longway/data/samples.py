@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.utils.memmap import OnDisk, read
+from longway.utils.memmap import MemmapRef, read
 
 RESIDENT_BYTES = 512 * 2**20
 """Data that take less than this in float32 are held in memory; larger ones are read batch by batch."""
@@ -28,7 +28,7 @@ NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 @dataclass(frozen=True)
-class Rows:
+class Samples:
     """Inputs with what is known of them; a subset shares the inputs and never copies them.
 
     Sent to another process, inputs that lie in a memory-mapped file stay there.
@@ -61,28 +61,28 @@ class Rows:
         return len(self.y)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "X": OnDisk.find(self.X) or self.X}
+        return {**vars(self), "X": MemmapRef.find(self.X) or self.X}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         X = state["X"]
-        vars(self).update(state, X=X.open() if isinstance(X, OnDisk) else X)
+        vars(self).update(state, X=X.open() if isinstance(X, MemmapRef) else X)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one input."""
         return self.X.shape[1:]
 
-    def take(self, positions: np.ndarray) -> Rows:
+    def take(self, positions: np.ndarray) -> Samples:
         """Return the rows at these positions, without copying inputs."""
         index = positions if self.index is None else self.index[positions]
         groups = None if self.groups is None else self.groups[positions]
-        return Rows(self.X, self.y[positions], self.weight[positions], groups, index)
+        return Samples(self.X, self.y[positions], self.weight[positions], groups, index)
 
-    def reweighted(self, weight: np.ndarray) -> Rows:
+    def reweighted(self, weight: np.ndarray) -> Samples:
         """Return the same rows with other sample weights."""
         return replace(self, weight=weight)
 
-    def grouped(self, groups: np.ndarray | None) -> Rows:
+    def grouped(self, groups: np.ndarray | None) -> Samples:
         """Return the same rows with other groups."""
         return replace(self, groups=groups)
 
@@ -154,7 +154,7 @@ class Rows:
         return mean, deviation.where(deviation > 1e-12 * mean.abs().clamp_min(1e-290), 1.0)
 
 
-def halves(rows: Rows, n_classes: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def halves(rows: Samples, n_classes: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the positions of two halves that are alike; twice all positions where a half would lack a class."""
     order = generator.permutation(len(rows))
     # Dealing out each class (and group, where known) in turn keeps the halves alike.
@@ -168,7 +168,7 @@ def halves(rows: Rows, n_classes: int, generator: np.random.Generator) -> tuple[
     return first, second
 
 
-def predict_logits(module: nn.Module, rows: Rows) -> Tensor:
+def predict_logits(module: nn.Module, rows: Samples) -> Tensor:
     """Run a network over rows in eval mode, without gradients.
 
     Returns

@@ -77,26 +77,26 @@ SEED: Rule = (
 PARAMETERS: Mapping[str, Rule] = {
     **dict.fromkeys(("epochs", "batch_size", "n_support", "n_hard", "inner_steps", "outer_steps", "latent_dim"), COUNT),
     **dict.fromkeys(("learning_rate", "inner_rate", "outer_rate"), POSITIVE),
-    **dict.fromkeys(("ridge", "weight_decay", "noise", "beta", "consistency"), NOT_NEGATIVE),
+    **dict.fromkeys(("l2", "weight_decay", "noise_scale", "beta", "consistency_weight"), NOT_NEGATIVE),
     **dict.fromkeys(("hidden", "channels"), WIDTHS),
     "validation_fraction": SHARE,
     "random_state": SEED,
     "device": (lambda value: isinstance(value, str), "a string such as 'auto', 'cpu' or 'cuda'"),
     "class_balanced": (lambda value: isinstance(value, bool | np.bool_), "True or False"),
-    "infer_options": (lambda value: value is None or isinstance(value, Mapping), "a mapping or None"),
+    "group_inference_params": (lambda value: value is None or isinstance(value, Mapping), "a mapping or None"),
     "verbose": (lambda value: isinstance(value, bool) or _is_whole(value, 0), "a whole number, 0 or more"),
     "share": (lambda value: _is_number(value) and 0 < value <= 1, "a number above 0, at most 1"),
     **dict.fromkeys(("smallest", "components", "early_epochs", "first_epochs"), COUNT),
     **dict.fromkeys(("folds", "most_clusters"), PLURAL),
     "n_clusters": (lambda value: value is None or _is_whole(value, 2), "a whole number, 2 or more, or None"),
-    **dict.fromkeys(("strong_ridge", "first_ridge", "adjustment", "gamma", "penalty", "pull"), NOT_NEGATIVE),
-    **dict.fromkeys(("up_weight", "eta", "q", "separation", "classification"), POSITIVE),
+    **dict.fromkeys(("strong_l2", "first_l2", "adjustment", "gamma", "penalty", "pull"), NOT_NEGATIVE),
+    **dict.fromkeys(("upweight", "eta", "q", "separation", "classification"), POSITIVE),
     **dict.fromkeys(
         ("smoothing", "momentum", "anneal", "burn_in"),
         (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0, below 1"),
     ),
-    **dict.fromkeys(("necessity", "gammas", "pulls"), (_are_strengths, "a list of numbers, each 0 or more")),
-    **dict.fromkeys(("strengths", "ridges", "rates"), (_are_positive, "a list of numbers, each above 0")),
+    **dict.fromkeys(("necessity", "gammas", "l2_to_init"), (_are_strengths, "a list of numbers, each 0 or more")),
+    **dict.fromkeys(("Cs", "l2s", "rates"), (_are_positive, "a list of numbers, each above 0")),
     "smoothings": (
         lambda value: _are_strengths(value) and all(delta < 1 for delta in value),
         "a list of numbers, each from 0, below 1",
@@ -107,7 +107,7 @@ PARAMETERS: Mapping[str, Rule] = {
         ("kept", "averaging"), (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
     ),
     **dict.fromkeys(("dropout", "retrain_fraction", "confidence", "frozen_share"), SHARE),
-    "early_ridge": NOT_NEGATIVE,
+    "early_l2": NOT_NEGATIVE,
     "log_snr": (
         lambda value: (
             isinstance(value, Sequence | np.ndarray)

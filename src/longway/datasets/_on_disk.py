@@ -20,7 +20,7 @@ from longway.utils.storage import hash_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnDisk(Benchmark):
+class MemmapRef(Benchmark):
     """A benchmark in a folder, in the layout in which it is distributed.
 
     Parameters
@@ -102,22 +102,22 @@ class OnDisk(Benchmark):
 
     def _taken(self, data: GroupedDataset, rows: Mapping[str, np.ndarray]) -> Parts:
         """Take the rows of each part, in the form that the options ask for."""
-        from longway.backbones.preprocessing import first_form
+        from longway.backbones.preprocessing import prepare_inputs
 
         data = replace(data, source=self.name, table=None)
         if self.backbone is not None:  # all rows and no labels, so that one cache serves every seed and label
             inputs = GroupedDataset(data.X, source=data.source, ids=data.ids)
-            embedded, _ = first_form(inputs, backbone=self.backbone, verbose=0, **self._transform())
+            embedded, _ = prepare_inputs(inputs, backbone=self.backbone, verbose=0, **self._transform())
             data = replace(data, X=embedded.X)
         elif self._transform().get("size") is not None:  # only what some part needs
             used = np.unique(np.concatenate(list(rows.values())))
-            data, _ = first_form(data.take(used), size=self._transform()["size"], verbose=0)
+            data, _ = prepare_inputs(data.take(used), size=self._transform()["size"], verbose=0)
             rows = {name: np.searchsorted(used, chosen) for name, chosen in rows.items()}
         return {name: data.take(chosen) for name, chosen in rows.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagesOnDisk(OnDisk):
+class ImagesOnDisk(MemmapRef):
     """A benchmark of images in a folder.
 
     Parameters

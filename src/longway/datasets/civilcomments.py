@@ -12,7 +12,7 @@ from longway.data.dataset import GroupedDataset
 from longway.data.splits import PARTS, named_split
 from longway.data.table import Source
 from longway.datasets._benchmark import Card, Parts
-from longway.datasets._on_disk import OnDisk
+from longway.datasets._on_disk import MemmapRef
 from longway.datasets._sampling import equal_groups, pair_names
 from longway.datasets._texts import text_column
 from longway.utils.errors import LongwayError
@@ -22,13 +22,13 @@ LABELS = ("not toxic", "toxic")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CivilComments(OnDisk):
+class CivilComments(MemmapRef):
     """CivilComments, in the layout of WILDS: all_data_with_identities.csv.
 
     Parameters
     ----------
     folder, backbone
-        As in OnDisk. The split is that of WILDS; the seed draws val_balanced.
+        As in MemmapRef. The split is that of WILDS; the seed draws val_balanced.
 
     Notes
     -----

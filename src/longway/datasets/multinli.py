@@ -11,7 +11,7 @@ import numpy as np
 from longway.data.dataset import GroupedDataset
 from longway.data.splits import PARTS, named_split
 from longway.datasets._benchmark import Card, Parts
-from longway.datasets._on_disk import OnDisk
+from longway.datasets._on_disk import MemmapRef
 from longway.datasets._sampling import equal_groups, pair_names
 from longway.datasets._texts import text_column
 from longway.utils.errors import LongwayError
@@ -21,13 +21,13 @@ LABELS = ("contradiction", "entailment", "neutral")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiNLI(OnDisk):
+class MultiNLI(MemmapRef):
     """MultiNLI, in the layout of group DRO: metadata_random.csv, here with the sentences themselves.
 
     Parameters
     ----------
     folder, backbone
-        As in OnDisk.
+        As in MemmapRef.
     separator : str, default " [SEP] "
         Stands between the two sentences.
     """

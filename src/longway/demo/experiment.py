@@ -138,7 +138,7 @@ def _published(seed: int) -> list[dict[str, Any]]:
 
 def _pseudo_groups(seed: int) -> list[dict[str, Any]]:
     data = _data(seed)
-    method = RWG(infer_options=AXES, **NETWORK, random_state=seed)
+    method = RWG(group_inference_params=AXES, **NETWORK, random_state=seed)
     return [_trial(PSEUDO_GROUPS, seed, method, data, data["val"])]
 
 
@@ -178,7 +178,7 @@ def _trial(
         "supervision": method.supervision_,
         "parameters": {key: value for key, value in method.get_params().items() if key != "verbose"},
         "selection": method.selection_,
-        "inferred": getattr(method, "inferred_", {}),
+        "inferred": getattr(method, "group_inference_", {}),
         "history": method.history_,
         "in_distribution": float((predicted["test"] == data["test"].y).mean()),
         "out_of_distribution": float((predicted["ood"] == data["ood"].y).mean()),

@@ -152,7 +152,7 @@ def explain(
         reliance=reliance,
         edits=edits,
         curves={name: scores for name, each in case.models.items() if (scores := _scores(each))},
-        notes=(*notes, *more, *unseen, *model.doubts),
+        notes=(*notes, *more, *unseen, *model.caveats),
         settings=settings,
         seconds=time.perf_counter() - began,
         y=case.y,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.data.validation import check_numbers
 from longway.groups.axes import AxisGroups, walks
 from longway.linear.module import FeatureHead
@@ -58,7 +58,7 @@ def view_axes(model: object, X: np.ndarray) -> AxisView | None:
 
 
 def _of_groups(found: AxisGroups, X: np.ndarray) -> AxisView:
-    rows = Rows(check_numbers(X, "X"), np.zeros(len(X), np.int64), np.ones(len(X)))
+    rows = Samples(check_numbers(X, "X"), np.zeros(len(X), np.int64), np.ones(len(X)))
     values = predict_logits(MeanEncoder(found.vae), rows).numpy()
     pictures = found.traverse(STEPS) if X.ndim == 4 else None
     return AxisView(values, found.scores, np.full(len(found.scores), np.nan), traversals=pictures)

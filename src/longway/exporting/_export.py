@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from longway._version import __version__
 from longway.backbones import Backbone, load_backbone
 from longway.backbones.onnx import OnnxEncoder
-from longway.backbones.preprocessing import Form, same_backbone
+from longway.backbones.preprocessing import InputSpec, same_backbone
 from longway.exporting import pt2_file
 from longway.exporting.exported import Run, check_suffix, load_exported
 from longway.exporting.network import Head, ImageClassifier, TextClassifier
@@ -99,14 +99,14 @@ def export(
         opset = check_opset(opset)
     elif opset is not None:
         raise LongwayError("opset= is of ONNX: leave it out for a .pt2 file")
-    form = Form.from_dict((about or {}).get("form", {}))
+    form = InputSpec.from_dict((about or {}).get("form", {}))
     part = _part(model, form, backbone, size)
     record = _record(model, part, dict(about or {}))
     _write(path, part, record, opset)
     return record
 
 
-def _part(model: Method, form: Form, backbone: Backbone | str | Path | None, size: int | None) -> Part:
+def _part(model: Method, form: InputSpec, backbone: Backbone | str | Path | None, size: int | None) -> Part:
     head = Head(model.module_)
     if backbone is None:
         return _alone(model, head, form)
@@ -117,7 +117,7 @@ def _part(model: Method, form: Form, backbone: Backbone | str | Path | None, siz
     return part._replace(about={**part.about, "backbone": {"name": encoder.name, **encoder.options}})
 
 
-def _encoder(backbone: Backbone | str | Path, form: Form) -> Backbone:
+def _encoder(backbone: Backbone | str | Path, form: InputSpec) -> Backbone:
     if isinstance(backbone, Backbone):
         known = None if form.backbone is None else form.backbone["fingerprint"]
         if known is not None and known != backbone.fingerprint:
@@ -136,7 +136,7 @@ def _takes_texts(encoder: Backbone) -> bool:
     return callable(getattr(encoder.module, "encode", None)) and not callable(encoder.module)
 
 
-def _alone(model: Method, head: Head, form: Form) -> Part:
+def _alone(model: Method, head: Head, form: InputSpec) -> Part:
     """Return a model without a backbone in front: it takes images or features as it was fitted on them."""
     shape = model.input_shape_
     about: dict[str, Any] = {"shape": list(shape), "form": form.to_dict()}
@@ -149,7 +149,7 @@ def _alone(model: Method, head: Head, form: Form) -> Part:
     return Part(head, head, (torch.zeros(2, *shape),), {**about, "kind": "features", "input": words})
 
 
-def _images(head: Head, encoder: Backbone, form: Form, size: int | None) -> Part:
+def _images(head: Head, encoder: Backbone, form: InputSpec, size: int | None) -> Part:
     side = encoder.transform.size or size
     if side is None:
         raise LongwayError(
@@ -159,7 +159,7 @@ def _images(head: Head, encoder: Backbone, form: Form, size: int | None) -> Part
         raise LongwayError(f"size={size} is not the {side} pixels of backbone {encoder.name}: leave it out")
     encoder = encoder.sized(side)
     transform = encoder.transform
-    outside = Form(size=side, columns=form.columns, crop=transform.crop, interpolation=transform.interpolation)
+    outside = InputSpec(size=side, columns=form.columns, crop=transform.crop, interpolation=transform.interpolation)
     cropped = "" if transform.crop is None else f" and cropped to {transform.crop}"
     about = {
         "kind": "images",
@@ -174,7 +174,7 @@ def _images(head: Head, encoder: Backbone, form: Form, size: int | None) -> Part
     return Part(ImageClassifier(encoder, head), head, (example,), about)
 
 
-def _texts(head: Head, encoder: Backbone, form: Form) -> Part:
+def _texts(head: Head, encoder: Backbone, form: InputSpec) -> Part:
     if not callable(getattr(encoder.module, "embed_tokens", None)):
         raise LongwayError(
             f"backbone {encoder.name} makes its tokens itself, which no graph can hold: leave out backbone= to export "
@@ -184,7 +184,7 @@ def _texts(head: Head, encoder: Backbone, form: Form) -> Part:
     about = {
         "kind": "tokens",
         "shape": [],
-        "form": Form(columns=form.columns, texts=True).to_dict(),
+        "form": InputSpec(columns=form.columns, texts=True).to_dict(),
         "input": "int64 input_ids and attention_mask (batch, tokens): what the tokenizer in the file's metadata makes",
         "tokenizer": tokenizer,
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from longway.backbones.preprocessing import Form
+from longway.backbones.preprocessing import InputSpec
 from longway.utils.errors import CorruptFileError, LongwayError
 
 FORMAT = 1
@@ -37,7 +37,7 @@ class Record:
     input : str
         The same in words: type, layout, range and what is to be done before.
     form : dict
-        As in `Form`: how data become what the graph takes.
+        As in `InputSpec`: how data become what the graph takes.
     normalisation : dict, optional
         Mean and deviation of the channels that the graph takes care of.
     backbone : dict, optional
@@ -87,9 +87,9 @@ class Record:
         return None if self.tokenizer is None else self.tokenizer["max_length"]
 
     @property
-    def as_form(self) -> Form:
+    def as_form(self) -> InputSpec:
         """How data become what the graph takes."""
-        return Form.from_dict(self.form)
+        return InputSpec.from_dict(self.form)
 
     def summary(self) -> dict[str, Any]:
         """Return the record without what is only for machines, ready for JSON."""

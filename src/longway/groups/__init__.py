@@ -3,40 +3,40 @@
 from longway.groups._base import InferredGroups
 from longway.groups.axes import AxisGroups, shortcut_axes
 from longway.groups.clusters import ClusterGroups, feature_clusters
-from longway.groups.consistent_errors import RepeatedErrors, repeated_errors
+from longway.groups.consistent_errors import ConsistentErrors, consistent_errors
 from longway.groups.disagreement import DisagreementGroups, head_disagreement
 from longway.groups.errors import ErrorGroups, weak_errors
-from longway.groups.evidence import Contradiction, contradiction
-from longway.groups.infer import WAYS, find_groups, infer_groups
+from longway.groups.evidence import ShortcutEvidence, find_shortcut_evidence
+from longway.groups.infer import STRATEGIES, find_groups, infer_groups
 from longway.groups.probe import Leakage, leakage
-from longway.groups.propagation import spread_groups
-from longway.groups.purity import Purity, group_purity, judge_groups, sure_rows
+from longway.groups.propagation import propagate_groups
+from longway.groups.purity import Purity, confident_samples, group_purity, judge_groups
 from longway.groups.recolouring import Recolouring, recolouring
 
 __all__ = [
-    "WAYS",
+    "STRATEGIES",
     "AxisGroups",
     "ClusterGroups",
-    "Contradiction",
+    "ConsistentErrors",
     "DisagreementGroups",
     "ErrorGroups",
     "InferredGroups",
     "Leakage",
     "Purity",
     "Recolouring",
-    "RepeatedErrors",
-    "contradiction",
+    "ShortcutEvidence",
+    "confident_samples",
+    "consistent_errors",
     "feature_clusters",
     "find_groups",
+    "find_shortcut_evidence",
     "group_purity",
     "head_disagreement",
     "infer_groups",
     "judge_groups",
     "leakage",
+    "propagate_groups",
     "recolouring",
-    "repeated_errors",
     "shortcut_axes",
-    "spread_groups",
-    "sure_rows",
     "weak_errors",
 ]

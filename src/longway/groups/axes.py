@@ -11,9 +11,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.functional.scores import shortcut_scores
-from longway.groups._base import InferredGroups, size_doubts
+from longway.groups._base import InferredGroups, size_caveats
 from longway.groups._clustering import Cut, cut_points
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, VAEObjective, active_axes, scaled_beta
 from longway.training.loop import Schedule, train
@@ -46,7 +46,7 @@ class AxisGroups(InferredGroups):
         What all ``InferredGroups`` have.
     """
 
-    way: ClassVar[str] = "axes"
+    strategy: ClassVar[str] = "axes"
 
     scores: np.ndarray
     axes: tuple[int, ...]
@@ -56,11 +56,11 @@ class AxisGroups(InferredGroups):
     latents: np.ndarray
     axis_doubts: tuple[str, ...]
 
-    def common_attribute(self, rows: Rows | None = None) -> np.ndarray | None:
+    def common_attribute(self, rows: Samples | None = None) -> np.ndarray | None:
         """Return the pseudo-attribute."""
         return self.attribute if rows is None else self.attribute_of(rows)
 
-    def attribute_of(self, rows: Rows) -> np.ndarray:
+    def attribute_of(self, rows: Samples) -> np.ndarray:
         """Return the pseudo-attribute of rows, of shape (m,), from their latent means."""
         latents = predict_logits(MeanEncoder(self.vae), rows).numpy()[:, self.axes].astype(np.float64)
         return self.cut.predict(latents * self.scale).astype(np.int64)
@@ -109,7 +109,7 @@ def walks(vae: VAE, latents: np.ndarray, steps: int = 9) -> np.ndarray:
 
 
 def shortcut_axes(
-    rows: Rows,
+    rows: Samples,
     n_classes: int,
     *,
     seed: int,
@@ -119,16 +119,16 @@ def shortcut_axes(
     epochs: int = 8,
     batch_size: int = 128,
     learning_rate: float = 1e-3,
-    share: float = 0.5,
+    min_relative_score: float = 0.5,
     n_values: int | None = None,
-    smallest: int = 5,
+    min_group_size: int = 5,
     device: str = "auto",
     verbose: int = 0,
 ) -> AxisGroups:
     """Read a pseudo-attribute off the latent axes that are most associated with the label.
 
-    A beta-VAE is trained without labels; each axis gets its shortcut score; all axes that score at least ``share`` of
-    the highest are cut by ``cut_points``. All of them, because a shortcut that is spread over two axes is
+    A beta-VAE is trained without labels; each axis gets its shortcut score; all axes that score at least
+    ``min_relative_score`` of the highest are cut by ``cut_points``. All of them, because a shortcut that is spread over two axes is
     misread from one; each first divided by its spread and multiplied by its score.
 
     Parameters
@@ -147,11 +147,11 @@ def shortcut_axes(
         Of the beta-VAE on images.
     epochs, batch_size, learning_rate
         Of the beta-VAE.
-    share : float, default 0.5
+    min_relative_score : float, default 0.5
         Share of the highest score from which an axis counts as part of the shortcut.
     n_values : int, optional
         Values of the pseudo-attribute; as many as there are classes if not given.
-    smallest : int, default 5
+    min_group_size : int, default 5
         A group below this size is too small to lean on and raises a doubt.
 
     Returns
@@ -173,7 +173,7 @@ def shortcut_axes(
     vae.cpu().eval()
     latents = predict_logits(MeanEncoder(vae), rows)
     scores = shortcut_scores(latents, torch.from_numpy(rows.y), n_classes).numpy()
-    axes = tuple(int(j) for j in np.argsort(-scores) if scores[j] >= share * scores.max())
+    axes = tuple(int(j) for j in np.argsort(-scores) if scores[j] >= min_relative_score * scores.max())
     chosen = latents.numpy()[:, axes].astype(np.float64)
     scale = scores[list(axes)].clip(min=1e-3) / chosen.std(0).clip(min=1e-12)
     cut = cut_points(chosen * scale, n_values, seed)
@@ -181,8 +181,8 @@ def shortcut_axes(
     groups = rows.y * n_values + attribute
     of_axes = _axis_doubts(scores, latents.numpy(), beta) + _cut_doubts(chosen * scale, n_values, seed)
     no_gaps = (NO_GAPS,) if isinstance(cut, KMeans) else ()
-    doubts = of_axes + no_gaps + size_doubts(groups, n_classes * n_values, smallest)
-    return AxisGroups(attribute, groups, n_values, doubts, scores, axes, vae, scale, cut, latents.numpy(), of_axes)
+    caveats = of_axes + no_gaps + size_caveats(groups, n_classes * n_values, min_group_size)
+    return AxisGroups(attribute, groups, n_values, caveats, scores, axes, vae, scale, cut, latents.numpy(), of_axes)
 
 
 def _axis_doubts(scores: np.ndarray, latents: np.ndarray, beta: float) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 from torch import Tensor, nn
 
-from longway.data.samples import Rows, predict_logits
-from longway.groups._base import InferredGroups, size_doubts
+from longway.data.samples import Samples, predict_logits
+from longway.groups._base import InferredGroups, size_caveats
 from longway.groups.crossfit import stopped_nets
 from longway.linear.module import Standardize
 from longway.nn.classifier import Features
@@ -48,13 +48,13 @@ class ClusterGroups(InferredGroups):
         What all ``InferredGroups`` have.
     """
 
-    way: ClassVar[str] = "clusters"
+    strategy: ClassVar[str] = "clusters"
 
     representation: Representation
     centres: tuple[np.ndarray, ...]
     silhouettes: tuple[float, ...]
 
-    def attribute_of(self, rows: Rows) -> np.ndarray:
+    def attribute_of(self, rows: Samples) -> np.ndarray:
         """Return the nearest cluster of each row's own class, of shape (m,); looks at labels."""
         return _nearest(self.representation.read(rows), rows.y, self.centres)
 
@@ -63,7 +63,7 @@ class ClusterGroups(InferredGroups):
 
 
 def feature_clusters(
-    rows: Rows,
+    rows: Samples,
     n_classes: int,
     *,
     seed: int,
@@ -73,7 +73,7 @@ def feature_clusters(
     epochs: int = 2,
     batch_size: int = 64,
     learning_rate: float = 1e-3,
-    smallest: int = 5,
+    min_group_size: int = 5,
     device: str = "auto",
     verbose: int = 0,
 ) -> ClusterGroups:
@@ -100,7 +100,7 @@ def feature_clusters(
         Of the network on images; one that is trained for longer forgets what it does not need for the label.
     batch_size, learning_rate
         Of the network on images.
-    smallest : int, default 5
+    min_group_size : int, default 5
         A group below this size is too small to lean on and raises a doubt.
     device : str, default "auto"
     verbose : int, default 0
@@ -139,10 +139,10 @@ def feature_clusters(
     n_values = max(map(len, centres))
     groups = rows.y * n_values + attribute
     present = np.unique(groups, return_inverse=True)[1]
-    doubts = size_doubts(present, sum(map(len, centres)), smallest)
+    caveats = size_caveats(present, sum(map(len, centres)), min_group_size)
     if min(silhouettes) < PLAIN:
-        doubts += (f"a class has no plain clusters (mean silhouette {min(silhouettes):.2f})",)
-    return ClusterGroups(attribute, groups, n_values, doubts, representation, centres, silhouettes)
+        caveats += (f"a class has no plain clusters (mean silhouette {min(silhouettes):.2f})",)
+    return ClusterGroups(attribute, groups, n_values, caveats, representation, centres, silhouettes)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Representation:
     basis: Tensor
 
     @classmethod
-    def of(cls, rows: Rows, network: nn.Module | None, components: int, seed: int) -> Representation:
+    def of(cls, rows: Samples, network: nn.Module | None, components: int, seed: int) -> Representation:
         """Find at most so many components of rows; ``network`` reads images and is None for features."""
         features = _features(rows, network)
         scale = Standardize(features.shape[0]).double()
@@ -164,13 +164,13 @@ class Representation:
         pca = PCA(min(components, *standardized.shape), random_state=seed).fit(standardized)
         return cls(network, scale, torch.from_numpy(pca.components_.T.copy()))
 
-    def read(self, rows: Rows) -> np.ndarray:
+    def read(self, rows: Samples) -> np.ndarray:
         """Map rows to (n, k)."""
         features = _features(rows, self.network)
         return features.gather(lambda part: self.scale(features.inputs(part, torch.float64)) @ self.basis).numpy()
 
 
-def _features(rows: Rows, network: nn.Module | None) -> Rows:
+def _features(rows: Samples, network: nn.Module | None) -> Samples:
     return rows if network is None else replace(rows, X=predict_logits(network, rows).numpy(), index=None)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.groups.crossfit import cross_fit, stopped_nets
 from longway.groups.errors import ErrorGroups, weak_errors
 from longway.utils.device import seeded
@@ -20,7 +20,7 @@ LEARNT = 0.15
 
 
 @dataclass(frozen=True)
-class RepeatedErrors:
+class ConsistentErrors:
     """Errors of weak classifiers on images, and what speaks for their being a group.
 
     Parameters
@@ -50,7 +50,7 @@ class RepeatedErrors:
         return {"overlap": round(self.overlap, 3), "learnt": round(self.learnt, 3), "group_sizes": sizes}
 
 
-def repeated_errors(rows: Rows, n_classes: int, *, seed: int, device: str = "auto") -> RepeatedErrors | None:
+def consistent_errors(rows: Samples, n_classes: int, *, seed: int, device: str = "auto") -> ConsistentErrors | None:
     """Find the errors of weak classifiers twice, and see whether they are a group.
 
     Parameters
@@ -65,7 +65,7 @@ def repeated_errors(rows: Rows, n_classes: int, *, seed: int, device: str = "aut
 
     Returns
     -------
-    RepeatedErrors or None
+    ConsistentErrors or None
         None where there are no errors, or nothing else.
     """
     with seeded(seed):  # what is trained afterwards begins as it would without
@@ -76,10 +76,10 @@ def repeated_errors(rows: Rows, n_classes: int, *, seed: int, device: str = "aut
         either = (found.attribute | again.attribute).sum()
         overlap = float((found.attribute & again.attribute).sum() / either)
         learnt = _learnt(rows, found, n_classes, seed, device) if overlap >= ALIKE else 0.0
-    return RepeatedErrors(found, overlap, learnt)
+    return ConsistentErrors(found, overlap, learnt)
 
 
-def _learnt(rows: Rows, found: ErrorGroups, n_classes: int, seed: int, device: str) -> float:
+def _learnt(rows: Samples, found: ErrorGroups, n_classes: int, seed: int, device: str) -> float:
     """Return how often a classifier to which errors count as much is right on both kinds of rows, less 1."""
     fit = stopped_nets(n_classes, [2], batch_size=64, learning_rate=1e-3, balanced="groups", device=device)
     right = cross_fit(rows.grouped(found.groups), fit, 3, seed)[0].probabilities.argmax(1).numpy() == rows.y

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Rows, inverse_frequency, predict_logits
+from longway.data.samples import Samples, inverse_frequency, predict_logits
 from longway.linear.fit import fit_linear
 from longway.linear.module import FeatureHead
 from longway.nn.classifier import CrossEntropy, build_classifier
 from longway.nn.convnet import ConvNet
 from longway.training.loop import Schedule, train
 
-Fit = Callable[[Rows, np.random.Generator], Sequence[ConvNet | FeatureHead]]
+Fit = Callable[[Samples, np.random.Generator], Sequence[ConvNet | FeatureHead]]
 """Trains one network or several on rows."""
 
 
@@ -37,12 +37,12 @@ class CrossFit:
     probabilities: Tensor
     networks: tuple[nn.Module, ...]
 
-    def predict(self, rows: Rows) -> Tensor:
+    def predict(self, rows: Samples) -> Tensor:
         """Return the networks' mean probabilities (m, C) of rows that none of them saw."""
         return torch.stack([predict_logits(network, rows).softmax(1) for network in self.networks]).mean(0)
 
 
-def cross_fit(rows: Rows, fit: Fit, folds: int, seed: int) -> list[CrossFit]:
+def cross_fit(rows: Samples, fit: Fit, folds: int, seed: int) -> list[CrossFit]:
     """Train on all folds but one, judge the rows of that one, and so for each fold.
 
     Parameters
@@ -80,13 +80,13 @@ def cross_fit(rows: Rows, fit: Fit, folds: int, seed: int) -> list[CrossFit]:
     return found
 
 
-def linear_heads(n_classes: int, ridges: Sequence[float], *, class_balanced: bool) -> Fit:
+def linear_heads(n_classes: int, l2s: Sequence[float], *, class_balanced: bool) -> Fit:
     """Return a ``Fit`` of linear heads on features, one for each ridge."""
 
-    def fit(rows: Rows, generator: np.random.Generator) -> Sequence[ConvNet | FeatureHead]:
+    def fit(rows: Samples, generator: np.random.Generator) -> Sequence[ConvNet | FeatureHead]:
         if class_balanced:
             rows = rows.reweighted(rows.weight * inverse_frequency(rows.y, rows.weight))
-        return [fit_linear(rows, n_classes, ridge) for ridge in ridges]
+        return [fit_linear(rows, n_classes, l2) for l2 in l2s]
 
     return fit
 
@@ -99,7 +99,7 @@ def stopped_nets(
     ``balanced`` says what is drawn as often: "classes", the rows' "groups", or None.
     """
 
-    def fit(rows: Rows, generator: np.random.Generator) -> Sequence[ConvNet | FeatureHead]:
+    def fit(rows: Samples, generator: np.random.Generator) -> Sequence[ConvNet | FeatureHead]:
         network = build_classifier(rows.shape, n_classes)
         snapshots = _Snapshots(network, epochs)
         codes = rows.groups if balanced == "groups" else rows.y
@@ -111,7 +111,7 @@ def stopped_nets(
             generator=generator,
             device=device,
             sampling=inverse_frequency(codes, rows.weight) if balanced else None,
-            after_epoch=snapshots.take,
+            callback=snapshots.take,
         )
         return [snapshots.kept[epoch] for epoch in epochs]
 

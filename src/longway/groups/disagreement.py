@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from longway.data.samples import Rows
-from longway.groups._base import InferredGroups, size_doubts
+from longway.data.samples import Samples
+from longway.groups._base import InferredGroups, size_caveats
 from longway.groups.crossfit import CrossFit, cross_fit, linear_heads, stopped_nets
 from longway.utils.errors import LongwayError, NoGroupsError
 
@@ -25,12 +25,12 @@ class DisagreementGroups(InferredGroups):
         What all ``InferredGroups`` have.
     """
 
-    way: ClassVar[str] = "disagreement"
+    strategy: ClassVar[str] = "disagreement"
 
     weak: CrossFit
     strong: CrossFit
 
-    def attribute_of(self, rows: Rows) -> np.ndarray:
+    def attribute_of(self, rows: Samples) -> np.ndarray:
         """Return 1 where the two classifiers name different classes, of shape (m,)."""
         weak, strong = (judge.predict(rows).argmax(1) for judge in (self.weak, self.strong))
         return (weak != strong).numpy().astype(np.int64)
@@ -40,19 +40,19 @@ class DisagreementGroups(InferredGroups):
 
 
 def head_disagreement(
-    rows: Rows,
+    rows: Samples,
     n_classes: int,
     *,
     seed: int,
     folds: int = 3,
-    ridge: float = 1e-3,
-    strong_ridge: float = 100.0,
+    l2: float = 1e-3,
+    strong_l2: float = 100.0,
     epochs: int = 20,
     early_epochs: int = 2,
     batch_size: int = 64,
     learning_rate: float = 1e-3,
     class_balanced: bool = True,
-    smallest: int = 5,
+    min_group_size: int = 5,
     device: str = "auto",
     verbose: int = 0,
 ) -> DisagreementGroups:
@@ -71,7 +71,7 @@ def head_disagreement(
     seed : int
         Of the folds and of training.
     folds : int, default 3
-    ridge, strong_ridge : float, default 1e-3 and 100
+    l2, strong_l2 : float, default 1e-3 and 100
         Of the two linear heads on standardised features.
     epochs, early_epochs : int, default 20 and 2
         Of the network on images, when it is strong and when it is weak.
@@ -79,7 +79,7 @@ def head_disagreement(
         Of the network on images.
     class_balanced : bool, default True
         Let every class count the same.
-    smallest : int, default 5
+    min_group_size : int, default 5
         A group below this size is too small to lean on and raises a doubt.
     device : str, default "auto"
     verbose : int, default 0
@@ -101,7 +101,7 @@ def head_disagreement(
     in it.
     """
     if early_epochs >= epochs:
-        raise LongwayError(f"infer_options: early_epochs={early_epochs} must be below epochs={epochs}")
+        raise LongwayError(f"group_inference_params: early_epochs={early_epochs} must be below epochs={epochs}")
     if len(rows.shape) == 3:
         fit = stopped_nets(
             n_classes,
@@ -112,14 +112,15 @@ def head_disagreement(
             device=device,
         )
     else:
-        fit = linear_heads(n_classes, [strong_ridge, ridge], class_balanced=class_balanced)
+        fit = linear_heads(n_classes, [strong_l2, l2], class_balanced=class_balanced)
     weak, strong = cross_fit(rows, fit, folds, seed)
     differ = weak.probabilities.argmax(1) != strong.probabilities.argmax(1)
     attribute = differ.numpy().astype(np.int64)
     if not attribute.any():
         raise NoGroupsError(
-            "infer='disagreement' finds no groups: the two classifiers agree on every row. Set them further apart with "
-            "infer_options (strong_ridge for features, early_epochs for images), or choose another way"
+            "group_inference='disagreement' finds no groups: the two classifiers agree on every sample. Set them further "
+            "apart with group_inference_params (strong_l2 for features, early_epochs for images), or choose another "
+            "strategy"
         )
     groups = 2 * rows.y + attribute
-    return DisagreementGroups(attribute, groups, 2, size_doubts(groups, 2 * n_classes, smallest), weak, strong)
+    return DisagreementGroups(attribute, groups, 2, size_caveats(groups, 2 * n_classes, min_group_size), weak, strong)

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from longway.data.samples import Rows
-from longway.groups._base import InferredGroups, size_doubts
+from longway.data.samples import Samples
+from longway.groups._base import InferredGroups, size_caveats
 from longway.groups.crossfit import CrossFit, cross_fit, linear_heads, stopped_nets
 from longway.utils.errors import NoGroupsError
 
@@ -26,15 +26,15 @@ class ErrorGroups(InferredGroups):
         What all ``InferredGroups`` have.
     """
 
-    way: ClassVar[str] = "errors"
+    strategy: ClassVar[str] = "errors"
 
     judge: CrossFit
 
-    def attribute_of(self, rows: Rows) -> np.ndarray:
+    def attribute_of(self, rows: Samples) -> np.ndarray:
         """Return 1 where the weak classifiers together get a row wrong, of shape (m,); looks at labels."""
         return (self.judge.predict(rows).argmax(1).numpy() != rows.y).astype(np.int64)
 
-    def common_attribute(self, rows: Rows | None = None) -> np.ndarray | None:
+    def common_attribute(self, rows: Samples | None = None) -> np.ndarray | None:
         """Return the class that a row is taken for."""
         told = self.judge.probabilities if rows is None else self.judge.predict(rows)
         return told.argmax(1).numpy()
@@ -44,17 +44,17 @@ class ErrorGroups(InferredGroups):
 
 
 def weak_errors(
-    rows: Rows,
+    rows: Samples,
     n_classes: int,
     *,
     seed: int,
     folds: int = 3,
-    ridge: float = 10.0,
+    l2: float = 10.0,
     epochs: int = 2,
     batch_size: int = 64,
     learning_rate: float = 1e-3,
     class_balanced: bool = True,
-    smallest: int = 5,
+    min_group_size: int = 5,
     device: str = "auto",
     verbose: int = 0,
 ) -> ErrorGroups:
@@ -73,7 +73,7 @@ def weak_errors(
     seed : int
         Of the folds and of training.
     folds : int, default 3
-    ridge : float, default 10
+    l2 : float, default 10
         Of the linear head on standardised features; the stronger, the weaker the head.
     epochs : int, default 2
         Of the network on images; the fewer, the weaker the network.
@@ -81,7 +81,7 @@ def weak_errors(
         Of the network on images.
     class_balanced : bool, default True
         Let every class count the same; the errors are else those of the rare classes.
-    smallest : int, default 5
+    min_group_size : int, default 5
         A group below this size is too small to lean on and raises a doubt.
     device : str, default "auto"
     verbose : int, default 0
@@ -110,28 +110,29 @@ def weak_errors(
             device=device,
         )
     else:
-        fit = linear_heads(n_classes, [ridge], class_balanced=class_balanced)
+        fit = linear_heads(n_classes, [l2], class_balanced=class_balanced)
     judge = cross_fit(rows, fit, folds, seed)[0]
     wrong = judge.probabilities.argmax(1) != torch.from_numpy(rows.y)
     attribute = wrong.numpy().astype(np.int64)
     if attribute.min() == attribute.max():
         said, more = ("wrong", "stronger") if attribute[0] else ("right", "weaker")
         raise NoGroupsError(
-            f"infer='errors' finds no groups: the weak classifier is {said} on every row, also without having seen it. "
-            f"Make it {more} with infer_options (ridge for features, epochs for images), or choose another way"
+            f"group_inference='errors' finds no groups: the weak classifier is {said} on every sample, even on those it was "
+            f"not trained on. Make it {more} with group_inference_params (l2 for features, epochs for images), or choose "
+            "another strategy"
         )
     groups = 2 * rows.y + attribute
-    return ErrorGroups(attribute, groups, 2, _doubts(attribute, rows.y, n_classes, smallest), judge)
+    return ErrorGroups(attribute, groups, 2, _caveats(attribute, rows.y, n_classes, min_group_size), judge)
 
 
-def _doubts(wrong: np.ndarray, y: np.ndarray, n_classes: int, smallest: int) -> tuple[str, ...]:
+def _caveats(wrong: np.ndarray, y: np.ndarray, n_classes: int, min_group_size: int) -> tuple[str, ...]:
     """Return the reasons not to trust errors as groups."""
-    doubts = list(size_doubts(2 * y + wrong, 2 * n_classes, smallest))
+    caveats = list(size_caveats(2 * y + wrong, 2 * n_classes, min_group_size))
     share = (np.bincount(y, wrong, n_classes) / np.bincount(y, minlength=n_classes)).mean()
     # Guessing is wrong on 1 - 1/C of each class
     if share > 0.8 * (1 - 1 / n_classes):
-        doubts.append(
+        caveats.append(
             f"the weak classifier is wrong on {100 * share:.0f} % of the rows, hardly better than guessing: its errors "
             "are near-random"
         )
-    return tuple(doubts)
+    return tuple(caveats)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from longway.data.samples import Rows, inverse_frequency
+from longway.data.samples import Samples, inverse_frequency
 from longway.groups._base import InferredGroups
 from longway.groups.axes import AxisGroups, shortcut_axes
-from longway.groups.consistent_errors import RepeatedErrors, repeated_errors
+from longway.groups.consistent_errors import ConsistentErrors, consistent_errors
 from longway.groups.recolouring import Recolouring, recolouring
 
 MOST_RECOLOURED = 10_000
@@ -26,7 +26,7 @@ HELD_BACK = (
 
 
 @dataclass(frozen=True)
-class Contradiction:
+class ShortcutEvidence:
     """What is known of the shortcut before a classifier is trained, and how to contradict it.
 
     Parameters
@@ -37,17 +37,17 @@ class Contradiction:
         Pseudo-groups from the axes of a beta-VAE.
     maps : Recolouring, optional
         Of images.
-    errors : RepeatedErrors, optional
+    errors : ConsistentErrors, optional
         Of images for which recolouring does not do.
     """
 
-    training: Rows
+    training: Samples
     axes: AxisGroups
     maps: Recolouring | None = None
-    errors: RepeatedErrors | None = None
+    errors: ConsistentErrors | None = None
 
     @property
-    def against(self) -> str:
+    def debias_mode(self) -> str:
         """How: "recolouring" of images at random; "errors" of weak classifiers, or each of the axes' "groups", count as
         much as the rest; or "noise", where nothing else can be done.
         """
@@ -55,27 +55,27 @@ class Contradiction:
             return "recolouring"
         if self.errors is not None and self.errors.are_a_group:
             return "errors"
-        return "noise" if self.axes.doubts else "groups"
+        return "noise" if self.axes.caveats else "groups"
 
     @property
-    def is_sure(self) -> bool:
+    def is_confident(self) -> bool:
         """Whether what contradicts the shortcut is sure to: groups of axes may be those of another attribute."""
-        return self.against in ("recolouring", "errors")
+        return self.debias_mode in ("recolouring", "errors")
 
     @property
     def found(self) -> InferredGroups:
         """The groups that a method which needs some had best take: of errors where these are a group, else of axes."""
-        return self.errors.found if self.errors is not None and self.against == "errors" else self.axes
+        return self.errors.found if self.errors is not None and self.debias_mode == "errors" else self.axes
 
     @property
     def groups(self) -> InferredGroups | None:
         """The groups that count the same."""
-        return self.found if self.against in ("errors", "groups") else None
+        return self.found if self.debias_mode in ("errors", "groups") else None
 
     @cached_property
-    def rows(self) -> Rows:
+    def rows(self) -> Samples:
         """Training data; each of these groups weighs the same in them, or each class where there is the noise alone."""
-        if self.against == "recolouring":
+        if self.debias_mode == "recolouring":
             return self.training
         codes = self.training.y if self.groups is None else self.groups.groups
         return self.training.reweighted(self.training.weight * inverse_frequency(codes, self.training.weight))
@@ -83,39 +83,41 @@ class Contradiction:
     @property
     def rule(self) -> str:
         """The name of the validation score that chooses the epoch: of all recoloured images, or of the worst part."""
-        return "balanced" if self.against == "recolouring" else "auto"
+        return "balanced" if self.debias_mode == "recolouring" else "auto"
 
-    def of_validation(self, validation: Rows, generator: np.random.Generator) -> Rows:
+    def of_validation(self, validation: Samples, generator: np.random.Generator) -> Samples:
         """Return validation data that can tell an epoch that uses the shortcut from one that does not.
 
         Recoloured like the training data, or with the same groups; as they are where there is the noise alone.
         """
         if self.groups is not None:
             return validation.grouped(self.groups.assign(validation))
-        if self.against == "noise":
+        if self.debias_mode == "noise":
             return validation
         assert self.maps is not None
         chosen = validation.take(np.sort(generator.permutation(len(validation))[:MOST_RECOLOURED]))
         to = generator.integers(0, self.axes.n_values, len(chosen))
         pair = torch.from_numpy(self.axes.attribute_of(chosen)), torch.from_numpy(to)
-        return Rows(self.maps.apply(chosen.inputs(slice(None)), *pair).numpy(), chosen.y, chosen.weight)
+        return Samples(self.maps.apply(chosen.inputs(slice(None)), *pair).numpy(), chosen.y, chosen.weight)
 
     def summary(self) -> dict[str, Any]:
         """Return what a record of the fit should hold, ready for JSON; doubts are about what is done."""
         # Recolouring needs no groups, and is not taken where the axes are in doubt
-        of_groups = () if self.against == "recolouring" else self.found.doubts
-        held_back = [HELD_BACK] if len(self.training.shape) == 3 and not self.is_sure else []
+        of_groups = () if self.debias_mode == "recolouring" else self.found.caveats
+        held_back = [HELD_BACK] if len(self.training.shape) == 3 and not self.is_confident else []
         return {
             **self.axes.summary(),
-            "way": self.found.way,
-            "doubts": [*of_groups, *held_back],
+            "strategy": self.found.strategy,
+            "caveats": [*of_groups, *held_back],
             "recoloured": None if self.maps is None else self.maps.flipped,
             "errors": None if self.errors is None else self.errors.summary(),
-            "against": self.against,
+            "debias_mode": self.debias_mode,
         }
 
 
-def contradiction(rows: Rows, n_classes: int, *, seed: int, device: str = "auto", **options: Any) -> Contradiction:
+def find_shortcut_evidence(
+    rows: Samples, n_classes: int, *, seed: int, device: str = "auto", **options: Any
+) -> ShortcutEvidence:
     """Find out how the shortcut of training data can be contradicted.
 
     Parameters
@@ -132,8 +134,8 @@ def contradiction(rows: Rows, n_classes: int, *, seed: int, device: str = "auto"
     """
     axes = shortcut_axes(rows, n_classes, seed=seed, device=device, **options)
     if len(rows.shape) == 1:
-        return Contradiction(rows, axes)
-    found = Contradiction(rows, axes, recolouring(rows, axes, seed=seed))
-    if found.against == "recolouring":
+        return ShortcutEvidence(rows, axes)
+    found = ShortcutEvidence(rows, axes, recolouring(rows, axes, seed=seed))
+    if found.debias_mode == "recolouring":
         return found
-    return Contradiction(rows, axes, found.maps, repeated_errors(rows, n_classes, seed=seed, device=device))
+    return ShortcutEvidence(rows, axes, found.maps, consistent_errors(rows, n_classes, seed=seed, device=device))

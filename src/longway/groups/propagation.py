@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.linear.fit import fit_linear
 
 
-def spread_groups(rows: Rows, labelled: Rows, *, ridge: float = 0.5) -> np.ndarray:
+def propagate_groups(rows: Samples, labelled: Samples, *, l2: float = 0.5) -> np.ndarray:
     """Give every row a group of its class, each group as often as it is in that class of the labelled rows.
 
     A linear head is fitted to the labelled rows, all groups counting the same. Within a class, the rarest group gets
@@ -23,7 +23,7 @@ def spread_groups(rows: Rows, labelled: Rows, *, ridge: float = 0.5) -> np.ndarr
         Their groups, if any, are not looked at.
     labelled : Rows of m features, with groups
         Drawn like ``rows``.
-    ridge : float, default 0.5
+    l2 : float, default 0.5
         Of the head on standardised features.
 
     Returns
@@ -38,8 +38,8 @@ def spread_groups(rows: Rows, labelled: Rows, *, ridge: float = 0.5) -> np.ndarr
     Examples
     --------
     >>> X = np.array([[-3.0], [-2.0], [2.0], [3.0], [-4.0], [-3.0], [-1.0], [4.0]])
-    >>> known = Rows(X[:4], np.zeros(4, np.int64), np.ones(4), np.array([0, 0, 0, 1]))
-    >>> spread_groups(Rows(X[4:], np.zeros(4, np.int64), np.ones(4)), known).tolist()
+    >>> known = Samples(X[:4], np.zeros(4, np.int64), np.ones(4), np.array([0, 0, 0, 1]))
+    >>> propagate_groups(Samples(X[4:], np.zeros(4, np.int64), np.ones(4)), known).tolist()
     [0, 0, 0, 1]
     """
     assert labelled.groups is not None
@@ -47,16 +47,16 @@ def spread_groups(rows: Rows, labelled: Rows, *, ridge: float = 0.5) -> np.ndarr
     known, codes, counts = np.unique(labelled.groups, return_inverse=True, return_counts=True)
     if len(known) == 1:
         return np.full(len(rows), known[0])
-    head = fit_linear(replace(labelled, y=codes, weight=1 / counts[codes]), len(known), ridge)
-    sure = predict_logits(head, rows).numpy()
+    head = fit_linear(replace(labelled, y=codes, weight=1 / counts[codes]), len(known), l2)
+    confident = predict_logits(head, rows).numpy()
     for code in np.unique(labelled.y):
         shares = np.bincount(codes[labelled.y == code], minlength=len(known)) / np.sum(labelled.y == code)
         here = np.flatnonzero(shares)
         left = np.flatnonzero(rows.y == code)
         n = len(left)
         for group in here[np.argsort(shares[here], kind="stable")][:-1]:
-            others = sure[np.ix_(left, here[here != group])].max(1)
-            taken = np.argsort(others - sure[left, group], kind="stable")[: round(shares[group] * n)]
+            others = confident[np.ix_(left, here[here != group])].max(1)
+            taken = np.argsort(others - confident[left, group], kind="stable")[: round(shares[group] * n)]
             found[left[taken]] = known[group]
             left = np.delete(left, taken)
         found[left] = known[shares.argmax()]

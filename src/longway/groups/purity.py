@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from longway.data.samples import Rows, inverse_frequency
+from longway.data.samples import Samples, inverse_frequency
 from longway.groups._base import InferredGroups
 from longway.groups.crossfit import CrossFit, cross_fit
 from longway.linear.fit import fit_linear
@@ -49,7 +49,7 @@ class Purity:
 
     Parameters
     ----------
-    sure : ndarray of shape (n,), bool
+    confident : ndarray of shape (n,), bool
         Of the training rows: False for those of rare groups that are more likely misread.
     shares : dict of (int, int) to float
         Estimated purity of each rare group (class, value) before rows are left out.
@@ -62,20 +62,20 @@ class Purity:
         Tells the attribute.
     """
 
-    sure: np.ndarray
+    confident: np.ndarray
     shares: dict[tuple[int, int], float]
     least: dict[tuple[int, int], float]
     usual: np.ndarray
     judge: CrossFit
 
-    def sure_of(self, rows: Rows, attribute: np.ndarray) -> np.ndarray:
+    def sure_of(self, rows: Samples, attribute: np.ndarray) -> np.ndarray:
         """Return the same of other rows with their inferred attribute (m,): bool, of shape (m,)."""
         if not self.least:
             return np.ones(len(rows), bool)
         return _above(_scores(self.judge.predict(rows)), rows.y, attribute, self.usual, self.least)
 
 
-def group_purity(rows: Rows, attribute: np.ndarray, *, seed: int, ridge: float = 10.0) -> Purity:
+def group_purity(rows: Samples, attribute: np.ndarray, *, seed: int, l2: float = 10.0) -> Purity:
     """Estimate the purity of rare groups (class x attribute), and leave out rows until half of each are right.
 
     Parameters
@@ -86,7 +86,7 @@ def group_purity(rows: Rows, attribute: np.ndarray, *, seed: int, ridge: float =
         Inferred values from 0, which mean the same in every class.
     seed : int
         Of the halves: heads are fitted to each, and judge the rows of the other.
-    ridge : float, default 10
+    l2 : float, default 10
         Of these heads, on standardised features.
 
     Returns
@@ -98,7 +98,7 @@ def group_purity(rows: Rows, attribute: np.ndarray, *, seed: int, ridge: float =
     weight = rows.weight * inverse_frequency(groups, rows.weight)
     task = replace(rows, y=attribute.astype(np.int64), weight=weight, groups=None)
     with seeded(seed):  # what is fitted afterwards begins as it would without
-        judge = cross_fit(task, lambda part, _: [fit_linear(part, n_values, ridge)], 2, seed)[0]
+        judge = cross_fit(task, lambda part, _: [fit_linear(part, n_values, l2)], 2, seed)[0]
     scores, counted = _scores(judge.probabilities), rows.weight > 0
     usual = np.stack([np.bincount(attribute[rows.y == c], minlength=n_values) for c in np.unique(rows.y)]).argmax(1)
     shares, bounds, distinct = {}, {}, []
@@ -150,7 +150,7 @@ def _bound(own: np.ndarray, by_right: np.ndarray) -> tuple[float, float]:
     return share, bound
 
 
-def judge_groups(found: InferredGroups, rows: Rows, about: dict[str, Any]) -> Purity | None:
+def judge_groups(found: InferredGroups, rows: Samples, about: dict[str, Any]) -> Purity | None:
     """Judge inferred groups of features by their purity, and record it; None where nothing can be said.
 
     Parameters
@@ -166,11 +166,11 @@ def judge_groups(found: InferredGroups, rows: Rows, about: dict[str, Any]) -> Pu
         return None
     judged = group_purity(rows, attribute, seed=about["seed"])
     about["purity"] = [[code, value, round(share, 3)] for (code, value), share in judged.shares.items()]
-    about["left_out"] = int((~judged.sure).sum())
+    about["left_out"] = int((~judged.confident).sum())
     return judged
 
 
-def sure_rows(found: InferredGroups, judged: Purity | None, rows: Rows) -> np.ndarray:
+def confident_samples(found: InferredGroups, judged: Purity | None, rows: Samples) -> np.ndarray:
     """Return which of other rows surely are of their inferred group, of shape (m,), bool."""
     attribute = None if judged is None else found.common_attribute(rows)
     return np.ones(len(rows), bool) if judged is None or attribute is None else judged.sure_of(rows, attribute)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.functional.colour import colour_maps, colour_moments
 from longway.groups.axes import AxisGroups
 
@@ -45,7 +45,7 @@ class Recolouring:
         return torch.where((of == to).view(-1, 1, 1, 1), images, recoloured)
 
 
-def recolouring(rows: Rows, found: AxisGroups, *, seed: int) -> Recolouring:
+def recolouring(rows: Samples, found: AxisGroups, *, seed: int) -> Recolouring:
     """Fit recolourings between the values of a pseudo-attribute, and see whether they change it.
 
     Maps that turn the colours and keep the brightness come first; where they do not change the pseudo-attribute, those
@@ -82,7 +82,7 @@ def recolouring(rows: Rows, found: AxisGroups, *, seed: int) -> Recolouring:
         """Return maps, and how often they change what is read off the axes."""
         maps = colour_maps(*totals, matched=matched).float()
         swapped = Recolouring(maps, 0.0).apply(*witnesses)
-        read = found.attribute_of(Rows(swapped.numpy(), rows.y[chosen], np.ones(len(chosen))))
+        read = found.attribute_of(Samples(swapped.numpy(), rows.y[chosen], np.ones(len(chosen))))
         return Recolouring(maps, float((read == to).mean()))
 
     turned = judged(matched=False)

@@ -24,7 +24,7 @@ class Adam:
 
     def __init__(self, parameter: Tensor, rate: float) -> None:
         self.parameter, self.rate, self.done = parameter, rate, 0
-        self.first, self.second, self.spread = (torch.zeros_like(parameter) for _ in range(3))
+        self.first, self.second, self.std = (torch.zeros_like(parameter) for _ in range(3))
 
     def step(self, gradient: Tensor) -> None:
         """Move the parameter."""
@@ -32,5 +32,5 @@ class Adam:
         unbiased = [1 - beta**self.done for beta in self.BETAS]
         self.first.lerp_(gradient, 1 - self.BETAS[0])
         self.second.mul_(self.BETAS[1]).addcmul_(gradient, gradient, value=1 - self.BETAS[1])
-        torch.sqrt(self.second, out=self.spread).div_(math.sqrt(unbiased[1])).add_(self.EPSILON)
-        self.parameter.addcdiv_(self.first, self.spread, value=-self.rate / unbiased[0])
+        torch.sqrt(self.second, out=self.std).div_(math.sqrt(unbiased[1])).add_(self.EPSILON)
+        self.parameter.addcdiv_(self.first, self.std, value=-self.rate / unbiased[0])

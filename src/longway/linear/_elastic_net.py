@@ -74,9 +74,9 @@ class _Part:
 
     def scores(self, value: np.ndarray) -> np.ndarray:
         """Map parameters (s,) to scores (K, n)."""
-        spread = np.zeros((len(self.targets), len(value)), self.taken.dtype)
-        spread[self.scores_of, np.arange(len(value))] = value
-        return np.asarray(spread @ self.taken)
+        std = np.zeros((len(self.targets), len(value)), self.taken.dtype)
+        std[self.scores_of, np.arange(len(value))] = value
+        return np.asarray(std @ self.taken)
 
     def losses(self, scores: np.ndarray) -> np.ndarray:
         """Return each row's cross-entropy (n,), in double precision."""
@@ -166,7 +166,7 @@ def elastic_net_path(
     labels: Tensor,
     n_classes: int,
     *,
-    strengths: Sequence[float],
+    Cs: Sequence[float],
     tolerances: Sequence[float],
     weights: Tensor | None = None,
     l1_ratio: float = 1.0,
@@ -176,7 +176,7 @@ def elastic_net_path(
 
     Parameters
     ----------
-    strengths, tolerances : sequence of L floats
+    Cs, tolerances : sequence of L floats
         Of each problem; the least strength first is the fastest.
     weights : Tensor of shape (n,), optional
         Weights of the rows, ones if not given.
@@ -191,7 +191,7 @@ def elastic_net_path(
     counts = None if weights is None else weights.unsqueeze(0)
     problem = _pose(features, labels, n_classes, torch.ones(1), counts, l1_ratio)
     theta, found = _first(problem, None), []
-    for strength, tolerance in zip(strengths, tolerances, strict=True):
+    for strength, tolerance in zip(Cs, tolerances, strict=True):
         theta = _descend(replace(problem, weights=strength * problem.weights), theta, tolerance, max_rounds)
         found.append(theta.copy())
     return _heads(problem, np.concatenate(found))

@@ -145,14 +145,14 @@ class _Direct:
     def __init__(self, support: Tensor, targets: Tensor, start: Head, steps: int, rate: float) -> None:
         self.support, self.rate = support, rate
         self.probabilities: list[Tensor] = []
-        self.pulls: list[Tensor] = []
+        self.l2_to_init: list[Tensor] = []
         self.weights: list[Tensor] = []
         weight, bias = start
         for _ in range(steps):
             p = _probabilities(torch.addmm(bias, support, weight.T))
             pull = _mixed((p - targets) / len(support))
             self.probabilities.append(p)
-            self.pulls.append(pull)
+            self.l2_to_init.append(pull)
             self.weights.append(weight)
             weight = weight - rate * (pull.T @ support)
             bias = bias - rate * pull.sum(0)
@@ -163,7 +163,7 @@ class _Direct:
         left, right = [], []
         weight_adjoint, bias_adjoint = adjoint
         for p, pull, weight in zip(
-            reversed(self.probabilities), reversed(self.pulls), reversed(self.weights), strict=True
+            reversed(self.probabilities), reversed(self.l2_to_init), reversed(self.weights), strict=True
         ):
             direction = torch.addmm(bias_adjoint, self.support, weight_adjoint.T)
             slope = _through_softmax(p, _mixed(direction)) * (-self.rate / len(p))

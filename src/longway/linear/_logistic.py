@@ -26,9 +26,9 @@ class Scaled:
     ----------
     n_features, n_classes : int
         d and C.
-    ridge : float or Tensor of shape (d,)
+    l2 : float or Tensor of shape (d,)
         Penalty on squared weights; the bias is free.
-    mean, spread : Tensor of shape (d,), optional
+    mean, std : Tensor of shape (d,), optional
         The head is of ``(features - mean) / spread``.
     """
 
@@ -36,14 +36,14 @@ class Scaled:
         self,
         n_features: int,
         n_classes: int,
-        ridge: Tensor | float,
+        l2: Tensor | float,
         mean: Tensor | None = None,
-        spread: Tensor | None = None,
+        std: Tensor | None = None,
     ) -> None:
-        self.ridge = torch.as_tensor(ridge, dtype=torch.float64).expand(n_features)
+        self.l2 = torch.as_tensor(l2, dtype=torch.float64).expand(n_features)
         self.shift = torch.zeros(n_features, dtype=torch.float64) if mean is None else mean.double().cpu()
-        self.width = torch.ones(n_features, dtype=torch.float64) if spread is None else spread.double().cpu()
-        self.scale = torch.cat([(self.ridge + 0.25).sqrt(), torch.full((1,), 0.5, dtype=torch.float64)])
+        self.width = torch.ones(n_features, dtype=torch.float64) if std is None else std.double().cpu()
+        self.scale = torch.cat([(self.l2 + 0.25).sqrt(), torch.full((1,), 0.5, dtype=torch.float64)])
         self.shape = (n_classes, n_features + 1)
 
     def flat(self, head: Head | None) -> np.ndarray:
@@ -64,14 +64,14 @@ class Scaled:
 
     def penalty(self, flat: np.ndarray) -> float:
         """Return the ridge's part of the objective."""
-        return 0.5 * (self.ridge * self.head(flat).weight.square()).sum().item()
+        return 0.5 * (self.l2 * self.head(flat).weight.square()).sum().item()
 
     def loss_and_gradient(
         self, flat: np.ndarray, chunks: Iterable[tuple[Tensor, Tensor, Tensor]]
     ) -> tuple[float, np.ndarray]:
         """Return the weighted sum of cross-entropies plus the penalty, and its gradient, in one pass over the data."""
         weight, bias = self.head(flat)
-        loss = 0.5 * (self.ridge * weight.square()).sum()
+        loss = 0.5 * (self.l2 * weight.square()).sum()
         products, sums = torch.zeros_like(weight), torch.zeros_like(bias)
         folded = self.folded(flat)
         for features, labels, weights in chunks:
@@ -82,7 +82,7 @@ class Scaled:
             residual *= weights.unsqueeze(1)
             products += (residual.T @ features).cpu()
             sums += residual.sum(0).cpu()
-        by_weight = self.ridge * weight + (products - torch.outer(sums, self.shift)) / self.width
+        by_weight = self.l2 * weight + (products - torch.outer(sums, self.shift)) / self.width
         gradient = torch.cat([by_weight, sums.unsqueeze(1)], 1) / self.scale
         return loss.item(), gradient.numpy().ravel()
 
@@ -92,9 +92,9 @@ def logistic_regression(
     n_features: int,
     n_classes: int,
     *,
-    ridge: Tensor | float,
+    l2: Tensor | float,
     mean: Tensor | None = None,
-    spread: Tensor | None = None,
+    std: Tensor | None = None,
     start: Head | None = None,
     tolerance: float = 1e-6,
     max_iter: int = 1000,
@@ -108,10 +108,10 @@ def logistic_regression(
         Weights must sum to 1 over all chunks.
     n_features, n_classes : int
         d and C.
-    ridge : float or Tensor of shape (d,)
+    l2 : float or Tensor of shape (d,)
         The penalty is ``0.5 * sum_j ridge_j * sum_c weight_cj ** 2``; the bias is free. A vector makes the ridge
         anisotropic: with ``1 + lam * v ** 2`` it is Theorem 1 of SITAR for a linear head.
-    mean, spread : Tensor of shape (d,), optional
+    mean, std : Tensor of shape (d,), optional
         Fit to ``(features - mean) / spread`` instead, without ever computing it: the head takes up the scaling.
     start : Head, optional
         Where to start; zero if not given.
@@ -125,7 +125,7 @@ def logistic_regression(
     Head
         In float64, on the CPU; of the scaled features where a scaling is given.
     """
-    scaled = Scaled(n_features, n_classes, ridge, mean, spread)
+    scaled = Scaled(n_features, n_classes, l2, mean, std)
     flat = minimize_smooth(
         lambda flat: scaled.loss_and_gradient(flat, chunks()),
         scaled.flat(start),

@@ -38,10 +38,10 @@ def minimax_regression(
     n_classes: int,
     n_groups: int,
     *,
-    ridge: Tensor | float,
+    l2: Tensor | float,
     offset: Tensor | None = None,
     mean: Tensor | None = None,
-    spread: Tensor | None = None,
+    std: Tensor | None = None,
     accuracy: float = 5e-4,
     tolerance: float = 1e-6,
     max_iter: int = 1000,
@@ -61,11 +61,11 @@ def minimax_regression(
         must sum to 1 over all chunks *within each group*; a group whose weights are all 0 has the loss 0.
     n_features, n_classes, n_groups : int
         d, C and G.
-    ridge : float or Tensor of shape (d,)
+    l2 : float or Tensor of shape (d,)
         The penalty is ``0.5 * sum_j ridge_j * sum_c weight_cj ** 2``; the bias is free.
     offset : Tensor of shape (G,), optional
         Added to the group losses.
-    mean, spread : Tensor of shape (d,), optional
+    mean, std : Tensor of shape (d,), optional
         Fit to ``(features - mean) / spread`` instead.
     accuracy : float, default 5e-4
         Stops when the gap is below this share of the largest loss.
@@ -84,7 +84,7 @@ def minimax_regression(
     Sagawa et al., ICLR 2020, for the objective. Tseng and Bertsekas, "On the convergence of the exponential multiplier
     method for convex programming", Mathematical Programming 60, 1993.
     """
-    scaled = Scaled(n_features, n_classes, ridge, mean, spread)
+    scaled = Scaled(n_features, n_classes, l2, mean, std)
     added = torch.zeros(n_groups, dtype=torch.float64) if offset is None else offset.double().cpu()
 
     def group_losses(flat: np.ndarray) -> Tensor:

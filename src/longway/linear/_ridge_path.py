@@ -18,7 +18,7 @@ def objective_of_heads(
     chunks: WeightedChunks,
     heads: Heads,
     *,
-    ridge: Tensor,
+    l2: Tensor,
     centre: Heads | None = None,
     smoothing: Tensor | None = None,
 ) -> tuple[Tensor, Heads]:
@@ -31,7 +31,7 @@ def objective_of_heads(
     chunks : callable
     heads : Heads
         Where to evaluate: P heads.
-    ridge : Tensor of shape (P,)
+    l2 : Tensor of shape (P,)
         :math:`\rho` of each problem.
     centre : Heads, optional
         :math:`\theta_0`, weights and biases. Without it weights are drawn to zero and biases are free.
@@ -46,10 +46,10 @@ def objective_of_heads(
     apart = Heads(heads.weight, torch.zeros_like(heads.bias))
     if centre is not None:
         apart = Heads(heads.weight - centre.weight, heads.bias - centre.bias)
-    value = 0.5 * ridge * (apart.weight.square().sum((1, 2)) + apart.bias.square().sum(1))
-    by_weight, by_bias = ridge.reshape(-1, 1, 1) * apart.weight, ridge.unsqueeze(1) * apart.bias
-    even = torch.zeros_like(ridge) if smoothing is None else smoothing.to(ridge)
-    classes = torch.arange(heads.bias.shape[1], device=ridge.device)
+    value = 0.5 * l2 * (apart.weight.square().sum((1, 2)) + apart.bias.square().sum(1))
+    by_weight, by_bias = l2.reshape(-1, 1, 1) * apart.weight, l2.unsqueeze(1) * apart.bias
+    even = torch.zeros_like(l2) if smoothing is None else smoothing.to(l2)
+    classes = torch.arange(heads.bias.shape[1], device=l2.device)
     for features, labels, weights in chunks():
         logs = heads.logits(features).log_softmax(2)
         hard = (labels.unsqueeze(1) == classes).to(features).unsqueeze(1)
@@ -65,7 +65,7 @@ def ridge_heads(
     chunks: WeightedChunks,
     start: Heads,
     *,
-    ridge: Tensor,
+    l2: Tensor,
     centre: Heads | None = None,
     smoothing: Tensor | None = None,
     tolerance: float = 1e-6,
@@ -95,7 +95,7 @@ def ridge_heads(
         return Heads(theta[:, :, :-1], theta[:, :, -1])
 
     def objective(flat: Tensor) -> tuple[Tensor, Tensor]:
-        value, gradient = objective_of_heads(chunks, heads_of(flat), ridge=ridge, centre=centre, smoothing=smoothing)
+        value, gradient = objective_of_heads(chunks, heads_of(flat), l2=l2, centre=centre, smoothing=smoothing)
         return value, _flatten(gradient)
 
     return heads_of(minimize_batch(objective, _flatten(start), tolerance=tolerance, max_iter=max_iter))
@@ -105,7 +105,7 @@ def descend_heads(
     chunks: WeightedChunks,
     start: Heads,
     *,
-    ridge: Tensor,
+    l2: Tensor,
     rate: Tensor,
     steps: int,
     clip: float | None = None,
@@ -128,7 +128,7 @@ def descend_heads(
     """
     heads = start
     for _ in range(steps):
-        _, gradient = objective_of_heads(chunks, heads, ridge=ridge, centre=start)
+        _, gradient = objective_of_heads(chunks, heads, l2=l2, centre=start)
         length = rate
         if clip is not None:
             norm = _flatten(gradient).norm(dim=1)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.linear._hypergradient import Head
 from longway.linear._logistic import logistic_regression
 from longway.linear._minimax import minimax_regression
@@ -19,7 +19,7 @@ from longway.linear.module import FeatureHead
 from longway.utils.errors import LongwayError
 
 
-def fit_linear(rows: Rows, n_classes: int, ridge: Tensor | float, *, standardize: bool = True) -> FeatureHead:
+def fit_linear(rows: Samples, n_classes: int, l2: Tensor | float, *, standardize: bool = True) -> FeatureHead:
     """Fit a linear head by multinomial logistic regression.
 
     Parameters
@@ -28,7 +28,7 @@ def fit_linear(rows: Rows, n_classes: int, ridge: Tensor | float, *, standardize
         Features (n, d) with labels and sample weights.
     n_classes : int
         C.
-    ridge : float or Tensor of shape (d,)
+    l2 : float or Tensor of shape (d,)
         Penalty on squared weights, beside the weighted mean loss.
     standardize : bool, default True
         Scale features to mean 0 and deviation 1 first; the ridge then means the same for every feature.
@@ -40,14 +40,14 @@ def fit_linear(rows: Rows, n_classes: int, ridge: Tensor | float, *, standardize
     """
     data = _Data.of(rows, n_classes, standardize)
     known = torch.from_numpy(rows.y), torch.from_numpy(rows.weight / rows.weight.sum()).to(data.dtype)
-    mean, spread = data.scaling
+    mean, std = data.scaling
     head = logistic_regression(
         data.chunks(*known),
         rows.shape[0],
         n_classes,
-        ridge=ridge,
+        l2=l2,
         mean=mean,
-        spread=spread,
+        std=std,
         tolerance=data.tolerance,
     )
     data.network.set_linear(head)
@@ -63,7 +63,7 @@ class MinimaxHead(NamedTuple):
 
 
 def fit_minimax(
-    rows: Rows, n_classes: int, ridge: Tensor | float, *, offset: Tensor | None = None, standardize: bool = True
+    rows: Samples, n_classes: int, l2: Tensor | float, *, offset: Tensor | None = None, standardize: bool = True
 ) -> MinimaxHead:
     """Fit a linear head whose largest group loss is the least.
 
@@ -73,7 +73,7 @@ def fit_minimax(
         Features (n, d) with labels, sample weights, and groups 0 to G - 1 that all occur.
     n_classes : int
         C.
-    ridge : float or Tensor of shape (d,)
+    l2 : float or Tensor of shape (d,)
         Penalty on squared weights, beside the largest of the weighted mean losses of the groups.
     offset : Tensor of shape (G,), optional
         Added to the group losses.
@@ -89,16 +89,16 @@ def fit_minimax(
     weight = rows.weight / np.where(totals > 0, totals, 1)[rows.groups]
     data = _Data.of(rows.reweighted(weight), n_classes, standardize)
     known = torch.from_numpy(rows.y), torch.from_numpy(weight).to(data.dtype), torch.from_numpy(rows.groups)
-    mean, spread = data.scaling
+    mean, std = data.scaling
     found = minimax_regression(
         data.chunks(*known),
         rows.shape[0],
         n_classes,
         len(totals),
-        ridge=ridge,
+        l2=l2,
         offset=offset,
         mean=mean,
-        spread=spread,
+        std=std,
         tolerance=data.tolerance,
     )
     data.network.set_linear(found.head)
@@ -109,13 +109,13 @@ def fit_minimax(
 class _Data:
     """Features as a solver reads them: scaled and held where they are small, else streamed and scaled on the way."""
 
-    rows: Rows
+    rows: Samples
     network: FeatureHead
     dtype: torch.dtype
     tolerance: float
 
     @classmethod
-    def of(cls, rows: Rows, n_classes: int, standardize: bool) -> _Data:
+    def of(cls, rows: Samples, n_classes: int, standardize: bool) -> _Data:
         network = FeatureHead(rows.shape[0], n_classes).double()
         if standardize:
             network.standardize.set(*rows.moments())
@@ -127,7 +127,7 @@ class _Data:
     def scaling(self) -> tuple[Tensor | None, Tensor | None]:
         """What the solver has still to scale by: mean and spread."""
         scale = self.network.standardize
-        return (None, None) if self.rows.is_small else (scale.mean, scale.spread)
+        return (None, None) if self.rows.is_small else (scale.mean, scale.std)
 
     def chunks(self, *known: Tensor) -> Callable[[], Iterator[Any]]:
         """Return what yields pieces of the features, and of all else that is known of each row."""
@@ -139,22 +139,22 @@ class _Data:
         )
 
 
-def scaled(network: FeatureHead, rows: Rows, dtype: torch.dtype) -> Tensor:
+def scaled(network: FeatureHead, rows: Samples, dtype: torch.dtype) -> Tensor:
     """Return features (n, d) as the network scales them, on its device; little more is held on the way."""
     device = network.linear.weight.device
     precision = torch.promote_types(dtype, rows.precision)
-    mean, spread = (part.to(precision) for part in (network.standardize.mean, network.standardize.spread))
+    mean, std = (part.to(precision) for part in (network.standardize.mean, network.standardize.std))
     features = torch.empty(len(rows), *rows.shape, dtype=dtype, device=device)
     for part in rows.slices(rows.cached):
-        features[part] = rows.inputs(part, precision).to(device).sub(mean).div_(spread)
+        features[part] = rows.inputs(part, precision).to(device).sub(mean).div_(std)
     return features
 
 
 def first_head(
     head: tuple[ArrayLike, ArrayLike] | None,
-    rows: Rows,
+    rows: Samples,
     n_classes: int,
-    ridge: float,
+    l2: float,
     *,
     standardize: bool = True,
     name: str = "head",
@@ -176,7 +176,7 @@ def first_head(
         If the given head is of another shape.
     """
     if head is None:
-        return fit_linear(rows, n_classes, ridge, standardize=standardize)
+        return fit_linear(rows, n_classes, l2, standardize=standardize)
     weight, bias = (torch.as_tensor(np.asarray(part), dtype=torch.float64) for part in head)
     if weight.shape != (n_classes, *rows.shape) or bias.shape != (n_classes,):
         raise LongwayError(
@@ -186,6 +186,6 @@ def first_head(
     network = FeatureHead(rows.shape[0], n_classes).double()
     if standardize:
         network.standardize.set(*rows.moments())
-    scaled = weight * network.standardize.spread
+    scaled = weight * network.standardize.std
     network.set_linear(Head(scaled, bias + weight @ network.standardize.mean))
     return network

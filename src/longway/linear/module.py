@@ -21,25 +21,25 @@ class Standardize(nn.Module):
     """
 
     mean: Tensor
-    spread: Tensor
+    std: Tensor
 
     def __init__(self, shape: int | tuple[int, ...]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("spread", torch.ones(shape))
+        self.register_buffer("std", torch.ones(shape))
 
-    def set(self, mean: Tensor, spread: Tensor) -> None:
+    def set(self, mean: Tensor, std: Tensor) -> None:
         """Store mean and spread, each of the shape of one input."""
         self.mean.copy_(mean)
-        self.spread.copy_(spread)
+        self.std.copy_(std)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs (n, ...) to inputs of the same shape."""
-        return (x - self.mean).div_(self.spread)
+        return (x - self.mean).div_(self.std)
 
     def undo(self, x: Tensor) -> Tensor:
         """Map standardised inputs (n, ...) back."""
-        return x * self.spread + self.mean
+        return x * self.std + self.mean
 
 
 class FeatureHead(nn.Module):
@@ -73,7 +73,7 @@ class FeatureHead(nn.Module):
 
     def folded(self, dtype: torch.dtype = torch.float32) -> nn.Linear:
         """Return a linear head and its standardisation as one layer on features as they are."""
-        weight = self.linear.weight / self.standardize.spread
+        weight = self.linear.weight / self.standardize.std
         layer = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
         with torch.no_grad():
             layer.weight.copy_(weight)

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.data.validation import (
     check_finite,
     check_groups,
@@ -36,7 +36,7 @@ SUPERVISION = ("none", "val_groups", "train_groups")
 
 
 @dataclass(frozen=True)
-class Task:
+class FitData:
     """What a method is to learn: checked, coded data and where chance comes from.
 
     Parameters
@@ -51,12 +51,12 @@ class Task:
         For every random choice outside torch.
     """
 
-    rows: Rows
+    rows: Samples
     n_classes: int
-    validation: Rows | None
+    validation: Samples | None
     generator: np.random.Generator
 
-    def split(self, fraction: float) -> tuple[Rows, Rows, str]:
+    def split(self, fraction: float) -> tuple[Samples, Samples, str]:
         """Return training data, validation data, and where the latter come from.
 
         Without an ``eval_set``, a stratified fraction of the training data is set aside. Where no class has a sample
@@ -110,9 +110,9 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
     validation_fraction: float
 
     @property
-    def doubts(self) -> tuple[str, ...]:
+    def caveats(self) -> tuple[str, ...]:
         """What speaks against trusting what the fit found out by itself, such as inferred groups; a sentence each."""
-        return (*getattr(self, "doubts_", ()), *getattr(self, "inferred_", {}).get("doubts", ()))
+        return (*getattr(self, "caveats_", ()), *getattr(self, "group_inference_", {}).get("caveats", ()))
 
     @classmethod
     def from_paper(cls, setting: str, **changes: Any) -> Self:
@@ -186,10 +186,10 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
                 f"y holds one class only ({self.classes_.tolist()[0]!r}): a classifier needs samples of two or more"
             )
         self.input_shape_ = inputs.shape[1:]
-        rows = Rows(inputs, codes, check_weights(sample_weight, codes), check_groups(groups, len(inputs), "groups"))
+        rows = Samples(inputs, codes, check_weights(sample_weight, codes), check_groups(groups, len(inputs), "groups"))
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         rows, validation = self._allowed(rows, self._check_eval_set(eval_set))
-        task = Task(rows, len(self.classes_), validation, np.random.default_rng(seed))
+        task = FitData(rows, len(self.classes_), validation, np.random.default_rng(seed))
         self.history_: list[dict[str, float]] = []
         self.selection_: dict[str, Any] = {}
         resolve_device(self.device)
@@ -203,21 +203,21 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         """Return an untrained network of the architecture that these parameters and this shape of data call for."""
 
     @abstractmethod
-    def _fit(self, task: Task) -> nn.Module:
+    def _fit(self, task: FitData) -> nn.Module:
         """Return the trained network; set ``history_`` and ``selection_``."""
 
-    def _with_groups(self, task: Task) -> Task:
+    def _with_groups(self, task: FitData) -> FitData:
         """Return the task with the groups that this method is to see."""
         return task
 
-    def _supervision_used(self, task: Task) -> str:
+    def _supervision_used(self, task: FitData) -> str:
         """Return the group labels that this fit used, given the task as it was before groups were inferred."""
         if task.rows.groups is not None:
             return "train_groups"
         judged = task.validation is not None and task.validation.groups is not None
         return "val_groups" if judged and self.selection_.get("rule") == "worst_group" else "none"
 
-    def _allowed(self, rows: Rows, validation: Rows | None) -> tuple[Rows, Rows | None]:
+    def _allowed(self, rows: Samples, validation: Samples | None) -> tuple[Samples, Samples | None]:
         """Take away the groups that this method has no business to see, so that what it used is what it was given."""
         if self.supervision != "train_groups":
             rows = rows.grouped(None)
@@ -247,10 +247,10 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         check_is_fitted(self, "module_")
         return self.module_.to(resolve_device(self.device))
 
-    def _rows(self, X: ArrayLike) -> Rows:
+    def _rows(self, X: ArrayLike) -> Samples:
         """Wrap inputs of which nothing else is known."""
         inputs = self._check_inputs(X, reset=False)
-        return Rows(inputs, np.zeros(len(inputs), np.int64), np.ones(len(inputs)))
+        return Samples(inputs, np.zeros(len(inputs), np.int64), np.ones(len(inputs)))
 
     def _check_inputs(self, X: Any, *, reset: bool, name: str = "X") -> np.ndarray:
         if self.takes_images and getattr(X, "ndim", 2) == 4:
@@ -273,7 +273,7 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         check_finite(inputs, name)
         return inputs
 
-    def _check_eval_set(self, eval_set: tuple[Any, ...] | None) -> Rows | None:
+    def _check_eval_set(self, eval_set: tuple[Any, ...] | None) -> Samples | None:
         if eval_set is None:
             return None
         if not isinstance(eval_set, tuple) or len(eval_set) not in (2, 3):
@@ -281,4 +281,4 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         inputs = self._check_inputs(eval_set[0], reset=False, name="eval_set X")
         codes = encode_labels(check_labels(eval_set[1], len(inputs), "eval_set y"), self.classes_, "eval_set y")
         groups = check_groups(eval_set[2] if len(eval_set) == 3 else None, len(inputs), "eval_set groups")
-        return Rows(inputs, codes, np.ones(len(inputs)), groups)
+        return Samples(inputs, codes, np.ones(len(inputs)), groups)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from longway.data.samples import Rows
-from longway.groups import InferredGroups, find_groups, judge_groups, sure_rows
-from longway.methods._base import Method, Task
+from longway.data.samples import Samples
+from longway.groups import InferredGroups, confident_samples, find_groups, judge_groups
+from longway.methods._base import FitData, Method
 
 SMALLEST = 10
 """Inferred groups with fewer training rows are stray rows rather than a group: a method that balances groups would
@@ -22,64 +22,69 @@ as a shortcut that is nearly perfect leaves few rows there, and they are what DF
 class GroupAware(Method):
     """A method that wants the group of each training row, and infers it where ``fit`` is given none.
 
-    A subclass has the parameters ``infer`` (a way of ``longway.groups``) and ``infer_options``, and finds groups in
-    ``task.rows.groups`` whether they were given or not. On features, rows of inferred groups that are likely misread
+    A subclass has the parameters ``group_inference`` (a strategy of ``longway.groups``) and
+    ``group_inference_params``, and finds groups in ``task.rows.groups`` whether they were given or not. On features, rows of inferred groups that are likely misread
     left out (``longway.groups.purity``). Put this class before others that the subclass extends. One
     that wants groups of rows other than the training rows calls ``_infer`` for them.
 
     Attributes
     ----------
-    inferred_ : dict
+    group_inference_ : dict
         What was inferred, how far to trust it, and the seed with which ``infer_groups`` finds the same; empty where
         groups were given.
     """
 
     supervision = "train_groups"
 
-    infer: str
-    infer_options: dict[str, Any] | None
+    group_inference: str
+    group_inference_params: dict[str, Any] | None
 
-    def _with_groups(self, task: Task) -> Task:
-        self.inferred_: dict[str, Any] = {}
+    def _with_groups(self, task: FitData) -> FitData:
+        self.group_inference_: dict[str, Any] = {}
         rows, validation = task.rows, task.validation
         if rows.groups is None:
             found = self._infer(rows, task)
-            judged = judge_groups(found, rows, self.inferred_)
+            judged = judge_groups(found, rows, self.group_inference_)
             rows = rows.grouped(found.groups)
             kept = frequent(rows, SMALLEST)
             if validation is not None and validation.groups is None:
                 validation = validation.grouped(found.assign(validation))
-                validation = validation.take(np.flatnonzero(sure_rows(found, judged, validation)))
+                validation = validation.take(np.flatnonzero(confident_samples(found, judged, validation)))
                 validation = joined(validation, np.intersect1d(kept, frequent(validation, HELD_OUT)))
             rows = joined(rows, kept)
             if judged is not None:
-                rows = rows.take(np.flatnonzero(judged.sure))
+                rows = rows.take(np.flatnonzero(judged.confident))
         return replace(task, rows=rows, validation=validation)
 
-    def _infer(self, rows: Rows, task: Task) -> InferredGroups:
-        """Infer groups of rows with the task's generator, and record in ``inferred_`` what was found."""
+    def _infer(self, rows: Samples, task: FitData) -> InferredGroups:
+        """Infer groups of rows with the task's generator, and record in ``group_inference_`` what was found."""
         seed = int(task.generator.integers(2**31))
         found = find_groups(
-            rows, task.n_classes, self.infer, seed=seed, device=self.device, **(self.infer_options or {})
+            rows,
+            task.n_classes,
+            self.group_inference,
+            seed=seed,
+            device=self.device,
+            **(self.group_inference_params or {}),
         )
-        self.inferred_ = {"seed": seed, **found.summary()}
+        self.group_inference_ = {"seed": seed, **found.summary()}
         return found
 
 
-def frequent(rows: Rows, least: int) -> np.ndarray:
+def frequent(rows: Samples, least: int) -> np.ndarray:
     """Return the groups that have so many rows."""
     assert rows.groups is not None
     names, sizes = np.unique(rows.groups, return_counts=True)
     return names[sizes >= least]
 
 
-def joined(rows: Rows, kept: np.ndarray) -> Rows:
+def joined(rows: Samples, kept: np.ndarray) -> Samples:
     """Return rows whose groups, each of one class, are of those kept: others join the largest of their class.
 
     Examples
     --------
     >>> groups = np.repeat([0, 1, 2, 3], [50, 10, 9, 60])
-    >>> rows = Rows(np.zeros((129, 1)), groups // 2, np.ones(129), groups)
+    >>> rows = Samples(np.zeros((129, 1)), groups // 2, np.ones(129), groups)
     >>> np.bincount(joined(rows, frequent(rows, 10)).groups).tolist()
     [50, 10, 0, 69]
     """

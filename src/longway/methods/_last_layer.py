@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from longway.data.samples import Rows, halves
+from longway.data.samples import Samples, halves
 from longway.linear._hypergradient import Head
 from longway.linear._ridge_path import WeightedChunks
 from longway.linear.fit import scaled
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
-from longway.methods._base import Method, Task
+from longway.methods._base import FitData, Method
 from longway.metrics.group_metrics import evaluate_groups
 from longway.training.selection import RULES, resolve_rule
 from longway.utils.device import resolve_device
@@ -50,10 +50,10 @@ class Parts:
         Another head trained on ``first``, where a method compares the two.
     """
 
-    first: Rows
-    retrain: Rows
-    judge: Rows
-    pool: Rows
+    first: Samples
+    retrain: Samples
+    judge: Samples
+    pool: Samples
     source: str
     retrained_on: str
     generator: np.random.Generator
@@ -81,10 +81,10 @@ class LastLayer(Method):
         """Return the candidates."""
 
     @abstractmethod
-    def _solve(self, first: FeatureHead, rows: Rows, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
         """Return the head of each setting, trained on these rows, of features as ``first`` scales them."""
 
-    def _first(self, rows: Rows, n_classes: int) -> FeatureHead:
+    def _first(self, rows: Samples, n_classes: int) -> FeatureHead:
         """Return the head to start from; without need of one, what scales the features."""
         network = self._build(rows.shape, n_classes)
         network.standardize.set(*rows.moments())
@@ -96,7 +96,7 @@ class LastLayer(Method):
             return heads.pick(best)
         return self._solve(first, parts.pool, [self._settings()[best]], parts).pick(0)
 
-    def _parts(self, task: Task) -> Parts:
+    def _parts(self, task: FitData) -> Parts:
         """Split data: retrain on half of the validation data and judge on the other, or retrain on training data."""
         rows, validation, source = self._held_out(task)
         lacks_class = len(np.unique(validation.y)) < task.n_classes
@@ -106,11 +106,11 @@ class LastLayer(Method):
         retrain = validation if one is other else validation.take(one)
         return Parts(rows, retrain, validation.take(other), validation, source, source, task.generator)
 
-    def _held_out(self, task: Task) -> tuple[Rows, Rows, str]:
+    def _held_out(self, task: FitData) -> tuple[Samples, Samples, str]:
         """Return training data, validation data, and where the latter come from."""
         return task.split(self.validation_fraction)
 
-    def _fit(self, task: Task) -> nn.Module:
+    def _fit(self, task: FitData) -> nn.Module:
         parts = self._parts(task)
         network = self._first(parts.first, task.n_classes).to(resolve_device(self.device))
         settings = self._settings()
@@ -136,7 +136,7 @@ class LastLayer(Method):
         return network
 
 
-def judge(network: FeatureHead, heads: Heads, rows: Rows) -> list[dict[str, float]]:
+def judge(network: FeatureHead, heads: Heads, rows: Samples) -> list[dict[str, float]]:
     """Return the validation scores of each head, by rule."""
     predicted = rows.gather(
         lambda part: heads.logits(
@@ -151,12 +151,12 @@ def judge(network: FeatureHead, heads: Heads, rows: Rows) -> list[dict[str, floa
     return records
 
 
-def precision(rows: Rows) -> torch.dtype:
+def precision(rows: Samples) -> torch.dtype:
     """Return the precision to solve in: double where that is cheap."""
     return torch.float64 if len(rows) * rows.shape[0] <= 2**22 else torch.float32
 
 
-def weighted_chunks(network: FeatureHead, rows: Rows, weights: np.ndarray, dtype: torch.dtype) -> WeightedChunks:
+def weighted_chunks(network: FeatureHead, rows: Samples, weights: np.ndarray, dtype: torch.dtype) -> WeightedChunks:
     """Return an iterator over scaled features, labels and weights (n, P), held in memory where they are small."""
     device = network.linear.weight.device
     labels, tensor = torch.from_numpy(rows.y).to(device), torch.from_numpy(weights).to(device, dtype)
@@ -172,13 +172,13 @@ def weighted_chunks(network: FeatureHead, rows: Rows, weights: np.ndarray, dtype
     return stream
 
 
-def cells(rows: Rows) -> np.ndarray:
+def cells(rows: Samples) -> np.ndarray:
     """Return the cell (class within group, or class where no groups are known) of each row, of shape (n,)."""
     codes = rows.y if rows.groups is None else rows.groups * (rows.y.max() + 1) + rows.y
     return np.unique(codes, return_inverse=True)[1]
 
 
-def balance(rows: Rows, codes: np.ndarray) -> np.ndarray:
+def balance(rows: Samples, codes: np.ndarray) -> np.ndarray:
     """Return weights (n,) that sum to 1, with which all ``codes`` count the same; sample weights count within each."""
     totals = np.bincount(codes, weights=rows.weight)
     weights = rows.weight / np.where(totals > 0, totals, 1)[codes]

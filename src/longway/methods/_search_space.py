@@ -56,12 +56,12 @@ class Between:
 
 
 @dataclass(frozen=True)
-class OneOf:
+class Categorical:
     """One of a few values.
 
     Examples
     --------
-    >>> OneOf(("sum", "mean")).at(0.2)
+    >>> Categorical(("sum", "mean")).at(0.2)
     'sum'
     """
 
@@ -76,7 +76,7 @@ class OneOf:
         return self.options[min(len(self.options) - 1, int(place * len(self.options)))]
 
 
-Space = Mapping[str, Between | OneOf]
+Space = Mapping[str, Between | Categorical]
 """Ranges by parameter."""
 
 
@@ -85,13 +85,13 @@ def draw(space: Space, generator: np.random.Generator) -> dict[str, Any]:
 
     Examples
     --------
-    >>> sorted(draw({"ridge": Between(1e-4, 1, log=True), "epochs": OneOf((10, 20))}, np.random.default_rng(0)))
-    ['epochs', 'ridge']
+    >>> sorted(draw({"l2": Between(1e-4, 1, log=True), "epochs": Categorical((10, 20))}, np.random.default_rng(0)))
+    ['epochs', 'l2']
     """
     return {name: space[name].at(float(generator.random())) for name in sorted(space)}
 
 
-def read_range(value: Any, name: str) -> Between | OneOf:
+def read_range(value: Any, name: str) -> Between | Categorical:
     """Read a range as a plan file has it: ``[a, b, c]`` are options; a table has ``low`` and ``high``.
 
     Raises
@@ -101,11 +101,11 @@ def read_range(value: Any, name: str) -> Between | OneOf:
 
     Examples
     --------
-    >>> read_range({"low": 1e-3, "high": 1, "log": True}, "ridge")
+    >>> read_range({"low": 1e-3, "high": 1, "log": True}, "l2")
     Between(low=0.001, high=1, log=True, whole=False)
     """
     if isinstance(value, list) and value:
-        return OneOf(tuple(value))
+        return Categorical(tuple(value))
     if isinstance(value, Mapping) and {"low", "high"} <= value.keys() <= {"low", "high", "log", "whole"}:
         return Between(**value)
     raise LongwayError(

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.linear._ridge_path import descend_heads, ridge_heads
 from longway.linear.fit import first_head
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
-from longway.methods._base import Task
+from longway.methods._base import FitData
 from longway.methods._last_layer import (
     LastLayer,
     Parts,
@@ -27,7 +27,7 @@ from longway.methods._last_layer import (
     weighted_chunks,
 )
 from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, OneOf, Space
+from longway.methods._search_space import Between, Categorical, Space
 
 CLIP = 1.0
 """The paper's bound on the norm of the gradient."""
@@ -51,7 +51,7 @@ class AFR(LastLayer):
         ``scale_free`` standardises features and solves the convex problem to its optimum. ``paper`` takes features as
         they are and moves from the first head by ``steps`` gradient steps, whose norm is clipped to 1.
     gammas : sequence of float, default (0, 1, 2, 4, 8, 16)
-    pulls : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
+    l2_to_init : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
         The paper's lambda.
     steps : int, default 500
         Of ``paper``.
@@ -64,7 +64,7 @@ class AFR(LastLayer):
     head : (array-like of shape (C, d), array-like of shape (C,)), optional
         Weight and bias of stage 1, such as the backbone's own last layer; rows in sorted order of the labels. It
         should not have seen the data of stage 2. Without it, a linear head is fitted.
-    ridge : float, default 1e-2
+    l2 : float, default 1e-2
         Of that fitted head.
     selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
         Which score on the validation data chooses; ``auto`` is ``worst_group`` (the paper's) where validation groups
@@ -88,33 +88,33 @@ class AFR(LastLayer):
         "waterbirds": {
             "variant": "paper",
             "gammas": tuple(np.linspace(4, 20, 33).tolist()),
-            "pulls": (0.0, 0.1, 0.2, 0.3),
+            "l2_to_init": (0.0, 0.1, 0.2, 0.3),
             "learning_rate": 1e-2,
             "steps": 500,
         },
         "celeba": {
             "variant": "paper",
             "gammas": tuple(np.linspace(1, 3, 10).tolist()),
-            "pulls": tuple(np.logspace(-3, -1, 3).tolist()),
+            "l2_to_init": tuple(np.logspace(-3, -1, 3).tolist()),
             "learning_rate": 2e-2,
             "steps": 1000,
         },
     }
     space: ClassVar[Space] = {
-        "ridge": Between(1e-4, 1.0, log=True),
-        "retrain_fraction": OneOf((0.2, 0.3, 0.5)),
-        "class_balanced": OneOf((True, False)),
+        "l2": Between(1e-4, 1.0, log=True),
+        "retrain_fraction": Categorical((0.2, 0.3, 0.5)),
+        "class_balanced": Categorical((True, False)),
     }
 
     variant: str = "scale_free"
     gammas: Sequence[float] = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
-    pulls: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+    l2_to_init: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
     steps: int = 500
     learning_rate: float = 1e-2
     class_balanced: bool = True
     retrain_fraction: float = 0.2
     head: tuple[ArrayLike, ArrayLike] | None = None
-    ridge: float = 1e-2
+    l2: float = 1e-2
     selection: str = "auto"
     validation_fraction: float = 0.2
     device: str = "auto"
@@ -122,19 +122,19 @@ class AFR(LastLayer):
     verbose: int = 0
 
     def _settings(self) -> Sequence[Setting]:
-        return [{"gamma": float(gamma), "pull": float(pull)} for gamma, pull in product(self.gammas, self.pulls)]
+        return [{"gamma": float(gamma), "pull": float(pull)} for gamma, pull in product(self.gammas, self.l2_to_init)]
 
-    def _parts(self, task: Task) -> Parts:
+    def _parts(self, task: FitData) -> Parts:
         rows, validation, source = task.split(self.validation_fraction)
         first, second, _ = replace(task, rows=rows, validation=None).split(self.retrain_fraction)
         if len(np.unique(second.y)) < task.n_classes:
             second = rows  # a class of one sample has none to spare
         return Parts(first, second, validation, second, source, "training data", task.generator)
 
-    def _first(self, rows: Rows, n_classes: int) -> FeatureHead:
-        return first_head(self.head, rows, n_classes, self.ridge, standardize=self.variant == "scale_free")
+    def _first(self, rows: Samples, n_classes: int) -> FeatureHead:
+        return first_head(self.head, rows, n_classes, self.l2, standardize=self.variant == "scale_free")
 
-    def _solve(self, first: FeatureHead, rows: Rows, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
         dtype, device = precision(rows), first.linear.weight.device
         believed = predict_logits(first, rows).softmax(1).numpy()[np.arange(len(rows)), rows.y]
         codes = rows.y if self.class_balanced else np.zeros(len(rows), np.int64)
@@ -144,8 +144,8 @@ class AFR(LastLayer):
         start = Heads.repeat(head_of(first), len(settings))
         start = Heads(start.weight.to(dtype), start.bias.to(dtype))
         # The paper's penalty is not halved, that of the solver is.
-        ridge = 2 * torch.tensor([setting["pull"] for setting in settings], dtype=dtype, device=device)
+        l2 = 2 * torch.tensor([setting["pull"] for setting in settings], dtype=dtype, device=device)
         if self.variant == "paper":
-            rate = torch.full_like(ridge, self.learning_rate)
-            return descend_heads(chunks, start, ridge=ridge, rate=rate, steps=self.steps, clip=CLIP)
-        return ridge_heads(chunks, start, ridge=ridge, centre=start, tolerance=1e-6 if dtype == torch.float64 else 1e-5)
+            rate = torch.full_like(l2, self.learning_rate)
+            return descend_heads(chunks, start, l2=l2, rate=rate, steps=self.steps, clip=CLIP)
+        return ridge_heads(chunks, start, l2=l2, centre=start, tolerance=1e-6 if dtype == torch.float64 else 1e-5)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Rows, inverse_frequency
+from longway.data.samples import Samples, inverse_frequency
 from longway.groups.crossfit import cross_fit, linear_heads
 from longway.linear._ablation import ablation_drops, necessity
 from longway.linear._hypergradient import Head
@@ -17,9 +17,9 @@ from longway.linear._logistic import Scaled
 from longway.linear._minimize import minimize_smooth
 from longway.linear.fit import fit_linear
 from longway.linear.module import FeatureHead
-from longway.methods._base import Method, Task
+from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, OneOf, Space
+from longway.methods._search_space import Between, Categorical, Space
 from longway.training.selection import BestEpoch
 
 PIECE = 2**22
@@ -50,11 +50,11 @@ class CCR(Method):
         ``exp(-gamma p)``, with p the first head's probability of the true class.
     gamma : float, default 4
         Of the exponential weights.
-    first_ridge : float, default 1
+    first_l2 : float, default 1
         Of the first head; the stronger, the more it leans on what is plainest.
     folds : int, default 3
         Parts of the training data, each judged by a first head that was fitted to the others.
-    ridge : float, default 1e-2
+    l2 : float, default 1e-2
         Penalty on the head's weights, on standardised features.
     selection : str, default "auto"
         Which validation score chooses lambda; ``worst_group`` where validation groups are given, else ``worst_class``.
@@ -68,8 +68,8 @@ class CCR(Method):
     ----------
     necessity_ : ndarray of shape (d,)
         How much the probability of the true class drops without each feature, on average over the training rows.
-    inferred_ : dict
-        How many rows the first head got wrong, and ``doubts``.
+    group_inference_ : dict
+        How many rows the first head got wrong, and ``caveats``.
 
     References
     ----------
@@ -79,21 +79,21 @@ class CCR(Method):
     supervision = "val_groups"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # The paper's penalty is 2 |W|^2, without the factor 1/2 that the ridge has.
-        "text": {"necessity": (0.001, 0.01, 0.1, 1.0), "ridge": 4.0, "weighting": "errors"}
+        "text": {"necessity": (0.001, 0.01, 0.1, 1.0), "l2": 4.0, "weighting": "errors"}
     }
     space: ClassVar[Space] = {
-        "ridge": Between(1e-4, 1.0, log=True),
-        "first_ridge": Between(0.1, 100, log=True),
-        "weighting": OneOf(("errors", "exponential")),
+        "l2": Between(1e-4, 1.0, log=True),
+        "first_l2": Between(0.1, 100, log=True),
+        "weighting": Categorical(("errors", "exponential")),
         "gamma": Between(1, 20, log=True),
     }
 
     necessity: Sequence[float] = (0.0, 0.01, 0.1, 1.0)
     weighting: str = "errors"
     gamma: float = 4.0
-    first_ridge: float = 1.0
+    first_l2: float = 1.0
     folds: int = 3
-    ridge: float = 1e-2
+    l2: float = 1e-2
     selection: str = "auto"
     validation_fraction: float = 0.2
     device: str = "auto"
@@ -103,12 +103,12 @@ class CCR(Method):
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
         return FeatureHead(input_shape[0], n_classes).double()
 
-    def _fit(self, task: Task) -> nn.Module:
+    def _fit(self, task: FitData) -> nn.Module:
         rows, validation, source = task.split(self.validation_fraction)
         rows = rows.reweighted(rows.weight * self._sample_weights(rows, task))
-        network = fit_linear(rows, task.n_classes, self.ridge)
+        network = fit_linear(rows, task.n_classes, self.l2)
         best = BestEpoch(network, validation, self.selection, source)
-        problem = _Problem(rows, network, self.ridge)
+        problem = _Problem(rows, network, self.l2)
         for epoch, strength in enumerate(self.necessity, 1):
             loss = problem.descend(float(strength))
             record = best.observe(epoch)
@@ -118,13 +118,13 @@ class CCR(Method):
         self.necessity_ = problem.drops()
         return network
 
-    def _sample_weights(self, rows: Rows, task: Task) -> np.ndarray:
+    def _sample_weights(self, rows: Samples, task: FitData) -> np.ndarray:
         """Return the weight of each row, of shape (n,), by a first head that did not see it."""
-        fit = linear_heads(task.n_classes, [self.first_ridge], class_balanced=False)
+        fit = linear_heads(task.n_classes, [self.first_l2], class_balanced=False)
         said = cross_fit(rows, fit, self.folds, int(task.generator.integers(2**31)))[0].probabilities
         right = said.argmax(1).numpy() == rows.y
-        doubts = [] if not right.all() else ["the first head gets every row right: raise first_ridge"]
-        self.inferred_ = {"errors": int((~right).sum()), "rows": len(rows), "doubts": doubts}
+        caveats = [] if not right.all() else ["the first head gets every row right: raise first_l2"]
+        self.group_inference_ = {"errors": int((~right).sum()), "rows": len(rows), "caveats": caveats}
         if self.weighting == "exponential":
             return np.exp(-self.gamma * said.numpy()[np.arange(len(rows)), rows.y])
         return inverse_frequency(2 * rows.y + right, rows.weight)
@@ -133,11 +133,11 @@ class CCR(Method):
 class _Problem:
     """The objective on the training rows, and the head that descends it."""
 
-    def __init__(self, rows: Rows, network: FeatureHead, ridge: float) -> None:
+    def __init__(self, rows: Samples, network: FeatureHead, l2: float) -> None:
         self.rows, self.network = rows, network
         n_classes, d = network.linear.weight.shape
         self.size = max(1, PIECE // (n_classes * d))
-        self.scaled = Scaled(d, n_classes, ridge)
+        self.scaled = Scaled(d, n_classes, l2)
         exact = len(rows) * d <= PIECE  # small problems are solved in double precision, as ERM's are
         self.dtype, self.tolerance = (torch.float64, 1e-7) if exact else (torch.float32, 1e-5)
         self.weight = torch.from_numpy(rows.weight / rows.weight.sum()).to(self.dtype)

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error
 from longway.linear.fit import fit_linear
 from longway.linear.module import FeatureHead
-from longway.methods._base import Method, Task
+from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, OneOf, Space
+from longway.methods._search_space import Between, Categorical, Space
 from longway.nn.classifier import CrossEntropy
 from longway.nn.neighbours import Neighbours
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, scaled_beta
@@ -80,10 +80,10 @@ class ChromaVAE(Method):
     supervision = "val_groups"
     space: ClassVar[Space] = {
         "latent_dim": Between(8, 64, log=True, whole=True),
-        "shortcut_dim": OneOf((1, 2, 4)),
+        "shortcut_dim": Categorical((1, 2, 4)),
         "classification": Between(1.0, 100.0, log=True),
         "beta": Between(0.1, 4.0, log=True),
-        "n_neighbors": OneOf((5, 15, 50)),
+        "n_neighbors": Categorical((5, 15, 50)),
     }
 
     latent_dim: int = 16
@@ -117,7 +117,7 @@ class ChromaVAE(Method):
         vae = VAE(input_shape, self.latent_dim, self.channels)
         return ChromaNet(vae, self.shortcut_dim, n_classes, second)
 
-    def _fit(self, task: Task) -> nn.Module:
+    def _fit(self, task: FitData) -> nn.Module:
         if self.shortcut_dim >= self.latent_dim:
             raise LongwayError(
                 f"shortcut_dim={self.shortcut_dim} leaves no axis of latent_dim={self.latent_dim} to classify by: "
@@ -140,19 +140,19 @@ class ChromaVAE(Method):
             self._train_head(network.second, codes, self._codes(network, validation), source, task)
         return network
 
-    def _codes(self, network: ChromaNet, rows: Rows) -> Rows:
+    def _codes(self, network: ChromaNet, rows: Samples) -> Samples:
         """Return rows whose features are the means of z2."""
         means = predict_logits(MeanEncoder(network.vae), rows).numpy()
-        return Rows(np.ascontiguousarray(means[:, self.shortcut_dim :]), rows.y, rows.weight, rows.groups)
+        return Samples(np.ascontiguousarray(means[:, self.shortcut_dim :]), rows.y, rows.weight, rows.groups)
 
-    def _train_head(self, head: nn.Module, rows: Rows, validation: Rows, source: str, task: Task) -> None:
+    def _train_head(self, head: nn.Module, rows: Samples, validation: Samples, source: str, task: FitData) -> None:
         cast(FeatureHead, head).standardize.set(*rows.moments())
         best = BestEpoch(head, validation, self.selection, source)
         self.head_history_ = train(
             CrossEntropy(head),
             rows,
             self._schedule(),
-            after_epoch=best.observe,
+            callback=best.observe,
             description="Chroma-VAE, second classifier",
             **self._running(task),
         )
@@ -161,7 +161,7 @@ class ChromaVAE(Method):
     def _schedule(self) -> Schedule:
         return Schedule(self.epochs, self.batch_size, self.learning_rate)
 
-    def _running(self, task: Task) -> dict[str, Any]:
+    def _running(self, task: FitData) -> dict[str, Any]:
         """Return how both are trained."""
         return {"generator": task.generator, "device": self.device, "verbose": self.verbose}
 

@@ -8,17 +8,17 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.linear._elastic_net import elastic_net, elastic_net_path
 from longway.linear._hypergradient import Head
 from longway.linear.fit import scaled
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
-from longway.methods._base import Task
+from longway.methods._base import FitData
 from longway.methods._group_aware import HELD_OUT, GroupAware, frequent, joined
 from longway.methods._last_layer import LastLayer, Parts, Setting, cells
 from longway.methods._parameters import parameters
-from longway.methods._search_space import OneOf, Space
+from longway.methods._search_space import Categorical, Space
 
 TOLERANCE = 0.15
 """On the conditions of optimality, times C: the penalty has the slope 1, and gradients of the loss grow with C."""
@@ -40,13 +40,13 @@ class DFR(GroupAware, LastLayer):
     on : {"val", "train"}, default "val"
         Draw from the validation data (DFR-Val; the groups of training rows are not looked at where there is an
         ``eval_set``), or from the training data (DFR-Tr), where the validation data only choose C.
-    strengths : sequence of float, default (1, .7, .3, .1, .07, .03, .01)
+    Cs : sequence of float, default (1, .7, .3, .1, .07, .03, .01)
         Values of C in liblinear's convention: the sum of losses, times C, beside the sum of absolute weights on
         features that training data standardise. The bias is free, which in liblinear it is not.
     n_refits : int, default 20
-    infer : {"axes"}, default "axes"
+    group_inference : {"axes"}, default "axes"
         How groups are found where none are given. See ``longway.groups``.
-    infer_options : dict, optional
+    group_inference_params : dict, optional
         Options of that way.
     selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
         Which score chooses C; ``auto`` is ``worst_group`` where validation groups are known, given or inferred, else
@@ -59,7 +59,7 @@ class DFR(GroupAware, LastLayer):
 
     Attributes
     ----------
-    inferred_ : dict
+    group_inference_ : dict
         What was inferred, how far to trust it, and the seed; empty where groups were given.
     retrained_on_ : str
         Where the data that the head was retrained on come from.
@@ -70,55 +70,55 @@ class DFR(GroupAware, LastLayer):
     """
 
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "val": {"on": "val", "strengths": (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01), "n_refits": 20},
-        "train": {"on": "train", "strengths": (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01), "n_refits": 10},
+        "val": {"on": "val", "Cs": (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01), "n_refits": 20},
+        "train": {"on": "train", "Cs": (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01), "n_refits": 10},
     }
-    space: ClassVar[Space] = {"n_refits": OneOf((1, 10, 20, 50)), "on": OneOf(("val", "train"))}
+    space: ClassVar[Space] = {"n_refits": Categorical((1, 10, 20, 50)), "on": Categorical(("val", "train"))}
 
     on: str = "val"
-    strengths: Sequence[float] = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
+    Cs: Sequence[float] = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
     n_refits: int = 20
-    infer: str = "axes"
-    infer_options: dict[str, Any] | None = None
+    group_inference: str = "axes"
+    group_inference_params: dict[str, Any] | None = None
     selection: str = "auto"
     validation_fraction: float = 0.2
     device: str = "auto"
     random_state: int | np.random.RandomState | None = 0
     verbose: int = 0
 
-    def _allowed(self, rows: Rows, validation: Rows | None) -> tuple[Rows, Rows | None]:
+    def _allowed(self, rows: Samples, validation: Samples | None) -> tuple[Samples, Samples | None]:
         rows, validation = super()._allowed(rows, validation)
         if self.on == "val" and validation is not None:
             rows = rows.grouped(None)
         return rows, validation
 
-    def _with_groups(self, task: Task) -> Task:
+    def _with_groups(self, task: FitData) -> FitData:
         if self.on == "val" and task.validation is not None and task.validation.groups is not None:
-            self.inferred_: dict[str, Any] = {}
+            self.group_inference_: dict[str, Any] = {}
             return task
         return super()._with_groups(task)
 
-    def _held_out(self, task: Task) -> tuple[Rows, Rows, str]:
+    def _held_out(self, task: FitData) -> tuple[Samples, Samples, str]:
         rows, validation, source = super()._held_out(task)
-        own = self.inferred_ and task.validation is None  # rows of an eval_set have been looked at
+        own = self.group_inference_ and task.validation is None  # rows of an eval_set have been looked at
         return rows, joined(validation, frequent(validation, HELD_OUT)) if own else validation, source
 
     def _settings(self) -> Sequence[Setting]:
-        return [{"C": float(strength)} for strength in self.strengths]
+        return [{"C": float(strength)} for strength in self.Cs]
 
-    def _solve(self, first: FeatureHead, rows: Rows, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
         """Follow the path from the strongest penalty to the weakest, each solution the start of the next."""
         features, labels, weights = self._drawn(first, rows, 1, parts)
-        strengths = sorted({setting["C"] for setting in settings})
+        Cs = sorted({setting["C"] for setting in settings})
         found = elastic_net_path(
             features,
             labels,
             first.linear.out_features,
-            strengths=strengths,
-            tolerances=[_tolerance(strength) for strength in strengths],
+            Cs=Cs,
+            tolerances=[_tolerance(strength) for strength in Cs],
             weights=weights[0],
         )
-        where = torch.tensor([strengths.index(setting["C"]) for setting in settings])
+        where = torch.tensor([Cs.index(setting["C"]) for setting in settings])
         return Heads(*(part[where] for part in found))
 
     def _final(self, first: FeatureHead, parts: Parts, heads: Heads, best: int) -> Head:
@@ -136,7 +136,7 @@ class DFR(GroupAware, LastLayer):
         ).mean()
 
     def _drawn(
-        self, first: FeatureHead, rows: Rows, n_draws: int, parts: Parts
+        self, first: FeatureHead, rows: Samples, n_draws: int, parts: Parts
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return scaled features and labels of the rows in any of the draws, and weights (n_draws, n)."""
         weights = group_balanced_draws(rows, n_draws, parts.generator)
@@ -150,7 +150,7 @@ def _tolerance(strength: float) -> float:
     return min(LOOSEST, TOLERANCE * strength)
 
 
-def group_balanced_draws(rows: Rows, n_draws: int, generator: np.random.Generator) -> np.ndarray:
+def group_balanced_draws(rows: Samples, n_draws: int, generator: np.random.Generator) -> np.ndarray:
     """Return weights (n_draws, n), 0 for rows that are not drawn: each cell has as many rows as the smallest has.
 
     A cell is a class within a group. Cells with fewer than ``SMALLEST`` rows, and rows with sample weights, count such

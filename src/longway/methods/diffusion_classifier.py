@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Rows, log_shares
+from longway.data.samples import Samples, log_shares
 from longway.functional.diffusion import diffuse, noise_error
 from longway.linear.module import Standardize
-from longway.methods._base import Method, Task
+from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameters
 from longway.methods._search_space import Between, Space
 from longway.nn.denoiser import build_denoiser
@@ -82,7 +82,7 @@ class DiffusionClassifier(Method):
         low, high = self.log_snr
         return DiffusionNet(input_shape, n_classes, self.width, (low, high), self.n_draws)
 
-    def _fit(self, task: Task) -> nn.Module:
+    def _fit(self, task: FitData) -> nn.Module:
         rows = task.rows
         network = self._build(rows.shape, task.n_classes)
         network.set_scale(rows)
@@ -131,16 +131,16 @@ class DiffusionNet(nn.Module):
         self.register_buffer("ratios", low + (high - low) * (torch.arange(n_draws) + 0.5) / n_draws)
         self.register_buffer("log_prior", torch.zeros(n_classes))
 
-    def set_scale(self, rows: Rows) -> None:
+    def set_scale(self, rows: Samples) -> None:
         """Take the moments of training data and the classes' shares; all pixels have one spread, that of the mean one.
 
         A spread of its own would make the faint noise of a pixel that hardly varies as loud as the picture.
         """
-        flat = Rows(rows.X.reshape(len(rows.X), -1), rows.y, rows.weight, index=rows.index)
-        mean, spread = (moment.view(rows.shape) for moment in flat.moments())
+        flat = Samples(rows.X.reshape(len(rows.X), -1), rows.y, rows.weight, index=rows.index)
+        mean, std = (moment.view(rows.shape) for moment in flat.moments())
         if len(rows.shape) == 3:
-            spread = torch.tensor(summed_variance(rows) / spread.numel()).sqrt().expand(rows.shape)
-        self.standardize.set(mean, spread)
+            std = torch.tensor(summed_variance(rows) / std.numel()).sqrt().expand(rows.shape)
+        self.standardize.set(mean, std)
         self.log_prior.copy_(torch.from_numpy(log_shares(rows.y, rows.weight, len(self.log_prior))))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ from typing import ClassVar, cast
 import numpy as np
 from torch import nn
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.linear.fit import fit_linear
 from longway.linear.module import FeatureHead
-from longway.methods._base import Method, Task
+from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameters
 from longway.methods._search_space import Between, Space
 from longway.nn.classifier import CrossEntropy, Features, build_classifier
@@ -28,8 +28,8 @@ class ERM(Method):
     ----------
     hidden : sequence of int, default ()
         Widths of the hidden layers of a head on features. With none the head is linear, and the convex problem is
-        solved to its optimum: nothing below except ``ridge`` matters then. On images the net is a ``ConvNet``.
-    ridge : float, default 1e-2
+        solved to its optimum: nothing below except ``l2`` matters then. On images the net is a ``ConvNet``.
+    l2 : float, default 1e-2
         Penalty on the linear head's weights, beside the mean loss, on standardised features.
     epochs : int, default 20
     batch_size : int, default 128
@@ -59,13 +59,13 @@ class ERM(Method):
 
     takes_images = True
     space: ClassVar[Space] = {
-        "ridge": Between(1e-4, 1.0, log=True),
+        "l2": Between(1e-4, 1.0, log=True),
         "learning_rate": Between(1e-4, 1e-2, log=True),
         "weight_decay": Between(1e-6, 1e-1, log=True),
     }
 
     hidden: Sequence[int] = ()
-    ridge: float = 1e-2
+    l2: float = 1e-2
     epochs: int = 20
     batch_size: int = 128
     learning_rate: float = 1e-3
@@ -85,32 +85,32 @@ class ERM(Method):
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
         return build_classifier(input_shape, n_classes, self.hidden)
 
-    def _is_solved(self, rows: Rows) -> bool:
+    def _is_solved(self, rows: Samples) -> bool:
         """Return whether the network is a linear head, which is solved rather than trained."""
         return len(rows.shape) == 1 and not self.hidden
 
-    def _fit(self, task: Task) -> nn.Module:
+    def _fit(self, task: FitData) -> nn.Module:
         if self._is_solved(task.rows):
             return self._solved(task)
         rows, validation, source = task.split(self.validation_fraction)
         return self._train(self._chosen(rows, task), validation, source, task)
 
-    def _solved(self, task: Task) -> nn.Module:
+    def _solved(self, task: FitData) -> nn.Module:
         """Return a linear head for rows that are chosen."""
         return self._solve(self._chosen(task.rows, task), task)
 
-    def _solve(self, rows: Rows, task: Task) -> nn.Module:
+    def _solve(self, rows: Samples, task: FitData) -> nn.Module:
         """Return a linear head that is fitted to the optimum."""
         balance = self._balance(rows, task)
         rows = rows if balance is None else rows.reweighted(rows.weight * balance)
-        return fit_linear(rows, task.n_classes, self.ridge)
+        return fit_linear(rows, task.n_classes, self.l2)
 
-    def _train(self, rows: Rows, validation: Rows, source: str, task: Task) -> nn.Module:
+    def _train(self, rows: Samples, validation: Samples, source: str, task: FitData) -> nn.Module:
         """Return a trained network as it was after its best epoch; set ``history_`` and ``selection_``."""
         sampling = self._balance(rows, task)
         network = self._fresh(rows, task)
         best = BestEpoch(network, validation, self.selection, source)
-        objective, beside = self._objective(network, rows, task)
+        objective, extras = self._objective(network, rows, task)
         self.history_ = train(
             objective,
             rows,
@@ -118,8 +118,8 @@ class ERM(Method):
             generator=task.generator,
             device=self.device,
             sampling=sampling,
-            beside=beside,
-            after_epoch=best.observe,
+            extras=extras,
+            callback=best.observe,
             verbose=self.verbose,
             description=type(self).__name__,
         )
@@ -127,7 +127,7 @@ class ERM(Method):
         self._keep(objective)
         return network
 
-    def _fresh(self, rows: Rows, task: Task) -> nn.Module:
+    def _fresh(self, rows: Samples, task: FitData) -> nn.Module:
         """Return an untrained network that knows the scale of the features."""
         network = self._build(rows.shape, task.n_classes)
         if isinstance(network, FeatureHead):
@@ -137,15 +137,15 @@ class ERM(Method):
     def _schedule(self, epochs: int) -> Schedule:
         return Schedule(epochs, self.batch_size, self.learning_rate, self.weight_decay, self.averaging)
 
-    def _chosen(self, rows: Rows, task: Task) -> Rows:
+    def _chosen(self, rows: Samples, task: FitData) -> Samples:
         """Return those of the training rows that are to be learnt from."""
         return rows
 
-    def _balance(self, rows: Rows, task: Task) -> np.ndarray | None:
+    def _balance(self, rows: Samples, task: FitData) -> np.ndarray | None:
         """Return how often each row is to count, of shape (n,); None where all count the same."""
         return None
 
-    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+    def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
         """Return what trains a network, and the arrays of shape (n,) that it wants to see beside a batch."""
         return CrossEntropy(network), ()
 

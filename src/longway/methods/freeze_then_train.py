@@ -10,9 +10,9 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.linear.module import FeatureHead, Standardize
-from longway.methods._base import Task
+from longway.methods._base import FitData
 from longway.methods._parameters import parameters
 from longway.methods._search_space import Between, Space
 from longway.methods.erm import ERM
@@ -47,7 +47,7 @@ class FreezeThenTrain(ERM):
         ``worst_class``.
     validation_fraction : float, default 0.2
     **erm
-        All other parameters of ``ERM``; ``ridge`` has no effect.
+        All other parameters of ``ERM``; ``l2`` has no effect.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class FreezeThenTrain(ERM):
 
     frozen_share: float = 0.5
     balance: str = "auto"
-    ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+    l2s: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
     hidden: Sequence[int] = (128,)
     selection: str = "auto"
     validation_fraction: float = 0.2
@@ -90,24 +90,24 @@ class FreezeThenTrain(ERM):
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FrozenBeside:
         return FrozenBeside(input_shape, n_classes, self.frozen_share, self.hidden)
 
-    def _is_solved(self, rows: Rows) -> bool:
+    def _is_solved(self, rows: Samples) -> bool:
         return False
 
-    def _fresh(self, rows: Rows, task: Task) -> nn.Module:
+    def _fresh(self, rows: Samples, task: FitData) -> nn.Module:
         network = self._build(rows.shape, task.n_classes)
         self.explained_variance_ = network.freeze(rows)
         return network
 
-    def _fit(self, task: Task) -> nn.Module:
+    def _fit(self, task: FitData) -> nn.Module:
         rows, validation, source = task.split(self.validation_fraction)
         network = self._train(rows, validation, source, task)
         assert isinstance(network, FrozenBeside)
         self._retrain(network, rows, validation, source, task)
         return network
 
-    def _retrain(self, network: FrozenBeside, rows: Rows, validation: Rows, source: str, task: Task) -> None:
+    def _retrain(self, network: FrozenBeside, rows: Samples, validation: Samples, source: str, task: FitData) -> None:
         """Fit the last layer again, and record how."""
-        llr = LLR(balance=self.balance, ridges=self.ridges, selection=self.selection, device=self.device)
+        llr = LLR(balance=self.balance, l2s=self.l2s, selection=self.selection, device=self.device)
         features = Features(cast(FeatureHead, network))
         embedded, judged = (
             replace(some, X=predict_logits(features, some).numpy(), index=None) for some in (rows, validation)
@@ -154,7 +154,7 @@ class FrozenBeside(nn.Module):
         self.register_buffer("components", torch.zeros(width, frozen))
         self.linear = nn.Linear(frozen + trained, n_classes)
 
-    def freeze(self, rows: Rows) -> float:
+    def freeze(self, rows: Samples) -> float:
         """Take the principal components of training data; return the share of the variance that they have."""
         if isinstance(self.base, Standardize) and isinstance(self.trained, FeatureHead):
             for scale in (self.base, self.trained.standardize):

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.functional.gaussians import class_moments, kl_to_spherical
-from longway.methods._base import Task
+from longway.methods._base import FitData
 from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, OneOf, Space
+from longway.methods._search_space import Between, Categorical, Space
 from longway.methods.erm import ERM
 
 
@@ -40,7 +40,7 @@ class GCCS(ERM):
     hidden : sequence of int, default (128,)
         As in ``ERM``; a network is trained also where there is no hidden layer.
     **erm
-        All other parameters of ``ERM``; ``ridge`` has no effect.
+        All other parameters of ``ERM``; ``l2`` has no effect.
 
     References
     ----------
@@ -50,7 +50,7 @@ class GCCS(ERM):
 
     space: ClassVar[Space] = {
         "separation": Between(2.0, 50.0, log=True),
-        "covariance": OneOf(("diagonal", "full")),
+        "covariance": Categorical(("diagonal", "full")),
         "learning_rate": ERM.space["learning_rate"],
         "weight_decay": ERM.space["weight_decay"],
     }
@@ -59,10 +59,10 @@ class GCCS(ERM):
     covariance: str = "diagonal"
     hidden: Sequence[int] = (128,)
 
-    def _is_solved(self, rows: Rows) -> bool:
+    def _is_solved(self, rows: Samples) -> bool:
         return False
 
-    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+    def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
         return GCCSObjective(network, task.n_classes, self.separation, self.covariance == "full"), ()
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Rows, log_shares
+from longway.data.samples import Samples, log_shares
 from longway.functional.vae import kl_by_sample, likelihood_bound
-from longway.methods._base import Method, Task
+from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameters
 from longway.methods._search_space import Between, Space
 from longway.nn.vae import CHANNELS, VAE, summed_variance
@@ -85,7 +85,7 @@ class GenerativeClassifier(Method):
         vaes = [VAE(input_shape, self.latent_dim, self.channels) for _ in range(n_classes)]
         return ClassVAEs(vaes, torch.randn(self.n_draws, self.latent_dim), importance=self.bound == "importance")
 
-    def _fit(self, task: Task) -> nn.Module:
+    def _fit(self, task: FitData) -> nn.Module:
         rows, validation, source = task.split(self.validation_fraction)
         network = self._build(rows.shape, task.n_classes)
         network.set_scale(rows)
@@ -96,7 +96,7 @@ class GenerativeClassifier(Method):
             Schedule(self.epochs, self.batch_size, self.learning_rate),
             generator=task.generator,
             device=self.device,
-            after_epoch=best.observe,
+            callback=best.observe,
             verbose=self.verbose,
             description="generative classifier",
         )
@@ -129,7 +129,7 @@ class ClassVAEs(nn.Module):
         self.register_buffer("noise", torch.ones(len(vaes)))
         self.register_buffer("log_prior", torch.zeros(len(vaes)))
 
-    def set_scale(self, rows: Rows) -> None:
+    def set_scale(self, rows: Samples) -> None:
         """Take the scale of training data, one for all classes, and the classes' shares."""
         for vae in self._each():
             vae.set_moments(rows)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.functional.group_mean import mean_by_group
 from longway.linear.fit import fit_minimax
-from longway.methods._base import Task
+from longway.methods._base import FitData
 from longway.methods._parameters import parameters
 from longway.methods._search_space import Between, Space
 from longway.methods.rwg import RWG
@@ -29,8 +29,8 @@ class GroupDRO(RWG):
     known. A network is trained by the paper's online algorithm, on batches in which groups are equally frequent: the
     weight of each group grows exponentially with its loss, and the weighted sum of group losses is descended.
 
-    Inferred groups of fewer than ``smallest`` training rows (5, see ``infer_options``) are joined to the largest group
-    of their class: the worst of a few outliers is not what ought to be minimised. Given groups stay as they are.
+    Inferred groups of fewer than ``min_group_size`` training samples (5, see ``group_inference_params``) are
+    joined to the largest group of their class: the worst of a few outliers is not what ought to be minimised. Given groups stay as they are.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class GroupDRO(RWG):
         The paper's C: ``C / sqrt(n_g)`` is added to the loss of each group, because the loss of a small group is the
         more optimistic.
     **rwg
-        All parameters of ``RWG``, also ``infer`` and ``infer_options``.
+        All parameters of ``RWG``, also ``group_inference`` and ``group_inference_params``.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class GroupDRO(RWG):
         The adversary's weight of each group at the end, in the order of the group codes that occur.
     gap_ : float
         Of a linear head: how far at most its objective is above the minimum.
-    inferred_ : dict
+    group_inference_ : dict
         As in ``RWG``.
 
     References
@@ -79,22 +79,22 @@ class GroupDRO(RWG):
     eta: float = 0.01
     adjustment: float = 0.0
 
-    def _with_groups(self, task: Task) -> Task:
+    def _with_groups(self, task: FitData) -> FitData:
         task = super()._with_groups(task)
         rows = task.rows
-        if self.inferred_ and rows.groups is not None:
-            least = int((self.infer_options or {}).get("smallest", 5))
+        if self.group_inference_ and rows.groups is not None:
+            least = int((self.group_inference_params or {}).get("min_group_size", 5))
             task = replace(task, rows=rows.grouped(_joined(rows.groups, rows.y, least)))
         return task
 
-    def _solve(self, rows: Rows, task: Task) -> nn.Module:
+    def _solve(self, rows: Samples, task: FitData) -> nn.Module:
         assert rows.groups is not None  # given or inferred
         codes = np.unique(rows.groups, return_inverse=True)[1]
-        found = fit_minimax(rows.grouped(codes), task.n_classes, self.ridge, offset=self._offset(codes))
+        found = fit_minimax(rows.grouped(codes), task.n_classes, self.l2, offset=self._offset(codes))
         self.group_weights_, self.gap_ = found.group_weights.numpy(), found.gap
         return found.network
 
-    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+    def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
         assert rows.groups is not None  # given or inferred
         codes = np.unique(rows.groups, return_inverse=True)[1]  # a group may have no row left to train on
         return GroupDROObjective(network, self.eta, self._offset(codes)), (codes,)

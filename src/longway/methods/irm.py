@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from longway.data.samples import Rows, inverse_frequency
+from longway.data.samples import Samples, inverse_frequency
 from longway.functional.invariance import irm_penalty, risks
-from longway.methods._base import Task
+from longway.methods._base import FitData
 from longway.methods._group_aware import environments
 from longway.methods._parameters import parameters
 from longway.methods._search_space import Between, Space
 from longway.methods.rwg import RWG
-from longway.training.schedule import Elapsed
+from longway.training.schedule import Warmup
 from longway.utils.errors import LongwayError
 
 
@@ -43,13 +43,13 @@ class IRM(RWG):
     averaging : float, default 0
         As in ``ERM``.
     **rwg
-        All other parameters of ``RWG``, also ``infer`` and ``infer_options``; ``ridge`` has no effect.
+        All other parameters of ``RWG``, also ``group_inference`` and ``group_inference_params``; ``l2`` has no effect.
 
     Attributes
     ----------
     environment_sizes_ : ndarray of shape (E, C)
         How many training rows of each class each environment has.
-    inferred_ : dict
+    group_inference_ : dict
         As in ``RWG``.
 
     References
@@ -87,25 +87,25 @@ class IRM(RWG):
         """What is penalised."""
         return irm_penalty
 
-    def _is_solved(self, rows: Rows) -> bool:
+    def _is_solved(self, rows: Samples) -> bool:
         return False
 
-    def _balance(self, rows: Rows, task: Task) -> np.ndarray:
+    def _balance(self, rows: Samples, task: FitData) -> np.ndarray:
         assert rows.groups is not None  # given or inferred
         return inverse_frequency(environments(rows.groups, rows.y), rows.weight)
 
-    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+    def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
         assert rows.groups is not None  # given or inferred
         codes = environments(rows.groups, rows.y)
         count = int(codes.max()) + 1
-        if count == 1 and not self.inferred_:
+        if count == 1 and not self.group_inference_:
             raise LongwayError(
                 "groups give one environment only, and there is nothing to compare: give groups that tell samples of "
                 "one class apart, or none to have them inferred"
             )
         self.environment_sizes_ = np.bincount(codes * task.n_classes + rows.y, minlength=count * task.n_classes)
         self.environment_sizes_ = self.environment_sizes_.reshape(count, task.n_classes)
-        elapsed = Elapsed(self.anneal, self.epochs * len(rows))
+        elapsed = Warmup(self.anneal, self.epochs * len(rows))
         return InvarianceObjective(network, self._difference, self.penalty, count, elapsed), (codes,)
 
 
@@ -122,7 +122,7 @@ class InvarianceObjective(nn.Module):
         Its weight.
     n_environments : int
         E.
-    elapsed : Elapsed
+    elapsed : Warmup
         Says when the weight of the penalty, 1 at most before, is what it is to be.
     """
 
@@ -132,7 +132,7 @@ class InvarianceObjective(nn.Module):
         difference: Callable[..., Tensor],
         penalty: float,
         n_environments: int,
-        elapsed: Elapsed,
+        elapsed: Warmup,
     ) -> None:
         super().__init__()
         self.network, self.elapsed = network, elapsed

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import nn
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.linear.fit import fit_linear
-from longway.methods._base import Task
+from longway.methods._base import FitData
 from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, OneOf, Space
+from longway.methods._search_space import Between, Categorical, Space
 from longway.methods.erm import ERM
 from longway.nn.classifier import CrossEntropy
 from longway.training.loop import train
@@ -24,16 +24,16 @@ class JTT(ERM):
 
     The first stage has to be held back, or it is right on all samples and there is nothing to weigh up: a linear head
     by a strong ridge, a network by few epochs. Where it is right on all of them all the same, the result is that of
-    ERM, and ``inferred_["doubts"]`` says so.
+    ERM, and ``group_inference_["caveats"]`` says so.
 
     The paper repeats the error set in the data; here its samples weigh more in a linear head, and are drawn more often
     for a network, in epochs as long as those of ERM.
 
     Parameters
     ----------
-    up_weight : float, default 20
+    upweight : float, default 20
         How often an error counts, the paper's lambda.
-    first_ridge : float, default 10
+    first_l2 : float, default 10
         Ridge of the first stage on features with ``hidden=()``; the stronger, the more errors.
     first_epochs : int, default 5
         Epochs of the first stage where a network is trained, the paper's T; the fewer, the more errors.
@@ -46,8 +46,8 @@ class JTT(ERM):
     ----------
     error_set_ : ndarray of shape (m,)
         Rows of the training data that the first stage gets wrong and the second weighs up.
-    inferred_ : dict
-        The size of the error set, of the rows that it is taken from, and ``doubts``.
+    group_inference_ : dict
+        The size of the error set, of the rows that it is taken from, and ``caveats``.
 
     References
     ----------
@@ -58,43 +58,43 @@ class JTT(ERM):
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "waterbirds": {
             "first_epochs": 60,
-            "up_weight": 100.0,
+            "upweight": 100.0,
             "learning_rate": 1e-5,
             "weight_decay": 1.0,
             "epochs": 300,
         },
         "celeba": {
             "first_epochs": 1,
-            "up_weight": 50.0,
+            "upweight": 50.0,
             "learning_rate": 1e-5,
             "weight_decay": 0.1,
             "epochs": 50,
         },
-        "multinli": {"first_epochs": 2, "up_weight": 4.0},
-        "civilcomments": {"first_epochs": 2, "up_weight": 6.0},
+        "multinli": {"first_epochs": 2, "upweight": 4.0},
+        "civilcomments": {"first_epochs": 2, "upweight": 6.0},
     }
     space: ClassVar[Space] = {
         **ERM.space,
-        "up_weight": Between(3, 100, log=True),
-        "first_ridge": Between(0.1, 100, log=True),
-        "first_epochs": OneOf((1, 2, 5, 10)),
+        "upweight": Between(3, 100, log=True),
+        "first_l2": Between(0.1, 100, log=True),
+        "first_epochs": Categorical((1, 2, 5, 10)),
     }
 
-    up_weight: float = 20.0
-    first_ridge: float = 10.0
+    upweight: float = 20.0
+    first_l2: float = 10.0
     first_epochs: int = 5
     selection: str = "auto"
 
-    def _balance(self, rows: Rows, task: Task) -> np.ndarray:
+    def _balance(self, rows: Samples, task: FitData) -> np.ndarray:
         wrong = predict_logits(self._first_stage(rows, task), rows).argmax(1).numpy() != rows.y
         self.error_set_ = np.flatnonzero(wrong) if rows.index is None else rows.index[wrong]
-        self.inferred_ = {"errors": int(wrong.sum()), "rows": len(rows), "doubts": _doubts(wrong)}
-        return np.where(wrong, self.up_weight, 1.0)
+        self.group_inference_ = {"errors": int(wrong.sum()), "rows": len(rows), "caveats": _caveats(wrong)}
+        return np.where(wrong, self.upweight, 1.0)
 
-    def _first_stage(self, rows: Rows, task: Task) -> nn.Module:
+    def _first_stage(self, rows: Samples, task: FitData) -> nn.Module:
         """Return a weak classifier of the rows."""
         if self._is_solved(rows):
-            return fit_linear(rows, task.n_classes, self.first_ridge)
+            return fit_linear(rows, task.n_classes, self.first_l2)
         network = self._fresh(rows, task)
         train(
             CrossEntropy(network),
@@ -108,16 +108,16 @@ class JTT(ERM):
         return network
 
 
-def _doubts(wrong: np.ndarray) -> list[str]:
+def _caveats(wrong: np.ndarray) -> list[str]:
     """Return the reasons not to trust an error set."""
     if not wrong.any():
         return [
             "the first stage gets every sample right, so there is nothing to weigh up and the result is that of ERM: "
-            "raise first_ridge (features) or lower first_epochs (images)"
+            "raise first_l2 (features) or lower first_epochs (images)"
         ]
     if wrong.mean() > 0.5:
         return [
-            f"the first stage gets {100 * wrong.mean():.0f} % of the samples wrong: lower first_ridge (features) or "
+            f"the first stage gets {100 * wrong.mean():.0f} % of the samples wrong: lower first_l2 (features) or "
             "raise first_epochs (images)"
         ]
     return []

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.functional.losses import generalized_cross_entropy
-from longway.methods._base import Task
+from longway.methods._base import FitData
 from longway.methods._parameters import parameters
 from longway.methods._search_space import Between, Space
 from longway.methods.erm import ERM
@@ -42,7 +42,7 @@ class LfF(ERM):
     selection : str, default "auto"
         ``worst_group`` where validation groups are given, else ``worst_class``.
     **erm
-        All other parameters of ``ERM``, for both networks; ``ridge`` has no effect.
+        All other parameters of ``ERM``, for both networks; ``l2`` has no effect.
 
     References
     ----------
@@ -64,10 +64,10 @@ class LfF(ERM):
     hidden: Sequence[int] = (128,)
     selection: str = "auto"
 
-    def _is_solved(self, rows: Rows) -> bool:
+    def _is_solved(self, rows: Samples) -> bool:
         return False
 
-    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+    def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
         labels = torch.from_numpy(rows.y)
         objective = LfFObjective(network, self._fresh(rows, task), labels, task.n_classes, self.q, self.smoothing)
         return objective, (np.arange(len(rows)),)

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.linear._ridge_path import ridge_heads
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
 from longway.methods._last_layer import LastLayer, Parts, Setting, balance, cells, precision, weighted_chunks
 from longway.methods._parameters import parameters
-from longway.methods._search_space import OneOf, Space
+from longway.methods._search_space import Categorical, Space
 from longway.utils.errors import LongwayError
 
 
@@ -30,7 +30,7 @@ class LLR(LastLayer):
     balance : {"auto", "class", "group"}, default "auto"
         What counts the same. ``auto`` is each group (each class within it) where validation groups are given, else
         each class.
-    ridges : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
+    l2s : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
         Penalties on the weights, beside the mean loss, on standardised features.
     selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
         Which score chooses the ridge; ``auto`` is ``worst_group`` where validation groups are given, else
@@ -56,12 +56,12 @@ class LLR(LastLayer):
         "group_balanced": {"balance": "group"},
     }
     space: ClassVar[Space] = {
-        "balance": OneOf(("auto", "class")),
-        "ridges": OneOf(((1e-3, 1e-2, 1e-1, 1.0), (1e-2,), (1e-1,), (1.0,))),
+        "balance": Categorical(("auto", "class")),
+        "l2s": Categorical(((1e-3, 1e-2, 1e-1, 1.0), (1e-2,), (1e-1,), (1.0,))),
     }
 
     balance: str = "auto"
-    ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+    l2s: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
     selection: str = "auto"
     validation_fraction: float = 0.2
     device: str = "auto"
@@ -69,37 +69,37 @@ class LLR(LastLayer):
     verbose: int = 0
 
     def _settings(self) -> Sequence[Setting]:
-        return [{"ridge": float(ridge)} for ridge in self.ridges]
+        return [{"l2": float(l2)} for l2 in self.l2s]
 
-    def _solve(self, first: FeatureHead, rows: Rows, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
         if self.balance == "group" and rows.groups is None:
             raise LongwayError(
                 "balance='group' needs groups of the validation data: give eval_set=(X, y, groups) and a selection by "
                 "worst_group or auto, or balance='class'"
             )
         codes = rows.y if self.balance == "class" else cells(rows)
-        return solve_balanced(first, rows, codes, [setting["ridge"] for setting in settings])
+        return solve_balanced(first, rows, codes, [setting["l2"] for setting in settings])
 
 
 def solve_balanced(
     first: FeatureHead,
-    rows: Rows,
+    rows: Samples,
     codes: np.ndarray,
-    ridges: Sequence[float],
+    l2s: Sequence[float],
     smoothings: Sequence[float] | None = None,
 ) -> Heads:
     """Solve one problem for each ridge, in which all ``codes`` (n,) count the same and biases are free."""
     dtype, device = precision(rows), first.linear.weight.device
     n_classes = first.linear.out_features
-    weights = np.repeat(balance(rows, codes)[:, None], len(ridges), 1)
+    weights = np.repeat(balance(rows, codes)[:, None], len(l2s), 1)
     start = Heads(
-        torch.zeros(len(ridges), n_classes, rows.shape[0], dtype=dtype, device=device),
-        torch.zeros(len(ridges), n_classes, dtype=dtype, device=device),
+        torch.zeros(len(l2s), n_classes, rows.shape[0], dtype=dtype, device=device),
+        torch.zeros(len(l2s), n_classes, dtype=dtype, device=device),
     )
     return ridge_heads(
         weighted_chunks(first, rows, weights, dtype),
         start,
-        ridge=torch.tensor(ridges, dtype=dtype, device=device),
+        l2=torch.tensor(l2s, dtype=dtype, device=device),
         smoothing=None if smoothings is None else torch.tensor(smoothings, dtype=dtype, device=device),
         tolerance=1e-6 if dtype == torch.float64 else 1e-5,
     )

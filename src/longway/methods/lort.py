@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
 from longway.methods._last_layer import LastLayer, Parts, Setting
 from longway.methods._parameters import parameters
-from longway.methods._search_space import OneOf, Space
+from longway.methods._search_space import Categorical, Space
 from longway.methods.llr import solve_balanced
 
 
@@ -38,7 +38,7 @@ class LORT(LastLayer):
         on the training data and choose on the validation data.
     smoothings : sequence of float, default (0.9, 0.98)
         Values of delta, each between 0 and 1.
-    ridges : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
+    l2s : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
         Penalties on the weights, beside the mean loss, on standardised features. All pairs of delta and ridge are
         solved to their optima at once, and one is chosen.
     selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
@@ -60,13 +60,13 @@ class LORT(LastLayer):
 
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {"on": "train", "smoothings": (0.98,)}}
     space: ClassVar[Space] = {
-        "on": OneOf(("val", "train")),
-        "smoothings": OneOf(((0.9, 0.98), (0.5,), (0.9,), (0.98,), (0.99,))),
+        "on": Categorical(("val", "train")),
+        "smoothings": Categorical(((0.9, 0.98), (0.5,), (0.9,), (0.98,), (0.99,))),
     }
 
     on: str = "val"
     smoothings: Sequence[float] = (0.9, 0.98)
-    ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+    l2s: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
     selection: str = "auto"
     validation_fraction: float = 0.2
     device: str = "auto"
@@ -75,15 +75,14 @@ class LORT(LastLayer):
 
     def _settings(self) -> Sequence[Setting]:
         return [
-            {"smoothing": float(smoothing), "ridge": float(ridge)}
-            for smoothing, ridge in product(self.smoothings, self.ridges)
+            {"smoothing": float(smoothing), "l2": float(l2)} for smoothing, l2 in product(self.smoothings, self.l2s)
         ]
 
-    def _solve(self, first: FeatureHead, rows: Rows, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
         return solve_balanced(
             first,
             rows,
             np.zeros(len(rows), np.int64),  # every row counts the same: the targets do the balancing
-            [setting["ridge"] for setting in settings],
+            [setting["l2"] for setting in settings],
             [setting["smoothing"] for setting in settings],
         )

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.functional.spectral import layer_maps, top_singular_value
 from longway.linear.module import FeatureHead
-from longway.methods._base import Task
+from longway.methods._base import FitData
 from longway.methods._parameters import parameters
 from longway.methods._search_space import Between, Space
 from longway.methods.erm import ERM
 from longway.nn.convnet import ConvNet
-from longway.training.schedule import Elapsed
+from longway.training.schedule import Warmup
 
 
 @parameters
@@ -67,9 +67,9 @@ class RepSpectral(ERM):
     burn_in: float = 0.5
     hidden: Sequence[int] = (128,)
 
-    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+    def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
         assert isinstance(network, ConvNet | FeatureHead)
-        elapsed = Elapsed(self.burn_in, self.epochs * len(rows))
+        elapsed = Warmup(self.burn_in, self.epochs * len(rows))
         return SpectralObjective(network, LayerSpectra(network.body, rows.shape), self.penalty, elapsed), ()
 
     def _keep(self, objective: nn.Module) -> None:
@@ -119,10 +119,10 @@ class SpectralObjective(nn.Module):
         Of its feature map.
     penalty : float
         Lambda.
-    elapsed : Elapsed
+    elapsed : Warmup
     """
 
-    def __init__(self, network: nn.Module, spectra: LayerSpectra, penalty: float, elapsed: Elapsed) -> None:
+    def __init__(self, network: nn.Module, spectra: LayerSpectra, penalty: float, elapsed: Warmup) -> None:
         super().__init__()
         self.network, self.spectra, self.penalty, self.elapsed = network, spectra, penalty, elapsed
 

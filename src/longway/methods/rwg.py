@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from longway.data.samples import Rows, inverse_frequency
-from longway.methods._base import Task
+from longway.data.samples import Samples, inverse_frequency
+from longway.methods._base import FitData
 from longway.methods._group_aware import GroupAware
 from longway.methods._parameters import parameters
 from longway.methods.erm import ERM
@@ -19,12 +19,12 @@ class RWG(GroupAware, ERM):
 
     Parameters
     ----------
-    infer : {"auto", "axes", "errors", "clusters", "disagreement"}, default "auto"
+    group_inference : {"auto", "axes", "errors", "clusters", "disagreement"}, default "auto"
         How groups are found where ``fit`` is given none: ``axes`` reads them off the shortcut axes of a beta-VAE that
         is trained without labels, the others off the errors of a weak classifier, clusters within classes, and the
         disagreement of two classifiers. ``auto`` takes ``errors`` on images where these are surer than axes, else
         ``axes``. See ``longway.groups``.
-    infer_options : dict, optional
+    group_inference_params : dict, optional
         Options of that way; those of ``axes`` with ``auto``.
     averaging : float, default 0.1
         As in ``ERM``; of networks.
@@ -35,7 +35,7 @@ class RWG(GroupAware, ERM):
 
     Attributes
     ----------
-    inferred_ : dict
+    group_inference_ : dict
         What was inferred, how far to trust it, and the seed with which ``infer_groups`` finds the same; empty where
         groups were given.
 
@@ -44,11 +44,11 @@ class RWG(GroupAware, ERM):
     Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (RWG).
     """
 
-    infer: str = "auto"
-    infer_options: dict[str, Any] | None = None
+    group_inference: str = "auto"
+    group_inference_params: dict[str, Any] | None = None
     averaging: float = 0.1
     selection: str = "worst_group"
 
-    def _balance(self, rows: Rows, task: Task) -> np.ndarray | None:
+    def _balance(self, rows: Samples, task: FitData) -> np.ndarray | None:
         assert rows.groups is not None  # given or inferred
         return inverse_frequency(rows.groups, rows.weight)

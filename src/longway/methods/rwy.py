@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from longway.data.samples import Rows, inverse_frequency
-from longway.methods._base import Task
+from longway.data.samples import Samples, inverse_frequency
+from longway.methods._base import FitData
 from longway.methods._parameters import parameters
 from longway.methods.erm import ERM
 
@@ -27,5 +27,5 @@ class RWY(ERM):
 
     selection: str = "worst_class"
 
-    def _balance(self, rows: Rows, task: Task) -> np.ndarray | None:
+    def _balance(self, rows: Samples, task: FitData) -> np.ndarray | None:
         return inverse_frequency(rows.y, rows.weight)

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.linear._hypergradient import Head
 from longway.linear._ridge_path import descend_heads, ridge_heads
 from longway.linear.fit import first_head
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
-from longway.methods._base import Task
+from longway.methods._base import FitData
 from longway.methods._last_layer import (
     LastLayer,
     Parts,
@@ -30,7 +30,7 @@ from longway.methods._last_layer import (
     weighted_chunks,
 )
 from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, OneOf, Space
+from longway.methods._search_space import Between, Categorical, Space
 from longway.utils.device import resolve_device
 
 
@@ -55,13 +55,13 @@ class Selective(LastLayer):
         With a head stopped early, or with the first head while ``dropout`` of its inputs are dropped.
     n_points : sequence of int, default (20, 100, 500)
         Numbers of points to choose among (at most what the smallest class has, times C).
-    pulls : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
+    l2_to_init : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
         Values of lambda to choose among, of ``scale_free``.
-    rates : sequence of float, default (1e-4, 1e-3, 1e-2)
+    learning_rates : sequence of float, default (1e-4, 1e-3, 1e-2)
         Step sizes to choose among, of ``paper``.
     steps : int, default 250
         Of ``paper``.
-    early_ridge : float, default 1
+    early_l2 : float, default 1
         Of the fitted head that stands in for one stopped early: in a linear model an early stop and a strong ridge do
         nearly the same.
     early_head : (array-like of shape (C, d), array-like of shape (C,)), optional
@@ -70,7 +70,7 @@ class Selective(LastLayer):
     head : (array-like of shape (C, d), array-like of shape (C,)), optional
         Weight and bias to start from; rows in sorted order of the labels. Without it, a linear head is fitted to the
         training features.
-    ridge : float, default 1e-2
+    l2 : float, default 1e-2
         Of that fitted head.
     selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
         Which score, on the half of the validation data that no points are taken from, chooses; ``auto`` is
@@ -91,27 +91,27 @@ class Selective(LastLayer):
     """
 
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "vision": {"variant": "paper", "steps": 250, "rates": (1e-4, 1e-3, 1e-2)},
-        "text": {"variant": "paper", "steps": 500, "rates": (1e-6, 1e-5, 1e-4)},
+        "vision": {"variant": "paper", "steps": 250, "learning_rates": (1e-4, 1e-3, 1e-2)},
+        "text": {"variant": "paper", "steps": 500, "learning_rates": (1e-6, 1e-5, 1e-4)},
     }
     space: ClassVar[Space] = {
-        "disagreement": OneOf(("early", "dropout")),
-        "dropout": OneOf((0.5, 0.7, 0.9)),
-        "early_ridge": Between(1e-1, 10.0, log=True),
-        "ridge": Between(1e-4, 1e-1, log=True),
+        "disagreement": Categorical(("early", "dropout")),
+        "dropout": Categorical((0.5, 0.7, 0.9)),
+        "early_l2": Between(1e-1, 10.0, log=True),
+        "l2": Between(1e-4, 1e-1, log=True),
     }
 
     variant: str = "scale_free"
     disagreement: str = "early"
     n_points: Sequence[int] = (20, 100, 500)
-    pulls: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
-    rates: Sequence[float] = (1e-4, 1e-3, 1e-2)
+    l2_to_init: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+    learning_rates: Sequence[float] = (1e-4, 1e-3, 1e-2)
     steps: int = 250
-    early_ridge: float = 1.0
+    early_l2: float = 1.0
     early_head: tuple[ArrayLike, ArrayLike] | None = None
     dropout: float = 0.7
     head: tuple[ArrayLike, ArrayLike] | None = None
-    ridge: float = 1e-2
+    l2: float = 1e-2
     selection: str = "auto"
     validation_fraction: float = 0.2
     device: str = "auto"
@@ -119,23 +119,23 @@ class Selective(LastLayer):
     verbose: int = 0
 
     def _settings(self) -> Sequence[Setting]:
-        name, values = ("rate", self.rates) if self.variant == "paper" else ("pull", self.pulls)
+        name, values = ("rate", self.learning_rates) if self.variant == "paper" else ("pull", self.l2_to_init)
         return [{"n_points": int(n), name: float(value)} for n, value in product(self.n_points, values)]
 
-    def _parts(self, task: Task) -> Parts:
+    def _parts(self, task: FitData) -> Parts:
         parts = super()._parts(task)
         if self.disagreement == "dropout":
             return parts
         standardize = self.variant == "scale_free"
         early = first_head(
-            self.early_head, parts.first, task.n_classes, self.early_ridge, standardize=standardize, name="early_head"
+            self.early_head, parts.first, task.n_classes, self.early_l2, standardize=standardize, name="early_head"
         )
         return replace(parts, rival=early.to(resolve_device(self.device)))
 
-    def _first(self, rows: Rows, n_classes: int) -> FeatureHead:
-        return first_head(self.head, rows, n_classes, self.ridge, standardize=self.variant == "scale_free")
+    def _first(self, rows: Samples, n_classes: int) -> FeatureHead:
+        return first_head(self.head, rows, n_classes, self.l2, standardize=self.variant == "scale_free")
 
-    def _solve(self, first: FeatureHead, rows: Rows, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
         disagreement = self._divergence(first, rows, parts).numpy()
         # Only points that some setting takes are read; each setting gives the others no weight.
         chosen = {int(s["n_points"]): self._largest(disagreement, rows, int(s["n_points"])) for s in settings}
@@ -150,11 +150,11 @@ class Selective(LastLayer):
         start = Heads(start.weight.to(dtype), start.bias.to(dtype))
         if self.variant == "paper":
             rate = torch.tensor([setting["rate"] for setting in settings], dtype=dtype, device=device)
-            return descend_heads(chunks, start, ridge=torch.zeros_like(rate), rate=rate, steps=self.steps)
-        ridge = 2 * torch.tensor([setting["pull"] for setting in settings], dtype=dtype, device=device)
-        return ridge_heads(chunks, start, ridge=ridge, centre=start, tolerance=1e-6 if dtype == torch.float64 else 1e-5)
+            return descend_heads(chunks, start, l2=torch.zeros_like(rate), rate=rate, steps=self.steps)
+        l2 = 2 * torch.tensor([setting["pull"] for setting in settings], dtype=dtype, device=device)
+        return ridge_heads(chunks, start, l2=l2, centre=start, tolerance=1e-6 if dtype == torch.float64 else 1e-5)
 
-    def _divergence(self, first: FeatureHead, rows: Rows, parts: Parts) -> Tensor:
+    def _divergence(self, first: FeatureHead, rows: Samples, parts: Parts) -> Tensor:
         """Return the KL divergence (n,) of the first head's probabilities from the other head's."""
         ours = predict_logits(first, rows).log_softmax(1)
         if parts.rival is not None:
@@ -170,7 +170,7 @@ class Selective(LastLayer):
         return (logs.exp() * (logs - ours)).sum(1)
 
     @staticmethod
-    def _largest(disagreement: np.ndarray, rows: Rows, n_points: int) -> np.ndarray:
+    def _largest(disagreement: np.ndarray, rows: Samples, n_points: int) -> np.ndarray:
         """Return the sorted positions of the points that disagree most, equally many of each class."""
         classes = np.unique(rows.y[rows.weight > 0])
         ranked = np.argsort(-disagreement, kind="stable")

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.linear.module import FeatureHead
-from longway.methods._base import Task
+from longway.methods._base import FitData
 from longway.methods._parameters import parameters
 from longway.methods._search_space import Between, Space
 from longway.methods.erm import ERM
@@ -43,7 +43,7 @@ class SemanticAnchor(ERM):
     hidden : sequence of int, default (128,)
         As in ``ERM``; without a hidden layer the features cannot move, and are not pulled anywhere.
     **erm
-        All other parameters of ``ERM``; ``ridge`` has no effect.
+        All other parameters of ``ERM``; ``l2`` has no effect.
 
     Attributes
     ----------
@@ -68,10 +68,10 @@ class SemanticAnchor(ERM):
     momentum: float = 0.999
     hidden: Sequence[int] = (128,)
 
-    def _is_solved(self, rows: Rows) -> bool:
+    def _is_solved(self, rows: Samples) -> bool:
         return False
 
-    def _objective(self, network: nn.Module, rows: Rows, task: Task) -> tuple[nn.Module, Sequence[np.ndarray]]:
+    def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
         assert isinstance(network, ConvNet | FeatureHead)
         return AnchorObjective(network, self.pull, self.confidence, self.momentum), ()
 

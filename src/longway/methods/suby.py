@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from longway.data.samples import Rows, equal_parts
-from longway.methods._base import Task
+from longway.data.samples import Samples, equal_parts
+from longway.methods._base import FitData
 from longway.methods.rwy import RWY
 
 
@@ -22,8 +22,8 @@ class SUBY(RWY):
     Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (SUBY).
     """
 
-    def _chosen(self, rows: Rows, task: Task) -> Rows:
+    def _chosen(self, rows: Samples, task: FitData) -> Samples:
         return rows.take(equal_parts(rows.y, rows.weight > 0, task.generator))
 
-    def _balance(self, rows: Rows, task: Task) -> np.ndarray | None:
+    def _balance(self, rows: Samples, task: FitData) -> np.ndarray | None:
         return None  # the classes are equally frequent already

@@ -26,7 +26,7 @@ class VREx(IRM):
 
     Attributes
     ----------
-    environment_sizes_, inferred_
+    environment_sizes_, group_inference_
         As in ``IRM``.
 
     References

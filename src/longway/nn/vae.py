@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error, sample_posterior
 from longway.linear.module import Standardize
 
@@ -68,7 +68,7 @@ class VAE(nn.Module):
         latent = sample_posterior(mean, log_variance)
         return mean, log_variance, latent, self.decoder(latent)
 
-    def set_moments(self, rows: Rows) -> None:
+    def set_moments(self, rows: Samples) -> None:
         """Take the mean and deviation of features from training data; images stay as they are."""
         if isinstance(self.standardize, Standardize):
             self.standardize.set(*rows.moments())
@@ -110,7 +110,7 @@ class VAEObjective(nn.Module):
         return {"loss": reconstruction + self.beta * kl, "reconstruction": reconstruction, "kl": kl}
 
 
-def scaled_beta(beta: float, rows: Rows) -> float:
+def scaled_beta(beta: float, rows: Samples) -> float:
     r"""Return the beta that does to these images what ``beta`` does to coloured 28x28 digits.
 
     The squared error summed over pixels grows with the number of pixels and with their contrast, the KL term does not:
@@ -129,7 +129,7 @@ def scaled_beta(beta: float, rows: Rows) -> float:
     return beta * summed_variance(rows) / USUAL_VARIANCE
 
 
-def summed_variance(rows: Rows) -> float:
+def summed_variance(rows: Samples) -> float:
     """Return the variance of what a VAE reconstructs, summed over one sample: d of d standardised features."""
     if len(rows.shape) == 1:
         return float(rows.shape[0])

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.training.weight_average import WeightAverage
 from longway.utils.errors import LongwayError
 from longway.utils.safetensors import read_tensors, write_tensors
@@ -32,7 +32,7 @@ class Observer(Protocol):
         """Remember that instead."""
 
 
-def observer_of(after_epoch: Callable[..., Any] | None, description: str) -> Observer | None:
+def observer_of(callback: Callable[..., Any] | None, description: str) -> Observer | None:
     """Return the object whose method is called after each epoch.
 
     Raises
@@ -40,12 +40,12 @@ def observer_of(after_epoch: Callable[..., Any] | None, description: str) -> Obs
     TypeError
         If it is no such object: what it remembers would be lost.
     """
-    if after_epoch is None:
+    if callback is None:
         return None
-    owner = getattr(after_epoch, "__self__", after_epoch)
+    owner = getattr(callback, "__self__", callback)
     if not isinstance(owner, Observer):
         raise TypeError(
-            f"{description}: after_epoch must be a method of an object with state_dict and load_state_dict, or what it "
+            f"{description}: callback must be a method of an object with state_dict and load_state_dict, or what it "
             "remembers can neither be kept in a checkpoint nor come back from another process"
         )
     return owner
@@ -117,7 +117,7 @@ def _cuda_devices() -> range:
 
 
 def fingerprint(
-    training: Training, rows: Rows, known: Sequence[np.ndarray | None], settings: Mapping[str, Any]
+    training: Training, rows: Samples, known: Sequence[np.ndarray | None], settings: Mapping[str, Any]
 ) -> dict[str, str]:
     """Return what tells a run from another before its first step: hashes by the words for what they stand for.
 

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.training.checkpoint import State, Training, fingerprint, load_state, observer_of, save_state
 from longway.training.loggers import logging_to
-from longway.training.options import Place, TrainingOptions, current_options, next_place, one_fit
+from longway.training.options import RunPaths, TrainingOptions, current_options, next_run_paths, one_fit
 from longway.training.weight_average import WeightAverage
 from longway.utils.device import resolve_device
 from longway.utils.errors import LongwayError
@@ -48,7 +48,7 @@ class Schedule:
     learning_rate : float
     weight_decay : float, default 0
     averaging : float, default 0
-        The weights that ``after_epoch`` sees, and those at the end, are averaged over this share of the steps so far;
+        The weights that ``callback`` sees, and those at the end, are averaged over this share of the steps so far;
         with 0 they are what the last step left.
     """
 
@@ -61,14 +61,14 @@ class Schedule:
 
 def train(
     objective: nn.Module,
-    rows: Rows,
+    rows: Samples,
     schedule: Schedule,
     *,
     generator: np.random.Generator,
     device: str = "auto",
     sampling: np.ndarray | None = None,
-    beside: Sequence[np.ndarray] = (),
-    after_epoch: Callable[[int], dict[str, float]] | None = None,
+    extras: Sequence[np.ndarray] = (),
+    callback: Callable[[int], dict[str, float]] | None = None,
     verbose: int = 0,
     description: str = "training",
 ) -> list[dict[str, float]]:
@@ -88,9 +88,9 @@ def train(
     device : str, default "auto"
     sampling : ndarray of shape (n,), optional
         Draw n samples an epoch with replacement, in proportion to these; without it, each sample once.
-    beside : sequence of ndarray of shape (n, ...), optional
+    extras : sequence of ndarray of shape (n, ...), optional
         What else the objective is to be told of each sample, such as its group or its own number.
-    after_epoch : callable, optional
+    callback : callable, optional
         Called with the epoch's number; what it returns joins the record. A method of a ``checkpoint.Observer``, or else
         neither checkpoints nor several devices can be had.
     verbose : int, default 0
@@ -101,7 +101,7 @@ def train(
     Returns
     -------
     list of dict
-        One record an epoch: its number, the mean of each loss term, and what ``after_epoch`` returned.
+        One record an epoch: its number, the mean of each loss term, and what ``callback`` returned.
 
     Raises
     ------
@@ -112,13 +112,13 @@ def train(
     options, target = current_options(), resolve_device(device)
     _check(options, target)
     with one_fit(description):
-        place = next_place(description)
+        place = next_run_paths(description)
         kept = options.devices > 1 or place.checkpoint is not None
-        training = Training(objective, generator, observer_of(after_epoch, description) if kept else None, [])
-        job = _Job(rows, schedule, sampling, beside, after_epoch, verbose > 0, description, options, target, place, {})
+        training = Training(objective, generator, observer_of(callback, description) if kept else None, [])
+        job = _Job(rows, schedule, sampling, extras, callback, verbose > 0, description, options, target, place, {})
         state = None
         if place.checkpoint is not None:
-            job = replace(job, marks=fingerprint(training, rows, (sampling, *beside), job.settings()))
+            job = replace(job, marks=fingerprint(training, rows, (sampling, *extras), job.settings()))
             state = load_state(place.checkpoint, job.marks)
         if state is not None and len(state["history"]) == schedule.epochs:
             training.restore(state)
@@ -144,16 +144,16 @@ def _check(options: TrainingOptions, device: torch.device) -> None:
 class _Job:
     """What a training run is given, and never changes."""
 
-    rows: Rows
+    rows: Samples
     schedule: Schedule
     sampling: np.ndarray | None
-    beside: Sequence[np.ndarray]
-    after_epoch: Callable[[int], dict[str, float]] | None
+    extras: Sequence[np.ndarray]
+    callback: Callable[[int], dict[str, float]] | None
     show: bool
     description: str
     options: TrainingOptions
     device: torch.device
-    place: Place
+    place: RunPaths
     marks: Mapping[str, str]
     seed: int = 0
     """Of several processes' chance: each draws its own in every epoch."""
@@ -185,7 +185,7 @@ class _Loop:
         training.optimizer, training.scaler = optimizer, fabric.strategy.precision
         if schedule.averaging:
             training.average = WeightAverage(training.objective, schedule.averaging)
-        self.batches = _Batches(job.rows, fabric.device, job.beside)
+        self.batches = _Batches(job.rows, fabric.device, job.extras)
 
     def run(self, state: State | None) -> None:
         """Train to the last epoch, from the first or from where ``state`` was taken."""
@@ -204,7 +204,7 @@ class _Loop:
                 record = self._epoch(epoch)
                 last = epoch == job.schedule.epochs
                 with self._averaged(last):
-                    history.append(record | (job.after_epoch(epoch) if job.after_epoch else {}))
+                    history.append(record | (job.callback(epoch) if job.callback else {}))
                 log(history[-1])
                 due = epoch % options.checkpoint_every == 0 or last
                 if due and first and job.place.checkpoint is not None:
@@ -332,11 +332,11 @@ def _bounds(n: int, size: int, least: int) -> list[tuple[int, int]]:
 class _Batches:
     """Gathers batches: from a copy on the device where the data are small, else from the file."""
 
-    def __init__(self, rows: Rows, device: torch.device, beside: Sequence[np.ndarray]) -> None:
+    def __init__(self, rows: Samples, device: torch.device, extras: Sequence[np.ndarray]) -> None:
         self.rows, self.device = rows, device
         self.resident = rows.inputs(slice(None)).to(device) if rows.is_small else None
         weight = torch.from_numpy(rows.weight / rows.weight.mean()).float()
-        known = [torch.from_numpy(rows.y), weight, *map(torch.from_numpy, beside)]
+        known = [torch.from_numpy(rows.y), weight, *map(torch.from_numpy, extras)]
         self.known = [values.to(device) for values in known]
 
     def of(self, order: np.ndarray, bounds: Sequence[tuple[int, int]], fabric: Fabric) -> Iterator[tuple[Tensor, ...]]:

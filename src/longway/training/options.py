@@ -78,7 +78,7 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True)
-class Place:
+class RunPaths:
     """Where one training run keeps its files.
 
     Parameters
@@ -184,13 +184,13 @@ def one_fit(name: str) -> Iterator[None]:
             root.rmdir()
 
 
-def next_place(description: str) -> Place:
+def next_run_paths(description: str) -> RunPaths:
     """Return where the next training run of the current fit keeps its files."""
     fit, root = _FIT.get(), current_options().checkpoint
     assert fit is not None  # training enters a fit of its own where there is none
     run = next(fit.runs)
     file = None if root is None else Path(root) / f"fit-{fit.number}" / f"run-{run}.safetensors"
-    return Place(f"{fit.number} {fit.name}/{run} {description}", file)
+    return RunPaths(f"{fit.number} {fit.name}/{run} {description}", file)
 
 
 def _is_number(value: Any) -> bool:

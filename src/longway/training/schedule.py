@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Elapsed(nn.Module):
+class Warmup(nn.Module):
     """Counts the samples that a training run has seen, and says when a first share of it is over.
 
     The count is a buffer, so that it is part of the state of what it belongs to.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.metrics.group_metrics import GroupMetrics, evaluate_groups
 from longway.utils.errors import LongwayError, nearest
 
@@ -57,7 +57,7 @@ class BestEpoch:
         Where the validation data come from, for the record.
     """
 
-    def __init__(self, network: nn.Module, rows: Rows, rule: str, source: str) -> None:
+    def __init__(self, network: nn.Module, rows: Samples, rule: str, source: str) -> None:
         self.network, self.rows, self.source = network, rows, source
         self.rule = resolve_rule(rule, rows.groups)
         self.epoch, self.score = -1, -np.inf

@@ -13,7 +13,7 @@ BLOCK_BYTES, BLOCKS = 2 * 2**20, 32
 
 
 @dataclass(frozen=True)
-class OnDisk:
+class MemmapRef:
     """Where an array lies in a file, from which another process can map it.
 
     Parameters
@@ -31,7 +31,7 @@ class OnDisk:
     offset: int
 
     @classmethod
-    def find(cls, array: np.ndarray) -> OnDisk | None:
+    def find(cls, array: np.ndarray) -> MemmapRef | None:
         """Return where an array lies, if it is all or a contiguous part of a named file."""
         root = _root(array)
         if root is None or root.filename is None or not array.flags.c_contiguous:

@@ -22,7 +22,7 @@ SAVE_SECONDS = 5.0
 _CHUNK_BYTES = 2**24
 
 
-class GrowingFile:
+class ResumableNpy:
     """An npy file (n, d) beside a journal that says how many of its rows are whole, with their hash.
 
     Rows that the journal does not count are never read: they are cut off when the file is opened again, and so is

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from longway.data.samples import Rows, halves, predict_logits
+from longway.data.samples import Samples, halves, predict_logits
 from longway.linear._adam import Adam
 from longway.linear._hypergradient import Head, OuterLoss
 from longway.linear._whitening import Whitening
@@ -47,8 +47,8 @@ class Run:
         method: Settings,
         network: FeatureHead,
         whitening: Whitening,
-        support: Rows,
-        source: Rows,
+        support: Samples,
+        source: Samples,
         cells: np.ndarray,
     ) -> None:
         self.method, self.network, self.whitening = method, network, whitening
@@ -104,7 +104,7 @@ class Run:
         weight, bias = self.editor.head()
         return Head(weight @ self.whitening.to, bias)
 
-    def _inner(self, rows: Rows) -> Tensor:
+    def _inner(self, rows: Samples) -> Tensor:
         """Return whitened features."""
         return scaled(self.network, rows, torch.float32) @ self.whitening.to
 
@@ -151,19 +151,19 @@ class Editing:
         method: Settings,
         network: FeatureHead,
         whitening: Whitening,
-        validation: Rows,
+        validation: Samples,
         epochs: int,
         advance: Callable[[str], Any],
     ) -> None:
         self.method, self.network, self.whitening = method, network, whitening
         self.validation, self.epochs, self.advance = validation, epochs, advance
 
-    def by_halves(self, support: Rows, cells: np.ndarray, generator: np.random.Generator) -> Edited:
+    def by_halves(self, support: Samples, cells: np.ndarray, generator: np.random.Generator) -> Edited:
         """Edit a support against each half of the validation rows whose cell (m,) is sure."""
         n_classes = self.network.linear.out_features
-        sure, unsure = np.flatnonzero(cells != UNSURE), np.flatnonzero(cells == UNSURE)
-        parts = halves(self.validation.take(sure).grouped(cells[sure]), n_classes, generator)
-        folds = [sure[part] for part in parts]
+        confident, unsure = np.flatnonzero(cells != UNSURE), np.flatnonzero(cells == UNSURE)
+        parts = halves(self.validation.take(confident).grouped(cells[confident]), n_classes, generator)
+        folds = [confident[part] for part in parts]
         logits = torch.zeros(len(self.validation), self.epochs + 1, n_classes)
         heads, losses, supports = [], [], []
         for hard, unseen in ((folds[0], folds[1]), (folds[1], np.concatenate([folds[0], unsure]))):
@@ -182,7 +182,7 @@ class PublishedEditor:
     All in the precision of the features.
     """
 
-    def __init__(self, method: Settings, network: FeatureHead, support: Rows) -> None:
+    def __init__(self, method: Settings, network: FeatureHead, support: Samples) -> None:
         self.method, self.network, self.dtype = method, network, support.precision
         self.device = network.linear.weight.device
         self.support = self._features(support)
@@ -197,7 +197,7 @@ class PublishedEditor:
         p = self.head.logits(self.support).softmax(1).gather(1, self.labels.unsqueeze(1))
         return bool((1 - p).mean() < VANISHING)
 
-    def edit(self, hard: Rows) -> float | None:
+    def edit(self, hard: Samples) -> float | None:
         """Take the epoch's edits against these hard samples; return the last outer loss, None if it is not finite."""
         labels, features = torch.from_numpy(hard.y).to(self.device), self._features(hard)
         outer = OuterLoss(self.labels, features, labels, self.head, steps=self.method.inner_steps)
@@ -220,17 +220,17 @@ class PublishedEditor:
         self.network.set_linear(self.head)
         return True
 
-    def _features(self, rows: Rows) -> Tensor:
+    def _features(self, rows: Samples) -> Tensor:
         return scaled(self.network, rows, self.dtype)
 
 
-def held_out_logits(network: FeatureHead, rows: Rows, heads: Heads) -> Tensor:
+def held_out_logits(network: FeatureHead, rows: Samples, heads: Heads) -> Tensor:
     """Return logits (n, P, C) of several heads."""
     return rows.gather(
         lambda part: heads.logits(scaled(network, rows.take(np.arange(part.start, part.stop)), torch.float32))
     )
 
 
-def current_logits(network: FeatureHead, rows: Rows) -> Tensor:
+def current_logits(network: FeatureHead, rows: Samples) -> Tensor:
     """Return logits (n, C) in the precision of the features."""
     return predict_logits(network.folded(rows.precision), rows)

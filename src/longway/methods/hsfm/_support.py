@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longway.data.samples import Rows, halves
-from longway.groups import find_groups, judge_groups, spread_groups, sure_rows
+from longway.data.samples import Samples, halves
+from longway.groups import confident_samples, find_groups, judge_groups, propagate_groups
 from longway.linear._hypergradient import Head, OuterLoss, adapt, inner_curvature
 from longway.utils.errors import NoGroupsError
 
@@ -25,7 +25,7 @@ SHIFT = 2.0
 
 
 @dataclass(frozen=True)
-class Cells:
+class BalanceCells:
     """What counts the same: cells of training rows (n,) and of validation rows (m,), each within one class.
 
     Parameters
@@ -45,8 +45,15 @@ class Cells:
 
 
 def find_cells(
-    rows: Rows, validation: Rows, n_classes: int, way: str, options: dict[str, Any], *, seed: int, device: str
-) -> Cells:
+    rows: Samples,
+    validation: Samples,
+    n_classes: int,
+    strategy: str,
+    options: dict[str, Any],
+    *,
+    seed: int,
+    device: str,
+) -> BalanceCells:
     """Infer which rows contradict the shortcut, and say what is to count the same in the validation data.
 
     Groups of validation rows count the same where they are given. Without them, classes do where the validation data
@@ -57,10 +64,10 @@ def find_cells(
     groups more precisely than the inference does, both judged on validation rows.
     """
     try:
-        found = find_groups(rows, n_classes, way, seed=seed, device=device, **options)
+        found = find_groups(rows, n_classes, strategy, seed=seed, device=device, **options)
     except NoGroupsError as error:
         train, inferred, shifted = rows.y, validation.y, True
-        about: dict[str, Any] = {"way": way, "seed": seed, "doubts": [str(error)]}
+        about: dict[str, Any] = {"strategy": strategy, "seed": seed, "caveats": [str(error)]}
     else:
         train, inferred = found.groups, found.assign(validation)
         usual = _usual(train, rows.y, n_classes, found.n_values)
@@ -68,20 +75,20 @@ def find_cells(
         about = {"seed": seed, **found.summary(), "contradicting": shares}
         judged = judge_groups(found, rows, about)
         if judged is not None:
-            train = np.where(judged.sure, train, UNSURE)
-            inferred = np.where(sure_rows(found, judged, validation), inferred, UNSURE)
+            train = np.where(judged.confident, train, UNSURE)
+            inferred = np.where(confident_samples(found, judged, validation), inferred, UNSURE)
     if validation.groups is not None:
         known = validation.grouped(validation.groups * n_classes + validation.y)
         assert known.groups is not None
         if not shifted:
             rare = (inferred != usual[validation.y]) & (inferred != UNSURE)
             about["precision"] = _precisions(known, rare, n_classes, seed)
-            if about["precision"]["spread"] > about["precision"]["inferred"]:
-                train = spread_groups(rows, known)
-        return Cells(train, known.groups, "groups", about)
+            if about["precision"]["std"] > about["precision"]["inferred"]:
+                train = propagate_groups(rows, known)
+        return BalanceCells(train, known.groups, "groups", about)
     if shifted:
-        return Cells(train, validation.y, "classes", about)
-    return Cells(train, inferred, "classes by inferred attribute", about)
+        return BalanceCells(train, validation.y, "classes", about)
+    return BalanceCells(train, inferred, "classes by inferred attribute", about)
 
 
 def _usual(cells: np.ndarray, y: np.ndarray, n_classes: int, n_values: int) -> np.ndarray:
@@ -105,18 +112,18 @@ def _contradicts_more(
     return means[1] - means[0] > SHIFT * math.sqrt(variance), shares_by_part
 
 
-def _precisions(known: Rows, inferred: np.ndarray, n_classes: int, seed: int) -> dict[str, float]:
+def _precisions(known: Samples, inferred: np.ndarray, n_classes: int, seed: int) -> dict[str, float]:
     """Return which share of the validation rows that are taken for rare is so: inferred (n,), and spread to halves."""
     assert known.groups is not None
     commonest = np.zeros(n_classes, np.int64)
     for code in np.unique(known.y):
         commonest[code] = np.bincount(known.groups[known.y == code]).argmax()
     first, second = halves(known, n_classes, np.random.default_rng(seed))
-    spread = np.zeros(len(known), np.int64)
+    std = np.zeros(len(known), np.int64)
     for labelled, others in ((first, second), (second, first)):
-        spread[others] = spread_groups(known.take(others), known.take(labelled))
+        std[others] = propagate_groups(known.take(others), known.take(labelled))
     rare = known.groups != commonest[known.y]
-    taken = {"inferred": inferred, "spread": spread != commonest[known.y]}
+    taken = {"inferred": inferred, "std": std != commonest[known.y]}
     return {name: float(rare[rows].mean()) if rows.any() else 0.0 for name, rows in taken.items()}
 
 
@@ -163,7 +170,7 @@ def even_weights(cells: np.ndarray) -> np.ndarray:
     return np.asarray(1 / (counts[codes] * len(counts)))
 
 
-def least_edited(correct: np.ndarray, cells: np.ndarray) -> tuple[int, np.ndarray]:
+def one_standard_error_rule(correct: np.ndarray, cells: np.ndarray) -> tuple[int, np.ndarray]:
     """Choose the earliest candidate whose accuracy, cells counting the same, is within a standard error of the best.
 
     Parameters
@@ -181,7 +188,7 @@ def least_edited(correct: np.ndarray, cells: np.ndarray) -> tuple[int, np.ndarra
     Examples
     --------
     >>> correct = np.array([[0, 1, 1], [0, 1, 1], [0, 0, 1], [1, 1, 0]]) > 0
-    >>> least_edited(correct, np.array([0, 0, 1, 1]))[0]
+    >>> one_standard_error_rule(correct, np.array([0, 0, 1, 1]))[0]
     1
     """
     known = [cells == cell for cell in np.unique(cells[cells != UNSURE])]

@@ -12,16 +12,16 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.data.samples import Rows
+from longway.data.samples import Samples
 from longway.linear._hypergradient import Head
 from longway.linear._whitening import Whitening, shrunk_whitening
 from longway.linear.fit import first_head
 from longway.linear.module import FeatureHead
-from longway.methods._base import Method, Task
+from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, OneOf, Space
+from longway.methods._search_space import Between, Categorical, Space
 from longway.methods.hsfm._editors import Edited, Editing, PublishedEditor, current_logits
-from longway.methods.hsfm._support import Cells, draw_support, find_cells, hardest, least_edited
+from longway.methods.hsfm._support import BalanceCells, draw_support, find_cells, hardest, one_standard_error_rule
 from longway.metrics.group_metrics import evaluate_groups
 from longway.training.selection import RULES, BestEpoch, resolve_rule
 from longway.utils.device import resolve_device
@@ -49,7 +49,7 @@ class HSFM(Method):
     the support is drawn in equal parts from the training rows that a biased reference gets right and wrong without
     having seen them (or from inferred groups of another kind; or, where validation groups are given and are as in the
     training data and it is more precise, from the training rows that are most plainly of each, see
-    ``groups.spread_groups``); in the outer loss all cells count the same, which are the validation groups where they
+    ``groups.propagate_groups``); in the outer loss all cells count the same, which are the validation groups where they
     are given, else the classes where the validation data contradict the shortcut more often than the training data do,
     else the classes by right and wrong; each half of the validation data provides hard samples while the other judges;
     of the epochs, the first is kept whose held-out accuracy is within a standard error of the best; and the heads of
@@ -76,16 +76,16 @@ class HSFM(Method):
     n_refits : int, default 8
         Draws in ``scale_free``: in each, rows that contradict the shortcut are inferred anew (among 32,768 training
         rows at most), and a support is edited.
-    infer : {"errors", "axes", "clusters", "disagreement"}, default "errors"
+    group_inference : {"errors", "axes", "clusters", "disagreement"}, default "errors"
         How ``scale_free`` finds the training rows that contradict the shortcut; ``errors`` are those of a linear head
         with a strong ridge. See ``longway.groups``.
-    infer_options : dict, optional
+    group_inference_params : dict, optional
         Options of that way.
     head : (array-like of shape (C, d), array-like of shape (C,)), optional
         Weight and bias that ``paper`` starts from, such as the backbone's own last layer, which is the paper's; rows in
         sorted order of the labels. Without it, a linear head is fitted to the training features. ``scale_free`` starts
         at zero.
-    ridge : float, default 1e-2
+    l2 : float, default 1e-2
         Of that fitted head.
     selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
         Which validation score chooses the epoch in ``paper``; ``auto`` is ``worst_group`` (the paper's) where
@@ -103,7 +103,7 @@ class HSFM(Method):
         both halves made of it, in ``scale_free``.
     support_labels_ : ndarray of shape (m,)
         Their class codes.
-    inferred_ : dict
+    group_inference_ : dict
         What was inferred in the first draw of ``scale_free`` and how far to trust it. Training and validation rows that
         are likely misread are left out (``groups.group_purity``), ``left_out`` of the former; ``contradicting`` holds
         the share of training and of validation rows that lack what is usual in their class.
@@ -116,8 +116,8 @@ class HSFM(Method):
 
     supervision = "val_groups"
     space: ClassVar[Space] = {
-        "n_support": OneOf((16, 32, 64, 128)),
-        "n_hard": OneOf((64, 256, 1024)),
+        "n_support": Categorical((16, 32, 64, 128)),
+        "n_hard": Categorical((64, 256, 1024)),
         "inner_steps": Between(10, 100, log=True, whole=True),
         "inner_rate": Between(0.3, 3.0, log=True),
         "outer_rate": Between(0.003, 0.3, log=True),
@@ -151,10 +151,10 @@ class HSFM(Method):
     outer_steps: int = 1
     epochs: int = 16
     n_refits: int = 8
-    infer: str = "errors"
-    infer_options: dict[str, Any] | None = None
+    group_inference: str = "errors"
+    group_inference_params: dict[str, Any] | None = None
     head: tuple[ArrayLike, ArrayLike] | None = None
-    ridge: float = 1e-2
+    l2: float = 1e-2
     selection: str = "auto"
     validation_fraction: float = 0.2
     device: str = "auto"
@@ -164,18 +164,18 @@ class HSFM(Method):
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
         return FeatureHead(input_shape[0], n_classes).double()
 
-    def _fit(self, task: Task) -> nn.Module:
+    def _fit(self, task: FitData) -> nn.Module:
         rows, validation, source = task.split(self.validation_fraction)
-        self.inferred_: dict[str, Any] = {}
+        self.group_inference_: dict[str, Any] = {}
         return (self._published if self.variant == "paper" else self._scale_free)(task, rows, validation, source)
 
-    def _supervision_used(self, task: Task) -> str:
+    def _supervision_used(self, task: FitData) -> str:
         known = task.validation is not None and task.validation.groups is not None
         return "val_groups" if known else "none"
 
-    def _published(self, task: Task, rows: Rows, validation: Rows, source: str) -> FeatureHead:
+    def _published(self, task: FitData, rows: Samples, validation: Samples, source: str) -> FeatureHead:
         """Return the head of the published algorithm."""
-        network = first_head(self.head, rows, task.n_classes, self.ridge, standardize=False)
+        network = first_head(self.head, rows, task.n_classes, self.l2, standardize=False)
         network = network.to(resolve_device(self.device))
         support = rows.take(_per_class(rows.y, task.n_classes, self.n_support, task.generator))
         best = BestEpoch(network, validation, self.selection, source)
@@ -203,7 +203,7 @@ class HSFM(Method):
         self._keep(support, editor.support)
         return network
 
-    def _scale_free(self, task: Task, rows: Rows, validation: Rows, source: str) -> FeatureHead:
+    def _scale_free(self, task: FitData, rows: Samples, validation: Samples, source: str) -> FeatureHead:
         """Return the mean head of several draws, each as little edited as does as well as its best on held-out rows."""
         resolve_rule(self.selection, validation.groups)
         network = self._scaled_network(rows, task.n_classes).to(resolve_device(self.device))
@@ -221,17 +221,17 @@ class HSFM(Method):
                 support = drawn.take(draw_support(cells.train, drawn.y, self.n_support, task.generator))
                 edited = editing.by_halves(support, cells.validation, task.generator)
                 correct = edited.logits.argmax(2).numpy() == validation.y[:, None]
-                epoch, own = least_edited(correct, cells.validation)
+                epoch, own = one_standard_error_rule(correct, cells.validation)
                 heads += [Head(*(part[epoch] for part in path)) for path in edited.heads]
                 chosen.append((epoch, float(own[epoch])))
                 logits, scores = logits.add_(edited.logits), scores + own / self.n_refits
                 self._record_losses(draw, edited, epochs)
                 if draw == 0:
-                    self.inferred_, kind = dict(cells.about), cells.kind
+                    self.group_inference_, kind = dict(cells.about), cells.kind
                     self._keep(support, network.standardize.undo((edited.support @ whitening.back).double()))
         if lacking:
             doubt = "the validation data lack a class, so the support is not edited: give an eval_set with every class"
-            self.inferred_["doubts"] = [*self.inferred_["doubts"], doubt]
+            self.group_inference_["caveats"] = [*self.group_inference_["caveats"], doubt]
         self._record_scores(validation, logits, scores)
         epoch, score = np.mean(chosen, 0).tolist()
         rule = f"held-out accuracy, {kind} counting the same, least edited within a standard error, mean over draws"
@@ -239,20 +239,22 @@ class HSFM(Method):
         network.set_linear(Head(*(torch.stack(parts).mean(0) for parts in zip(*heads, strict=True))))
         return network
 
-    def _drawn(self, rows: Rows, task: Task) -> Rows:
+    def _drawn(self, rows: Samples, task: FitData) -> Samples:
         """Return the training rows, or of many as many of each class."""
         if len(rows) <= DRAWN_ROWS:
             return rows
         return rows.take(np.sort(_per_class(rows.y, task.n_classes, DRAWN_ROWS // task.n_classes, task.generator)))
 
-    def _cells(self, task: Task, rows: Rows, validation: Rows) -> Cells:
+    def _cells(self, task: FitData, rows: Samples, validation: Samples) -> BalanceCells:
         """Infer what is to count the same, by chances of its own."""
-        seed, options = int(task.generator.integers(2**31)), dict(self.infer_options or {})
-        return find_cells(rows, validation, task.n_classes, self.infer, options, seed=seed, device=self.device)
+        seed, options = int(task.generator.integers(2**31)), dict(self.group_inference_params or {})
+        return find_cells(
+            rows, validation, task.n_classes, self.group_inference, options, seed=seed, device=self.device
+        )
 
-    def _scaled_network(self, rows: Rows, n_classes: int) -> FeatureHead:
+    def _scaled_network(self, rows: Samples, n_classes: int) -> FeatureHead:
         if self.head is not None:
-            return first_head(self.head, rows, n_classes, self.ridge)
+            return first_head(self.head, rows, n_classes, self.l2)
         network = self._build(rows.shape, n_classes)
         network.standardize.set(*rows.moments())
         return network
@@ -266,7 +268,7 @@ class HSFM(Method):
             if len(losses) < epochs:
                 self._stopped(len(losses) + 1, len(losses))
 
-    def _record_scores(self, validation: Rows, logits: Tensor, scores: np.ndarray) -> None:
+    def _record_scores(self, validation: Samples, logits: Tensor, scores: np.ndarray) -> None:
         """Add the held-out scores of each epoch to the history, were it kept in all draws."""
         for epoch, score in enumerate(scores.tolist()):
             metrics = evaluate_groups(validation.y, logits[:, epoch].argmax(1).numpy(), validation.groups)
@@ -274,7 +276,7 @@ class HSFM(Method):
             values = {f"val_{name}": float(rule(metrics)) for name, rule in rules.items()}
             self.history_.append({"epoch": epoch, "val_cells": score, **values})
 
-    def _keep(self, support: Rows, after: Tensor) -> None:
+    def _keep(self, support: Samples, after: Tensor) -> None:
         self.support_before_ = support.inputs(slice(None), torch.float64).numpy()
         self.support_after_ = after.double().cpu().numpy()
         self.support_labels_ = support.y
@@ -288,7 +290,7 @@ class HSFM(Method):
         )
 
 
-def _whitening(network: FeatureHead, rows: Rows, generator: np.random.Generator) -> Whitening:
+def _whitening(network: FeatureHead, rows: Samples, generator: np.random.Generator) -> Whitening:
     """Return the whitening of training features, from as many of them as tell their correlations."""
     some = rows.take(np.sort(generator.permutation(len(rows))[:WHITENING_ROWS]))
     correlation = torch.zeros(rows.shape[0], rows.shape[0], device=network.linear.weight.device)

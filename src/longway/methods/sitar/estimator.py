@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.data.samples import Rows, predict_logits
+from longway.data.samples import Samples, predict_logits
 from longway.functional.noise import consistency, divergence, perturb
 from longway.functional.scores import shortcut_scores
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error
-from longway.groups import Contradiction, contradiction
-from longway.methods._base import Method, Task
+from longway.groups import ShortcutEvidence, find_shortcut_evidence
+from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameters
 from longway.methods._search_space import Between, Space
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, active_axes, scaled_beta, summed_variance
@@ -66,11 +66,11 @@ class SITAR(Method):
     variant : {"scale_free", "paper"}, default "scale_free"
     latent_dim : int, default 10
         Latent axes, the paper's d.
-    noise : float, default 0.5
+    noise_scale : float, default 0.5
         Noise scale, the paper's alpha; of ``scale_free`` in spreads of each axis.
     beta : float, default 2
         Weight of the KL term, the paper's beta; of ``scale_free`` times ``longway.nn.vae.scaled_beta``.
-    consistency : float, default 10
+    consistency_weight : float, default 10
         Weight of the distance of clean and noisy predictions, the paper's lambda.
     reconstruction : {"sum", "mean"}, default "sum"
         Squared error summed or averaged over one sample, of ``paper``; it decides what beta means.
@@ -98,11 +98,11 @@ class SITAR(Method):
     ----------
     shortcut_scores_ : ndarray of shape (latent_dim,)
         Score v of each axis over all training data, after training.
-    inferred_ : dict
+    group_inference_ : dict
         Of ``scale_free``: the shortcut axes before the classifier was trained, the sizes of the axes' pseudo-groups,
         whether gaps set these apart (``gaps``), the doubts, the share of images whose pseudo-attribute recolouring
         changed (``recoloured``), how far two error sets are the same and how far they can be learnt (``errors``, where
-        looked at), and how training was made to contradict the shortcut (``against``: "recolouring", "errors",
+        looked at), and how training was made to contradict the shortcut (``debias_mode``: "recolouring", "errors",
         "groups" or "noise" alone).
 
     Warns
@@ -118,23 +118,23 @@ class SITAR(Method):
     takes_images = True
     space: ClassVar[Space] = {
         "latent_dim": Between(5, 32, log=True, whole=True),
-        "noise": Between(0.01, 1.0, log=True),
+        "noise_scale": Between(0.01, 1.0, log=True),
         "beta": Between(0.1, 4.0, log=True),
-        "consistency": Between(1.0, 50.0, log=True),
+        "consistency_weight": Between(1.0, 50.0, log=True),
         "learning_rate": Between(3e-4, 3e-3, log=True),
     }
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cmnist": {**PAPER, "latent_dim": 10, "noise": 1.0, "consistency": 10.0, "channels": (32, 64)},
-        "celeba": {**PAPER, "latent_dim": 10, "noise": 0.1, "consistency": 10.0},
-        "waterbirds": {**PAPER, "latent_dim": 32, "noise": 0.01, "consistency": 10.0},
-        "camelyon17": {**PAPER, "latent_dim": 10, "noise": 0.1, "consistency": 50.0},
+        "cmnist": {**PAPER, "latent_dim": 10, "noise_scale": 1.0, "consistency_weight": 10.0, "channels": (32, 64)},
+        "celeba": {**PAPER, "latent_dim": 10, "noise_scale": 0.1, "consistency_weight": 10.0},
+        "waterbirds": {**PAPER, "latent_dim": 32, "noise_scale": 0.01, "consistency_weight": 10.0},
+        "camelyon17": {**PAPER, "latent_dim": 10, "noise_scale": 0.1, "consistency_weight": 50.0},
     }
 
     variant: str = "scale_free"
     latent_dim: int = 10
-    noise: float = 0.5
+    noise_scale: float = 0.5
     beta: float = 2.0
-    consistency: float = 10.0
+    consistency_weight: float = 10.0
     reconstruction: str = "sum"
     channels: Sequence[int] = CHANNELS
     class_balanced: bool = True
@@ -155,21 +155,21 @@ class SITAR(Method):
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> SitarNet:
         return SitarNet(input_shape, n_classes, self.latent_dim, self.channels)
 
-    def _fit(self, task: Task) -> nn.Module:
+    def _fit(self, task: FitData) -> nn.Module:
         rows, validation, source = task.split(self.validation_fraction)
         network = self._build(rows.shape, task.n_classes)
-        self.inferred_: dict[str, Any] = {}
+        self.group_inference_: dict[str, Any] = {}
         objective: nn.Module
-        beside: tuple[np.ndarray, ...] = ()
+        extras: tuple[np.ndarray, ...] = ()
         rule = self.selection
         if self.variant == "paper":
             network.vae.set_moments(rows)
             objective = SitarObjective(
-                network, self.noise, self.beta, self.consistency, self.reconstruction, self.class_balanced
+                network, self.noise_scale, self.beta, self.consistency_weight, self.reconstruction, self.class_balanced
             )
             rule = "balanced" if rule == "auto" and validation.groups is None else rule
         else:
-            known = contradiction(
+            known = find_shortcut_evidence(
                 rows,
                 task.n_classes,
                 seed=int(task.generator.integers(2**31)),
@@ -182,13 +182,15 @@ class SITAR(Method):
                 device=self.device,
                 verbose=self.verbose,
             )
-            self.inferred_, network.vae = known.summary(), known.axes.vae
+            self.group_inference_, network.vae = known.summary(), known.axes.vae
             rows = known.rows
             if rule == "auto" and validation.groups is None:
                 validation = known.of_validation(validation, task.generator)
                 rule = known.rule
-            objective = ScaleFreeObjective(network, self.noise, self.consistency, self.beta, known, self.class_balanced)
-            beside = (known.axes.attribute,)
+            objective = ScaleFreeObjective(
+                network, self.noise_scale, self.consistency_weight, self.beta, known, self.class_balanced
+            )
+            extras = (known.axes.attribute,)
         best = BestEpoch(network, validation, rule, source)
         self.history_ = train(
             objective,
@@ -196,8 +198,8 @@ class SITAR(Method):
             Schedule(self.epochs, self.batch_size, self.learning_rate),
             generator=task.generator,
             device=self.device,
-            beside=beside,
-            after_epoch=best.observe,
+            extras=extras,
+            callback=best.observe,
             verbose=self.verbose,
             description="SITAR",
         )
@@ -205,7 +207,7 @@ class SITAR(Method):
         self.shortcut_scores_ = self._scores(network, rows, task.n_classes)
         return network
 
-    def _scores(self, network: SitarNet, rows: Rows, n_classes: int) -> np.ndarray:
+    def _scores(self, network: SitarNet, rows: Samples, n_classes: int) -> np.ndarray:
         latents = predict_logits(network.encoder, rows)
         if active_axes(latents.numpy()).sum() <= min(1, self.latent_dim - 1):
             warnings.warn(
@@ -287,15 +289,15 @@ class ScaleFreeObjective(nn.Module):
     scores: Tensor
 
     def __init__(
-        self, network: SitarNet, noise: float, weight: float, beta: float, known: Contradiction, class_balanced: bool
+        self, network: SitarNet, noise: float, weight: float, beta: float, known: ShortcutEvidence, class_balanced: bool
     ) -> None:
         super().__init__()
         self.network, self.noise, self.weight = network, noise, weight
         self.beta = scaled_beta(beta, known.rows)
         # A classifier that weighs more has the shortcut written all over the axes unless images surely contradict it.
-        self.share = 1 / (summed_variance(known.rows) if known.is_sure else scaled_beta(1.0, known.rows))
+        self.share = 1 / (summed_variance(known.rows) if known.is_confident else scaled_beta(1.0, known.rows))
         self.class_balanced = class_balanced
-        self.recolouring = known.maps if known.against == "recolouring" else None
+        self.recolouring = known.maps if known.debias_mode == "recolouring" else None
         self.n_values = known.axes.n_values
         self.register_buffer("scores", torch.from_numpy(known.axes.scores).float())
 
@@ -311,8 +313,8 @@ class ScaleFreeObjective(nn.Module):
         # One class alone has no correlation. Decided on the device: a step that asked for the answer would wait for it
         several = (labels != labels[0]).any()
         self.scores.copy_(torch.where(several, self.scores.lerp(fresh, 0.1), self.scores))
-        spread = means.std(0, correction=0)
-        noisy = network.classifier(perturb(latent, self.scores * spread, self.noise))
+        std = means.std(0, correction=0)
+        noisy = network.classifier(perturb(latent, self.scores * std, self.noise))
         terms = {
             "reconstruction": reconstruction_error(network.vae.standardize(x), output),
             "kl": kl_to_standard_normal(mean, log_variance),

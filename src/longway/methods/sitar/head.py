@@ -10,12 +10,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from longway.data.samples import Rows, inverse_frequency
+from longway.data.samples import Samples, inverse_frequency
 from longway.functional.scores import shortcut_scores
 from longway.linear._hypergradient import Head
 from longway.linear._logistic import logistic_regression
 from longway.linear.module import FeatureHead
-from longway.methods._base import Method, Task
+from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameters
 from longway.methods._search_space import Between, Space
 from longway.metrics.group_metrics import evaluate_groups
@@ -43,12 +43,12 @@ class SITARHead(Method):
         the others enough to tell it. An empty sequence leaves an ordinary head.
     n_axes : int, default 100
         Principal axes of the features within classes that are kept, in the order of their variance.
-    share : float, default 0.2
+    min_relative_score : float, default 0.2
         With "auto": share of the highest score from which an axis may count as the shortcut's.
     kept : float, default 0.25
         With "auto": share of the validation score above chance that the head must keep. Axes are removed in the order
         of their scores, as many as keep it. Where the worst group judges, as many as serve it best.
-    ridge : float, default 1e-2
+    l2 : float, default 1e-2
         Penalty on the weights of whitened axes, beside the mean loss.
     selection : {"auto", "balanced", "worst_class", "worst_group", "average"}, default "auto"
         Which validation score judges what "auto" chose: the worst group where validation groups are given, else
@@ -67,7 +67,7 @@ class SITARHead(Method):
         Score v of each axis.
     components_ : ndarray of shape (d, k)
         Standardised features to whitened axes.
-    doubts_ : tuple of str
+    caveats_ : tuple of str
         What was assumed that the data cannot show; empty where the axes were named.
 
     References
@@ -76,13 +76,13 @@ class SITARHead(Method):
     """
 
     supervision = "val_groups"
-    space: ClassVar[Space] = {"share": Between(0.1, 0.8), "ridge": Between(1e-4, 1.0, log=True)}
+    space: ClassVar[Space] = {"min_relative_score": Between(0.1, 0.8), "l2": Between(1e-4, 1.0, log=True)}
 
     axes: str | Sequence[int] = "auto"
     n_axes: int = 100
-    share: float = 0.2
+    min_relative_score: float = 0.2
     kept: float = 0.25
-    ridge: float = 1e-2
+    l2: float = 1e-2
     selection: str = "auto"
     validation_fraction: float = 0.2
     device: str = "auto"
@@ -103,7 +103,7 @@ class SITARHead(Method):
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
         return FeatureHead(input_shape[0], n_classes).double()
 
-    def _fit(self, task: Task) -> FeatureHead:
+    def _fit(self, task: FitData) -> FeatureHead:
         rows, validation, source = task.split(self.validation_fraction)
         network = self._build(rows.shape, task.n_classes)
         network.standardize.set(*rows.moments())
@@ -112,7 +112,7 @@ class SITARHead(Method):
         latents, labels = _projected(network, rows, components), torch.from_numpy(rows.y)
         self.shortcut_scores_ = shortcut_scores(latents, labels, task.n_classes).numpy()
         weight = rows.weight / rows.weight.sum()
-        full = _solved(latents, labels, weight, task.n_classes, self.ridge)
+        full = _solved(latents, labels, weight, task.n_classes, self.l2)
         axes, counts = self._candidates(len(self.shortcut_scores_))
         balanced = weight * inverse_frequency(rows.y, weight)
         heads = [_flattened(full, axes[:n], latents, labels, balanced / balanced.sum()) if n else full for n in counts]
@@ -122,7 +122,7 @@ class SITARHead(Method):
         scores = [_score(head, held_out, validation, rule) for head in heads]
         best = self._best(scores, rule, 1 / task.n_classes)
         self.axes_ = axes[: counts[best]]
-        self.doubts_ = self._doubts(best, scores, rule)
+        self.caveats_ = self._caveats(best, scores, rule)
         self.selection_ = {"rule": rule, "data": source, "score": scores[best]}
         network.set_linear(Head(heads[best].weight @ components.T, heads[best].bias))
         return network
@@ -133,7 +133,7 @@ class SITARHead(Method):
             if self.axes != "auto":
                 raise LongwayError(f"axes={self.axes!r} must be 'auto' or numbers of axes, such as [0, 3]")
             scores = self.shortcut_scores_
-            axes = tuple(int(j) for j in np.argsort(-scores) if scores[j] >= self.share * scores.max() > 0)
+            axes = tuple(int(j) for j in np.argsort(-scores) if scores[j] >= self.min_relative_score * scores.max() > 0)
             return axes, range(len(axes) + 1)
         if not all(isinstance(j, int | np.integer) and 0 <= j < k for j in self.axes):
             raise LongwayError(f"axes={list(self.axes)} must be whole numbers from 0 to {k - 1}, the last axis")
@@ -146,7 +146,7 @@ class SITARHead(Method):
         enough = chance + self.kept * (scores[0] - chance)
         return max(n for n, score in enumerate(scores) if n == 0 or score >= enough)
 
-    def _doubts(self, best: int, scores: list[float], rule: str) -> tuple[str, ...]:
+    def _caveats(self, best: int, scores: list[float], rule: str) -> tuple[str, ...]:
         """Return what is assumed by taking a head."""
         if not isinstance(self.axes, str) or (rule == "worst_group" and best):
             return ()
@@ -160,7 +160,7 @@ class SITARHead(Method):
         return (f"{doubt} than an ordinary one: look at project(X) and name axes ({told})",)
 
 
-def _whitening(network: FeatureHead, rows: Rows, n_axes: int) -> Tensor:
+def _whitening(network: FeatureHead, rows: Samples, n_axes: int) -> Tensor:
     """Return the map (d, k) from standardised features to principal axes of variance 1 within classes.
 
     Within, because the distance of the classes is common to the core and the shortcut, and would mix them in one axis.
@@ -179,7 +179,7 @@ def _whitening(network: FeatureHead, rows: Rows, n_axes: int) -> Tensor:
     return vectors[:, real] / values[real].where(values[real] > 0, 1.0).sqrt()
 
 
-def _class_means(network: FeatureHead, rows: Rows) -> Tensor:
+def _class_means(network: FeatureHead, rows: Samples) -> Tensor:
     """Return the mean of each class, (C, d)."""
     weight = torch.from_numpy(rows.weight * inverse_frequency(rows.y, rows.weight))
     means = torch.zeros(int(rows.y.max()) + 1, rows.shape[0], dtype=torch.float64)
@@ -189,18 +189,18 @@ def _class_means(network: FeatureHead, rows: Rows) -> Tensor:
     return means
 
 
-def _projected(network: FeatureHead, rows: Rows, components: Tensor) -> Tensor:
+def _projected(network: FeatureHead, rows: Samples, components: Tensor) -> Tensor:
     """Return whitened axes of rows, (n, k)."""
     return rows.gather(lambda part: network.standardize(rows.inputs(part, torch.float64)) @ components)
 
 
-def _solved(latents: Tensor, labels: Tensor, weight: np.ndarray, n_classes: int, ridge: float) -> Head:
+def _solved(latents: Tensor, labels: Tensor, weight: np.ndarray, n_classes: int, l2: float) -> Head:
     """Return the optimal head of axes (n, k)."""
 
     def chunks() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         return iter([(latents, labels, torch.from_numpy(weight))])
 
-    return logistic_regression(chunks, latents.shape[1], n_classes, ridge=ridge, tolerance=1e-8)
+    return logistic_regression(chunks, latents.shape[1], n_classes, l2=l2, tolerance=1e-8)
 
 
 def _flattened(full: Head, axes: tuple[int, ...], latents: Tensor, labels: Tensor, weight: np.ndarray) -> Head:
@@ -208,11 +208,11 @@ def _flattened(full: Head, axes: tuple[int, ...], latents: Tensor, labels: Tenso
     left = full.weight.clone()
     left[:, list(axes)] = 0
     logits = latents @ left.T
-    again = _solved(logits, labels, weight, len(left), ridge=1e-6)
+    again = _solved(logits, labels, weight, len(left), l2=1e-6)
     return Head(again.weight @ left, again.bias)
 
 
-def _score(head: Head, latents: Tensor, rows: Rows, rule: str) -> float:
+def _score(head: Head, latents: Tensor, rows: Samples, rule: str) -> float:
     """Return the validation score of a head of axes."""
     predicted = (latents @ head.weight.T + head.bias).argmax(1).numpy()
     return float(RULES[rule](evaluate_groups(rows.y, predicted, rows.groups)))
