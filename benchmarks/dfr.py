@@ -22,7 +22,8 @@ from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
 from longway import DFR, evaluate_groups
-from longway.data.samples import Samples, halves
+from longway.data.folds import halves
+from longway.data.samples import Samples
 from longway.methods.dfr import group_balanced_draws
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "dfr.json"

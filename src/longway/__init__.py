@@ -1,152 +1,37 @@
-"""Longway trains and audits classifiers that do not take shortcuts."""
+"""Longway trains and audits classifiers that do not take shortcuts.
+
+Names are imported when they are first used, so that importing Longway costs nothing. ``__init__.pyi`` tells type
+checkers the same names; ``hatch_build.py`` writes it from the table below and the registry of methods.
+"""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from longway._version import __version__ as __version__
+from longway.methods._index import method_modules
 
-if TYPE_CHECKING:
-    from longway.auditing import Audit, audit
-    from longway.data import GroupedDataset, read
-    from longway.explaining import Explanation, explain
-    from longway.exporting import Exported, export, load_exported
-    from longway.groups import AxisGroups, InferredGroups, infer_groups
-    from longway.methods import (
-        AFR,
-        CCR,
-        DFR,
-        ERM,
-        GCCS,
-        HSFM,
-        IRM,
-        JTT,
-        LLR,
-        LORT,
-        METHODS,
-        RWG,
-        RWY,
-        SITAR,
-        SUBG,
-        SUBY,
-        ChromaVAE,
-        DiffusionClassifier,
-        FreezeThenTrain,
-        GenerativeClassifier,
-        GroupDRO,
-        LfF,
-        RepSpectral,
-        Selective,
-        SemanticAnchor,
-        SITARHead,
-        VREx,
-    )
-    from longway.methods._base import Method
-    from longway.methods._persistence import describe, load, save
-    from longway.metrics.group_metrics import GroupMetrics, evaluate_groups
-    from longway.training.options import TrainingOptions, training_options
-    from longway.utils.errors import CorruptFileError, LongwayError
-
-__all__ = [
-    "AFR",
-    "CCR",
-    "DFR",
-    "ERM",
-    "GCCS",
-    "HSFM",
-    "IRM",
-    "JTT",
-    "LLR",
-    "LORT",
-    "METHODS",
-    "RWG",
-    "RWY",
-    "SITAR",
-    "SUBG",
-    "SUBY",
-    "Audit",
-    "AxisGroups",
-    "ChromaVAE",
-    "CorruptFileError",
-    "DiffusionClassifier",
-    "Explanation",
-    "Exported",
-    "FreezeThenTrain",
-    "GenerativeClassifier",
-    "GroupDRO",
-    "GroupMetrics",
-    "GroupedDataset",
-    "InferredGroups",
-    "LfF",
-    "LongwayError",
-    "Method",
-    "RepSpectral",
-    "SITARHead",
-    "Selective",
-    "SemanticAnchor",
-    "TrainingOptions",
-    "VREx",
-    "audit",
-    "describe",
-    "evaluate_groups",
-    "explain",
-    "export",
-    "infer_groups",
-    "load",
-    "load_exported",
-    "read",
-    "save",
-    "training_options",
-]
-
-_HOMES = {
-    "longway.methods._persistence": ("describe", "load", "save"),
+_MODULES = {
     "longway.auditing": ("Audit", "audit"),
-    "longway.methods._base": ("Method",),
+    "longway.backbones.embed": ("embed",),
     "longway.data": ("GroupedDataset", "read"),
-    "longway.utils.errors": ("CorruptFileError", "LongwayError"),
     "longway.explaining": ("Explanation", "explain"),
     "longway.exporting": ("Exported", "export", "load_exported"),
     "longway.groups": ("AxisGroups", "InferredGroups", "infer_groups"),
-    "longway.methods": (
-        "AFR",
-        "DFR",
-        "LLR",
-        "LORT",
-        "ChromaVAE",
-        "FreezeThenTrain",
-        "GCCS",
-        "DiffusionClassifier",
-        "GenerativeClassifier",
-        "RepSpectral",
-        "SemanticAnchor",
-        "IRM",
-        "VREx",
-        "Selective",
-        "CCR",
-        "ERM",
-        "GroupDRO",
-        "HSFM",
-        "JTT",
-        "LfF",
-        "METHODS",
-        "RWG",
-        "RWY",
-        "SITAR",
-        "SITARHead",
-        "SUBG",
-        "SUBY",
-    ),
+    "longway.methods": ("METHODS", "Method", *method_modules()),
+    "longway.methods._persistence": ("describe", "load", "save"),
     "longway.metrics.group_metrics": ("GroupMetrics", "evaluate_groups"),
     "longway.training.options": ("TrainingOptions", "training_options"),
+    "longway.utils.errors": ("CorruptFileError", "LongwayError"),
 }
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name where it is first used: torch takes seconds, and `longway --help` should not."""
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module 'longway' has no attribute {name!r}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'longway' has no attribute {name!r}")
+    return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

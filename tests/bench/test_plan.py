@@ -10,7 +10,7 @@ from longway.bench.plan import load_plan, read_plan
 from longway.bench.protocol import Protocol
 from longway.bench.spec import DataSpec, TrialSpec
 from longway.bench.trial import method_of
-from longway.methods._search_space import Between, Categorical, draw, read_range
+from longway.methods._search_space import Categorical, Integer, Real, draw, read_range
 
 TOML = """
 seeds = [3, 5]
@@ -82,9 +82,9 @@ def test_a_key_depends_on_everything_and_on_nothing_else(plan):
 @pytest.mark.parametrize("name", METHODS)
 def test_every_space_holds_parameters_that_the_method_takes(name):
     cls = METHODS[name]
-    cls.check_names(cls.space)
+    cls.check_names(cls.search_space())
     for number in range(20):
-        cls(**draw(cls.space, np.random.default_rng(number)))
+        cls(**draw(cls.search_space(), np.random.default_rng(number)))
     read_plan({"benchmark": ["planted"], "method": [name], "draws": 5})
 
 
@@ -158,8 +158,8 @@ def test_a_method_may_keep_its_own_rule():
 
 def test_ranges():
     assert read_range([1, 2], "x") == Categorical((1, 2))
-    assert [Between(1, 100, log=True, whole=True).at(place) for place in (0, 0.5, 0.999)] == [1, 10, 100]
+    assert [Integer(1, 100, log=True).at(place) for place in (0, 0.5, 0.999)] == [1, 10, 100]
     with pytest.raises(LongwayError, match="cannot be drawn from"):
-        Between(0, 1, log=True)
+        Real(0, 1, log=True)
     with pytest.raises(LongwayError, match="needs options"):
         Categorical(())

@@ -20,6 +20,8 @@ import longway
 from longway import ERM, HSFM, METHODS, RWG, CorruptFileError, LongwayError, Method
 from longway.data.validation import check_images
 from longway.datasets._make_planted import planted_shortcut
+from longway.methods._parameters import parameters_of
+from longway.utils.rules import Choice
 
 DATA = planted_shortcut(80, correlation=0.8, seed=0)
 X, y, groups = DATA.X, np.array(["cow", "camel"])[DATA.y], DATA.groups
@@ -128,104 +130,54 @@ def test_fit(name, case):
     refused(message, lambda: make(name).fit(arguments.pop("X"), arguments.pop("y"), **arguments))
 
 
-PARAMETERS: dict[str, tuple[list[Any], str]] = {
-    "epochs": ([0, -1, 2.5, "ten", None, True], "a whole number, 1 or more"),
-    "batch_size": ([0, -8, 1.5], "a whole number, 1 or more"),
-    "n_support": ([0, -1], "a whole number, 1 or more"),
-    "n_hard": ([0], "a whole number, 1 or more"),
-    "inner_steps": ([0], "a whole number, 1 or more"),
-    "outer_steps": ([0], "a whole number, 1 or more"),
-    "latent_dim": ([0, 2.0], "a whole number, 1 or more"),
-    "learning_rate": ([0, -1e-3, np.nan, np.inf, "fast"], "a number above 0"),
-    "inner_rate": ([0, -1], "a number above 0"),
-    "outer_rate": ([0, -1], "a number above 0"),
-    "head": ([3, (1, 2, 3)], "a pair (weight, bias) or None"),
-    "early_head": ([3, (1, 2, 3)], "a pair (weight, bias) or None"),
-    **dict.fromkeys(("gammas", "l2_to_init"), ([3, [], [-1], ["high"]], "a list of numbers, each 0 or more")),
-    **dict.fromkeys(("Cs", "l2s", "rates"), ([1.0, [], [0], [1, -1]], "a list of numbers, each above 0")),
-    "smoothings": ([0.9, [], [1], [-0.1]], "a list of numbers, each from 0, below 1"),
-    "n_points": ([20, [], [0], [2.5]], "a list of whole numbers, each 1 or more"),
-    **dict.fromkeys(
-        ("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws", "n_axes", "width"),
-        ([0, 2.5], "a whole number, 1 or more"),
-    ),
-    **dict.fromkeys(
-        ("dropout", "retrain_fraction", "confidence", "frozen_share"), ([0, 1, None], "a number between 0 and 1")
-    ),
-    **dict.fromkeys(("separation", "classification"), ([0, -1, None], "a number above 0")),
-    **dict.fromkeys(("penalty", "pull"), ([-1, "much"], "a number, 0 or more")),
-    **dict.fromkeys(("momentum", "anneal", "burn_in"), ([1, -0.1, None], "a number from 0, below 1")),
-    "share": ([0, 1.5, None], "a number above 0, at most 1"),
-    **dict.fromkeys(("kept", "averaging"), ([-0.1, 1.1, None], "a number from 0 to 1")),
-    "log_snr": (
-        [1, (1,), ("low", 1), (1, -4), (1, 1), None],
-        "a pair of numbers, the lower one first, such as (-4, 1)",
-    ),
-    "axes": ([3, None], "'auto' or a list of whole numbers, such as [0, 3]"),
-    "early_l2": ([-1, None], "a number, 0 or more"),
-    "first_epochs": ([0, 1.5], "a whole number, 1 or more"),
-    "first_l2": ([-1, None], "a number, 0 or more"),
-    "upweight": ([0, -1, np.inf], "a number above 0"),
-    "eta": ([0, "fast"], "a number above 0"),
-    "adjustment": ([-1], "a number, 0 or more"),
-    "q": ([0, -1], "a number above 0"),
-    "smoothing": ([1, -0.1, None], "a number from 0, below 1"),
-    "necessity": ([0.1, [], [-1], ["much"]], "a list of numbers, each 0 or more"),
-    "gamma": ([-1], "a number, 0 or more"),
-    "folds": ([1, 2.5], "a whole number, 2 or more"),
-    "l2": ([-1e-9, None], "a number, 0 or more"),
-    "weight_decay": ([-1], "a number, 0 or more"),
-    "noise_scale": ([-1], "a number, 0 or more"),
-    "beta": ([-1, np.nan], "a number, 0 or more"),
-    "consistency_weight": ([-1], "a number, 0 or more"),
-    "validation_fraction": ([0, 1, -0.1, 1.5, np.nan, None], "a number between 0 and 1"),
-    "hidden": ([16, [0], [2.5], "16"], "a list of whole numbers, each 1 or more"),
-    "channels": ([[0], 32], "a list of whole numbers, each 1 or more"),
-    "class_balanced": (["yes", None], "True or False"),
-    "group_inference_params": ([3, "beta"], "a mapping or None"),
-    "random_state": ([-1, 2**32, "seed", 0.5], "a whole number from 0 to 2**32 - 1, a RandomState or None"),
-    "device": ([None, 0], "a string such as 'auto', 'cpu' or 'cuda'"),
-    "verbose": ([-1, "yes"], "a whole number, 0 or more"),
+WRONG: dict[str, list[Any]] = {
+    "Whole": [0, -1, 2.5, "ten", None, True],
+    "Number": [-1e300, np.nan, np.inf, "fast", None],
+    "ListOf": [1.0, [-1], ["high"], "16"],
+    "Choice": ["wrst", 3, None],
+    "Other": [object()],
+    "OrNone": [object()],
 }
+"""Values that no rule of a kind accepts."""
+
+
+def test_every_parameter_has_a_rule():
+    for name, method in METHODS.items():
+        for parameter, declared in parameters_of(method).items():
+            assert declared.rule is not None, f"{name}: {parameter}"
+            assert declared.rule.accepts(declared.default), f"{name}: {parameter}"
+            for value in WRONG[type(declared.rule).__name__]:
+                assert not declared.rule.accepts(value), f"{name}: {parameter}={value!r}"
 
 
 @every
 def test_parameters_out_of_range(name):
-    checked = 0
-    for parameter, (values, words) in PARAMETERS.items():
-        for value in values if parameter in make(name).get_params() else []:
-            message = f"^{re.escape(f'{parameter}={value!r} must be {words}')}$"
-            refused(message, lambda given={parameter: value}: make(name, **given).fit(X, y))
-            checked += 1
-    assert checked > 10
+    for parameter, declared in parameters_of(METHODS[name]).items():
+        value = WRONG[type(declared.rule).__name__][0]
+        words = "is unknown; " if isinstance(declared.rule, Choice) else f"must be {declared.rule.words}"
+        message = "^" + re.escape(f"{parameter}={value!r} {words}")
+        refused(message, lambda given={parameter: value}: make(name, **given).fit(X, y))
 
 
-WORDS = {
-    "selection": ("wrst_group", "worst_group"),
-    "variant": ("papr", "paper"),
-    "reconstruction": ("sums", "sum"),
-    "on": ("vel", "val"),
-    "balance": ("clas", "class"),
-    "disagreement": ("earl", "early"),
-    "weighting": ("error", "errors"),
-    "group_inference": ("axs", "axes"),
-    "covariance": ("ful", "full"),
-    "classifier": ("kn", "knn"),
-    "bound": ("elb", "elbo"),
-}
-
-
-@every
-def test_every_parameter_is_checked(name):
-    assert set(make(name).get_params()) <= {*PARAMETERS, *WORDS}
-
-
-@every
-def test_unknown_words(name):
-    for parameter, (value, near) in WORDS.items():
-        if parameter in make(name).get_params():
-            message = f"{parameter}='{value}' is unknown; did you mean '{near}'[?] Known: "
-            refused(message, lambda given={parameter: value}: make(name, **given).fit(X, y))
+@pytest.mark.parametrize(
+    ("parameter", "value", "message"),
+    [
+        ("epochs", 0, "epochs=0 must be a whole number, 1 or more"),
+        ("learning_rate", 0, "learning_rate=0 must be a number above 0"),
+        ("l2", -1, "l2=-1 must be a number, 0 or more"),
+        ("hidden", 16, "hidden=16 must be a list of whole numbers, each 1 or more"),
+        ("averaging", 1.1, "averaging=1.1 must be a number from 0 to 1"),
+        ("validation_fraction", 1, "validation_fraction=1 must be a number between 0 and 1"),
+        ("random_state", -1, r"random_state=-1 must be a whole number from 0 to 2\*\*32 - 1, a RandomState or None"),
+        ("device", 0, "device=0 must be a string such as 'auto', 'cpu' or 'cuda'"),
+        ("verbose", "yes", "verbose='yes' must be a whole number, 0 or more"),
+        ("selection", "wrst_group", "selection='wrst_group' is unknown; did you mean 'worst_group'[?] Known: auto, "),
+        ("group_inference", "axs", "group_inference='axs' is unknown; did you mean 'axes'[?] Known: auto, "),
+        ("group_inference_params", 3, "group_inference_params=3 must be a mapping or None"),
+    ],
+)
+def test_the_words_of_a_refusal(parameter, value, message):
+    refused(message, lambda: RWG(**{parameter: value}).fit(X, y))
 
 
 def test_options_of_inferring_groups():
@@ -234,8 +186,8 @@ def test_options_of_inferring_groups():
         lambda: RWG(group_inference_params={"latent_dims": 1}).fit(X, y),
     )
     refused(
-        "group_inference_params: share=2 must be a number above 0, at most 1",
-        lambda: RWG(group_inference_params={"share": 2}).fit(X, y),
+        "group_inference_params: min_relative_score=2 must be a number above 0, at most 1",
+        lambda: RWG(group_inference_params={"min_relative_score": 2}).fit(X, y),
     )
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from longway import ERM, RWY, SUBG, SUBY
-from longway.data.samples import equal_parts, inverse_frequency
+from longway.data.weights import draw_equally, inverse_frequency
 from longway.datasets._make_planted import planted_shortcut
 
 
@@ -11,10 +11,10 @@ def test_every_code_weighs_the_same():
     np.testing.assert_allclose(sums, [1, 1, 0, 0])
 
 
-def test_equal_parts_are_equal_and_random():
+def test_draws_are_equal_and_random():
     codes = np.repeat([0, 1, 2], [50, 20, 7])
     usable = np.arange(77) % 2 == 0
-    first, second = (equal_parts(codes, usable, np.random.default_rng(seed)) for seed in (0, 1))
+    first, second = (draw_equally(codes, np.random.default_rng(seed), usable) for seed in (0, 1))
     assert np.bincount(codes[first]).tolist() == [4, 4, 4]
     assert usable[first].all()
     assert not np.array_equal(first, second)

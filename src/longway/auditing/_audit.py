@@ -26,11 +26,11 @@ from longway.auditing.signals import Signal, SignalSplit, split
 from longway.auditing.slices import find_slices
 from longway.auditing.verdict import how_to_treat, standard_errors, statement, suspicion, verdict
 from longway.data.samples import Samples
-from longway.data.validation import check_parameters
 from longway.groups import group_purity
 from longway.utils.errors import LongwayError
 from longway.utils.progress import progress
 from longway.utils.records import Example
+from longway.utils.rules import SEED, check_value
 
 CLOSE = 6
 """Candidates, the most suspicious, that a trial is fitted for and that reliance is measured of."""
@@ -160,7 +160,7 @@ _ASSUMPTIONS = (
 def _check(model: Any, predictions: Any, seed: int, max_rows: int, max_skipped: float) -> None:
     if model is not None and predictions is not None:
         raise LongwayError("model and predictions were both given: choose one")
-    check_parameters({"random_state": seed})
+    check_value("seed", seed, SEED)
     if not isinstance(max_rows, int | np.integer) or max_rows < 200:
         raise LongwayError(f"max_rows={max_rows!r} must be a whole number, 200 or more")
     if not isinstance(max_skipped, int | float) or not 0 <= max_skipped <= 1:

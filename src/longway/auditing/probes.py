@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from longway.data.samples import inverse_frequency
+from longway.data.weights import inverse_frequency
 from longway.linear._logistic import logistic_regression
 from longway.linear.module import FeatureHead
 

@@ -79,7 +79,7 @@ class Entry:
             published = {k: v for k, v in cls_.published[paper].items() if k not in FIXED}
             given = {**published, **given}
         if ranges is None:
-            space = cls_.space
+            space = cls_.search_space()
         elif not isinstance(ranges, Mapping):
             raise LongwayError(f"the space of method {name} is {ranges!r}: give a table of ranges by parameter")
         else:

@@ -9,7 +9,7 @@ from longway.bench.plan import Cell, Plan
 from longway.bench.records import score
 from longway.bench.spec import TrialSpec
 from longway.bench.store import Store
-from longway.methods._search_space import Between
+from longway.methods._search_space import Categorical, Integer, SearchRange
 from longway.utils.errors import LongwayError
 from longway.utils.storage import hash_json
 
@@ -65,9 +65,9 @@ def _optuna() -> Any:
     return optuna
 
 
-def _distribution(optuna: Any, space: Any) -> Any:
-    if not isinstance(space, Between):
+def _distribution(optuna: Any, space: SearchRange) -> Any:
+    if isinstance(space, Categorical):
         return optuna.distributions.CategoricalDistribution(space.options)
-    if space.whole:
+    if isinstance(space, Integer):
         return optuna.distributions.IntDistribution(int(space.low), int(space.high), log=space.log)
     return optuna.distributions.FloatDistribution(space.low, space.high, log=space.log)

@@ -18,7 +18,6 @@ from longway.bench.records import counts_of, failure
 from longway.bench.spec import FORMAT, TrialSpec
 from longway.bench.store import Store, versions
 from longway.data.dataset import GroupedDataset
-from longway.data.validation import check_parameters
 from longway.datasets import Parts
 from longway.methods import METHODS
 from longway.methods._base import Method
@@ -45,7 +44,7 @@ def method_of(spec: TrialSpec) -> Method:
     cls.check_names(spec.parameters)
     known = cls._get_param_names()
     method = cls(**{**{name: value for name, value in values.items() if name in known}, **spec.parameters})
-    check_parameters(method.get_params(deep=False))
+    method.check()
     return method
 
 

@@ -13,7 +13,7 @@ from longway.cli._options import DataOptions, assignments
 from longway.cli._printing import reweighted_average
 from longway.data import GroupedDataset
 from longway.data.splits import PARTS, part_name
-from longway.data.validation import check_parameters, encode_labels
+from longway.data.validation import encode_labels
 from longway.exporting import Exported, is_exported, load_exported
 from longway.methods import METHODS
 from longway.methods._base import Method
@@ -34,7 +34,7 @@ def make(name: str, paper: str | None, settings: list[str], device: str, verbose
     cls.check_names(given)
     values: dict[str, Any] = {"device": device, "verbose": verbose, **given}
     model = cls.from_paper(paper, **values) if paper else cls(**values)
-    check_parameters(model.get_params(deep=False))
+    model.check()
     resolve_device(device)
     return model
 

@@ -1,4 +1,4 @@
-"""Rows of a data set as the methods read them: in batches, from memory or from a memory-mapped file."""
+"""Samples as the methods read them: in batches, from memory or from a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -154,20 +154,6 @@ class Samples:
         return mean, deviation.where(deviation > 1e-12 * mean.abs().clamp_min(1e-290), 1.0)
 
 
-def halves(rows: Samples, n_classes: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions of two halves that are alike; twice all positions where a half would lack a class."""
-    order = generator.permutation(len(rows))
-    # Dealing out each class (and group, where known) in turn keeps the halves alike.
-    strata = rows.y if rows.groups is None else rows.groups * n_classes + rows.y
-    order = order[np.argsort(strata[order], kind="stable")]
-    first, second = (np.sort(order[start::2]) for start in (0, 1))
-    classes = np.unique(rows.y)
-    if any(len(np.unique(rows.y[half])) < len(classes) for half in (first, second)):
-        everything = np.arange(len(rows))
-        return everything, everything
-    return first, second
-
-
 def predict_logits(module: nn.Module, rows: Samples) -> Tensor:
     """Run a network over rows in eval mode, without gradients.
 
@@ -184,46 +170,3 @@ def predict_logits(module: nn.Module, rows: Samples) -> Tensor:
         logits = rows.gather(lambda part: module(rows.inputs(part, parameter.dtype).to(parameter.device)), size)
     module.train(was_training)
     return logits
-
-
-def inverse_frequency(codes: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return one over the weight of all rows that share each row's code, of shape (n,).
-
-    Weights times these sum to 1 for every code; a code without weight gets 0.
-
-    Examples
-    --------
-    >>> inverse_frequency(np.array([0, 0, 2, 0, 2]), np.array([1, 1, 1, 1, 0])).round(2).tolist()
-    [0.33, 0.33, 1.0, 0.33, 1.0]
-    """
-    totals = np.bincount(codes, weight)
-    return np.divide(1, totals, out=np.zeros_like(totals), where=totals > 0)[codes]
-
-
-def log_shares(codes: np.ndarray, weight: np.ndarray, n_codes: int) -> np.ndarray:
-    """Return the logarithm of each code's share of the weight, of shape (n_codes,); of no weight, that of 1e-12.
-
-    Examples
-    --------
-    >>> log_shares(np.array([0, 1, 1, 1]), np.ones(4), 2).round(2).tolist()
-    [-1.39, -0.29]
-    """
-    totals = np.bincount(codes, weight, n_codes)
-    return np.log((totals / totals.sum()).clip(min=1e-12))
-
-
-def equal_parts(codes: np.ndarray, usable: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Draw positions, in order, of as many usable rows of each code as the rarest code has.
-
-    Codes without a usable row are left out.
-
-    Examples
-    --------
-    >>> codes = np.array([0, 0, 0, 1, 1, 2])
-    >>> chosen = equal_parts(codes, np.arange(6) < 5, np.random.default_rng(0))
-    >>> np.bincount(codes[chosen]).tolist()
-    [2, 2]
-    """
-    members = [np.flatnonzero((codes == code) & usable) for code in np.unique(codes[usable])]
-    least = min(map(len, members))
-    return np.sort(np.concatenate([generator.permutation(some)[:least] for some in members]))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from longway.training.selection import RULES
-from longway.utils.errors import LongwayError, nearest
+from longway.utils.errors import LongwayError
 from longway.utils.memmap import release
 
 CHUNK_BYTES = 64 * 2**20
@@ -39,122 +37,6 @@ def one_line_errors(name: str) -> Iterator[None]:
         line = " ".join(re.sub(r":\s+array=.*\.\n|\n\[.*", ". ", str(error), flags=re.DOTALL).split())
         kind = WrongTypeError if isinstance(error, TypeError) else LongwayError
         raise kind(line if re.search(rf"\b{name}\b", line) else f"{name} cannot be used: {line}") from error
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _are_strengths(value: Any) -> bool:
-    some = isinstance(value, Sequence | np.ndarray) and len(value) > 0
-    return some and all(_is_number(strength) and strength >= 0 for strength in value)
-
-
-def _are_positive(value: Any) -> bool:
-    return _are_strengths(value) and all(strength > 0 for strength in value)
-
-
-def _are_widths(value: Any) -> bool:
-    return isinstance(value, Sequence | np.ndarray) and all(_is_whole(width, 1) for width in value)
-
-
-Rule = tuple[Callable[[Any], bool], str]
-COUNT: Rule = (lambda value: _is_whole(value, 1), "a whole number, 1 or more")
-PLURAL: Rule = (lambda value: _is_whole(value, 2), "a whole number, 2 or more")
-POSITIVE: Rule = (lambda value: _is_number(value) and value > 0, "a number above 0")
-NOT_NEGATIVE: Rule = (lambda value: _is_number(value) and value >= 0, "a number, 0 or more")
-SHARE: Rule = (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1")
-WIDTHS: Rule = (_are_widths, "a list of whole numbers, each 1 or more")
-SEED: Rule = (
-    lambda value: value is None or isinstance(value, np.random.RandomState) or (_is_whole(value, 0) and value < 2**32),
-    "a whole number from 0 to 2**32 - 1, a RandomState or None",
-)
-
-PARAMETERS: Mapping[str, Rule] = {
-    **dict.fromkeys(("epochs", "batch_size", "n_support", "n_hard", "inner_steps", "outer_steps", "latent_dim"), COUNT),
-    **dict.fromkeys(("learning_rate", "inner_rate", "outer_rate"), POSITIVE),
-    **dict.fromkeys(("l2", "weight_decay", "noise_scale", "beta", "consistency_weight"), NOT_NEGATIVE),
-    **dict.fromkeys(("hidden", "channels"), WIDTHS),
-    "validation_fraction": SHARE,
-    "random_state": SEED,
-    "device": (lambda value: isinstance(value, str), "a string such as 'auto', 'cpu' or 'cuda'"),
-    "class_balanced": (lambda value: isinstance(value, bool | np.bool_), "True or False"),
-    "group_inference_params": (lambda value: value is None or isinstance(value, Mapping), "a mapping or None"),
-    "verbose": (lambda value: isinstance(value, bool) or _is_whole(value, 0), "a whole number, 0 or more"),
-    "share": (lambda value: _is_number(value) and 0 < value <= 1, "a number above 0, at most 1"),
-    **dict.fromkeys(("smallest", "components", "early_epochs", "first_epochs"), COUNT),
-    **dict.fromkeys(("folds", "most_clusters"), PLURAL),
-    "n_clusters": (lambda value: value is None or _is_whole(value, 2), "a whole number, 2 or more, or None"),
-    **dict.fromkeys(("strong_l2", "first_l2", "adjustment", "gamma", "penalty", "pull"), NOT_NEGATIVE),
-    **dict.fromkeys(("upweight", "eta", "q", "separation", "classification"), POSITIVE),
-    **dict.fromkeys(
-        ("smoothing", "momentum", "anneal", "burn_in"),
-        (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0, below 1"),
-    ),
-    **dict.fromkeys(("necessity", "gammas", "l2_to_init"), (_are_strengths, "a list of numbers, each 0 or more")),
-    **dict.fromkeys(("Cs", "l2s", "rates"), (_are_positive, "a list of numbers, each above 0")),
-    "smoothings": (
-        lambda value: _are_strengths(value) and all(delta < 1 for delta in value),
-        "a list of numbers, each from 0, below 1",
-    ),
-    "n_points": (lambda value: _are_widths(value) and len(value) > 0, "a list of whole numbers, each 1 or more"),
-    **dict.fromkeys(("n_refits", "steps", "shortcut_dim", "n_neighbors", "n_draws", "n_axes", "width"), COUNT),
-    **dict.fromkeys(
-        ("kept", "averaging"), (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
-    ),
-    **dict.fromkeys(("dropout", "retrain_fraction", "confidence", "frozen_share"), SHARE),
-    "early_l2": NOT_NEGATIVE,
-    "log_snr": (
-        lambda value: (
-            isinstance(value, Sequence | np.ndarray)
-            and len(value) == 2
-            and all(map(_is_number, value))
-            and value[0] < value[1]
-        ),
-        "a pair of numbers, the lower one first, such as (-4, 1)",
-    ),
-    "axes": (
-        lambda value: isinstance(value, str | Sequence | np.ndarray),
-        "'auto' or a list of whole numbers, such as [0, 3]",
-    ),
-    **dict.fromkeys(
-        ("head", "early_head"),
-        (
-            lambda value: value is None or (isinstance(value, tuple | list) and len(value) == 2),
-            "a pair (weight, bias) or None",
-        ),
-    ),
-}
-"""What a parameter of this name may be, in whatever method has it: a test, and the words for it."""
-
-CHOICES: Mapping[str, Sequence[str]] = {
-    "selection": ("auto", *RULES),
-    "variant": ("scale_free", "paper"),
-    "reconstruction": ("sum", "mean"),
-    "on": ("val", "train"),
-    "balance": ("auto", "class", "group"),
-    "disagreement": ("early", "dropout"),
-    "weighting": ("errors", "exponential"),
-    "covariance": ("diagonal", "full"),
-    "classifier": ("knn", "mlp", "linear"),
-    "bound": ("elbo", "importance"),
-}
-"""Parameters that are one of a few words."""
-
-
-def check_parameters(values: Mapping[str, Any], within: str = "") -> None:
-    """Refuse parameters that are out of range or of the wrong type, also those ``within`` another parameter."""
-    for name, value in values.items():
-        if name in PARAMETERS and not PARAMETERS[name][0](value):
-            raise LongwayError(f"{within}{name}={value!r} must be {PARAMETERS[name][1]}")
-        if name in CHOICES and value not in CHOICES[name]:
-            raise LongwayError(f"{within}{name}={value!r} is unknown; {nearest(str(value), CHOICES[name])}")
-        if isinstance(value, Mapping):
-            check_parameters(value, f"{name}: ")
 
 
 def check_images(X: Any, name: str) -> np.ndarray:

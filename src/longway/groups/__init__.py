@@ -7,7 +7,7 @@ from longway.groups.consistent_errors import ConsistentErrors, consistent_errors
 from longway.groups.disagreement import DisagreementGroups, head_disagreement
 from longway.groups.errors import ErrorGroups, weak_errors
 from longway.groups.evidence import ShortcutEvidence, find_shortcut_evidence
-from longway.groups.infer import STRATEGIES, find_groups, infer_groups
+from longway.groups.infer import STRATEGIES, check_strategy_options, find_groups, infer_groups
 from longway.groups.probe import Leakage, leakage
 from longway.groups.propagation import propagate_groups
 from longway.groups.purity import Purity, confident_samples, group_purity, judge_groups
@@ -25,6 +25,7 @@ __all__ = [
     "Purity",
     "Recolouring",
     "ShortcutEvidence",
+    "check_strategy_options",
     "confident_samples",
     "consistent_errors",
     "feature_clusters",

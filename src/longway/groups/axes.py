@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from longway.groups._base import InferredGroups, size_caveats
 from longway.groups._clustering import Cut, cut_points
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, VAEObjective, active_axes, scaled_beta
 from longway.training.loop import Schedule, train
+from longway.utils.rules import COUNT, NON_NEGATIVE, POSITIVE, UP_TO_ONE, WIDTHS
 
 NO_GAPS = "no gap was found that sets the pseudo-groups of the shortcut axes apart: they may halve a continuum"
 """What is to be said of a cut where no mixture is sure of its parts."""
@@ -113,23 +114,23 @@ def shortcut_axes(
     n_classes: int,
     *,
     seed: int,
-    latent_dim: int = 10,
-    beta: float = 2.0,
-    channels: Sequence[int] = CHANNELS,
-    epochs: int = 8,
-    batch_size: int = 128,
-    learning_rate: float = 1e-3,
-    min_relative_score: float = 0.5,
+    latent_dim: Annotated[int, COUNT] = 10,
+    beta: Annotated[float, NON_NEGATIVE] = 2.0,
+    channels: Annotated[Sequence[int], WIDTHS] = CHANNELS,
+    epochs: Annotated[int, COUNT] = 8,
+    batch_size: Annotated[int, COUNT] = 128,
+    learning_rate: Annotated[float, POSITIVE] = 1e-3,
+    min_relative_score: Annotated[float, UP_TO_ONE] = 0.5,
     n_values: int | None = None,
-    min_group_size: int = 5,
+    min_group_size: Annotated[int, COUNT] = 5,
     device: str = "auto",
     verbose: int = 0,
 ) -> AxisGroups:
     """Read a pseudo-attribute off the latent axes that are most associated with the label.
 
-    A beta-VAE is trained without labels; each axis gets its shortcut score; all axes that score at least
-    ``min_relative_score`` of the highest are cut by ``cut_points``. All of them, because a shortcut that is spread over two axes is
-    misread from one; each first divided by its spread and multiplied by its score.
+    A beta-VAE is trained without labels, and each axis gets its shortcut score. The axes that score at least
+    ``min_relative_score`` of the highest are clustered together by ``cut_points``, because one axis alone misreads a
+    shortcut that is spread over two; each is first divided by its standard deviation and multiplied by its score.
 
     Parameters
     ----------

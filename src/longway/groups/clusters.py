@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from longway.groups._base import InferredGroups, size_caveats
 from longway.groups.crossfit import stopped_nets
 from longway.linear.module import Standardize
 from longway.nn.classifier import Features
+from longway.utils.rules import COUNT, POSITIVE, OrNone, Whole
 
 SILHOUETTE_ROWS = 1000
 """Rows of a class, drawn at random, by which the number of its clusters is chosen: the cost is quadratic in them."""
@@ -67,13 +68,13 @@ def feature_clusters(
     n_classes: int,
     *,
     seed: int,
-    n_clusters: int | None = None,
-    most_clusters: int = 5,
-    components: int = 10,
-    epochs: int = 2,
-    batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    min_group_size: int = 5,
+    n_clusters: Annotated[int | None, OrNone(Whole(2))] = None,
+    most_clusters: Annotated[int, Whole(2)] = 5,
+    components: Annotated[int, COUNT] = 10,
+    epochs: Annotated[int, COUNT] = 2,
+    batch_size: Annotated[int, COUNT] = 64,
+    learning_rate: Annotated[float, POSITIVE] = 1e-3,
+    min_group_size: Annotated[int, COUNT] = 5,
     device: str = "auto",
     verbose: int = 0,
 ) -> ClusterGroups:

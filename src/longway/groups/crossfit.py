@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Samples, inverse_frequency, predict_logits
+from longway.data.folds import deal_folds
+from longway.data.samples import Samples, predict_logits
+from longway.data.weights import inverse_frequency
 from longway.linear.fit import fit_linear
 from longway.linear.module import FeatureHead
 from longway.nn.classifier import CrossEntropy, build_classifier
@@ -61,14 +63,12 @@ def cross_fit(rows: Samples, fit: Fit, folds: int, seed: int) -> list[CrossFit]:
         One for each network that ``fit`` returns.
     """
     generator = np.random.default_rng(seed)
-    order = generator.permutation(len(rows))
-    # Rows without weight are dealt out on their own: no fold may have nothing else to learn from.
-    strata = 2 * rows.y + (rows.weight > 0)
-    order = order[np.argsort(strata[order], kind="stable")]
+    # Samples without weight are a stratum of their own: no fold may have nothing else to learn from.
+    fold_of = deal_folds(2 * rows.y + (rows.weight > 0), folds, generator)
     judged: list[tuple[np.ndarray, Sequence[ConvNet | FeatureHead]]] = []
     for fold in range(folds):
-        held = np.sort(order[fold::folds])
-        judged.append((held, fit(rows.take(np.setdiff1d(order, held)), generator)))
+        held = np.flatnonzero(fold_of == fold)
+        judged.append((held, fit(rows.take(np.flatnonzero(fold_of != fold)), generator)))
     found = []
     for networks in zip(*(networks for _, networks in judged), strict=True):
         parts = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from longway.data.samples import Samples
 from longway.groups._base import InferredGroups, size_caveats
 from longway.groups.crossfit import CrossFit, cross_fit, linear_heads, stopped_nets
 from longway.utils.errors import LongwayError, NoGroupsError
+from longway.utils.rules import BOOLEAN, COUNT, NON_NEGATIVE, POSITIVE, Whole
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,15 @@ def head_disagreement(
     n_classes: int,
     *,
     seed: int,
-    folds: int = 3,
-    l2: float = 1e-3,
-    strong_l2: float = 100.0,
-    epochs: int = 20,
-    early_epochs: int = 2,
-    batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    class_balanced: bool = True,
-    min_group_size: int = 5,
+    folds: Annotated[int, Whole(2)] = 3,
+    l2: Annotated[float, NON_NEGATIVE] = 1e-3,
+    strong_l2: Annotated[float, NON_NEGATIVE] = 100.0,
+    epochs: Annotated[int, COUNT] = 20,
+    early_epochs: Annotated[int, COUNT] = 2,
+    batch_size: Annotated[int, COUNT] = 64,
+    learning_rate: Annotated[float, POSITIVE] = 1e-3,
+    class_balanced: Annotated[bool, BOOLEAN] = True,
+    min_group_size: Annotated[int, COUNT] = 5,
     device: str = "auto",
     verbose: int = 0,
 ) -> DisagreementGroups:
@@ -118,9 +119,9 @@ def head_disagreement(
     attribute = differ.numpy().astype(np.int64)
     if not attribute.any():
         raise NoGroupsError(
-            "group_inference='disagreement' finds no groups: the two classifiers agree on every sample. Set them further "
-            "apart with group_inference_params (strong_l2 for features, early_epochs for images), or choose another "
-            "strategy"
+            "group_inference='disagreement' finds no groups: the two classifiers agree on every sample. Set them "
+            "further apart with group_inference_params (strong_l2 for features, early_epochs for images), or choose "
+            "another strategy"
         )
     groups = 2 * rows.y + attribute
     return DisagreementGroups(attribute, groups, 2, size_caveats(groups, 2 * n_classes, min_group_size), weak, strong)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from longway.data.samples import Samples
 from longway.groups._base import InferredGroups, size_caveats
 from longway.groups.crossfit import CrossFit, cross_fit, linear_heads, stopped_nets
 from longway.utils.errors import NoGroupsError
+from longway.utils.rules import BOOLEAN, COUNT, NON_NEGATIVE, POSITIVE, Whole
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,13 @@ def weak_errors(
     n_classes: int,
     *,
     seed: int,
-    folds: int = 3,
-    l2: float = 10.0,
-    epochs: int = 2,
-    batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    class_balanced: bool = True,
-    min_group_size: int = 5,
+    folds: Annotated[int, Whole(2)] = 3,
+    l2: Annotated[float, NON_NEGATIVE] = 10.0,
+    epochs: Annotated[int, COUNT] = 2,
+    batch_size: Annotated[int, COUNT] = 64,
+    learning_rate: Annotated[float, POSITIVE] = 1e-3,
+    class_balanced: Annotated[bool, BOOLEAN] = True,
+    min_group_size: Annotated[int, COUNT] = 5,
     device: str = "auto",
     verbose: int = 0,
 ) -> ErrorGroups:
@@ -117,9 +118,9 @@ def weak_errors(
     if attribute.min() == attribute.max():
         said, more = ("wrong", "stronger") if attribute[0] else ("right", "weaker")
         raise NoGroupsError(
-            f"group_inference='errors' finds no groups: the weak classifier is {said} on every sample, even on those it was "
-            f"not trained on. Make it {more} with group_inference_params (l2 for features, epochs for images), or choose "
-            "another strategy"
+            f"group_inference='errors' finds no groups: the weak classifier is {said} on every sample, even on those "
+            f"it was not trained on. Make it {more} with group_inference_params (l2 for features, epochs for images), "
+            "or choose another strategy"
         )
     groups = 2 * rows.y + attribute
     return ErrorGroups(attribute, groups, 2, _caveats(attribute, rows.y, n_classes, min_group_size), judge)

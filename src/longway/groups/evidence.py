@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from longway.data.samples import Samples, inverse_frequency
+from longway.data.samples import Samples
+from longway.data.weights import inverse_frequency
 from longway.groups._base import InferredGroups
 from longway.groups.axes import AxisGroups, shortcut_axes
 from longway.groups.consistent_errors import ConsistentErrors, consistent_errors

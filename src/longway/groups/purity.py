@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from longway.data.samples import Samples, inverse_frequency
+from longway.data.samples import Samples
+from longway.data.weights import inverse_frequency
 from longway.groups._base import InferredGroups
 from longway.groups.crossfit import CrossFit, cross_fit
 from longway.linear.fit import fit_linear

@@ -1,70 +1,19 @@
-"""The methods by name, one file each."""
+"""Methods, one file each; every one is imported when it is first asked for."""
 
-from longway.methods._base import Method
-from longway.methods.afr import AFR
-from longway.methods.ccr import CCR
-from longway.methods.chroma_vae import ChromaVAE
-from longway.methods.dfr import DFR
-from longway.methods.diffusion_classifier import DiffusionClassifier
-from longway.methods.erm import ERM
-from longway.methods.freeze_then_train import FreezeThenTrain
-from longway.methods.gccs import GCCS
-from longway.methods.generative_classifier import GenerativeClassifier
-from longway.methods.groupdro import GroupDRO
-from longway.methods.hsfm.estimator import HSFM
-from longway.methods.irm import IRM
-from longway.methods.jtt import JTT
-from longway.methods.lff import LfF
-from longway.methods.llr import LLR
-from longway.methods.lort import LORT
-from longway.methods.rep_spectral import RepSpectral
-from longway.methods.rwg import RWG
-from longway.methods.rwy import RWY
-from longway.methods.selective import Selective
-from longway.methods.semantic_anchor import SemanticAnchor
-from longway.methods.sitar.estimator import SITAR
-from longway.methods.sitar.head import SITARHead
-from longway.methods.subg import SUBG
-from longway.methods.suby import SUBY
-from longway.methods.vrex import VREx
+from importlib import import_module
+from typing import Any
 
-METHODS: dict[str, type[Method]] = {
-    cls.__name__.lower(): cls
-    for cls in (
-        *(ERM, RWY, SUBY, RWG, SUBG, GroupDRO, JTT, LfF, CCR, SITAR, SITARHead),
-        *(IRM, VREx, ChromaVAE, GenerativeClassifier, DiffusionClassifier, FreezeThenTrain),
-        *(RepSpectral, GCCS, SemanticAnchor),
-        *(DFR, AFR, LLR, Selective, LORT, HSFM),
-    )
-}
-"""Every method by its name on the command line."""
+from longway.methods._index import method_modules
 
-__all__ = [
-    "AFR",
-    "CCR",
-    "DFR",
-    "ERM",
-    "GCCS",
-    "HSFM",
-    "IRM",
-    "JTT",
-    "LLR",
-    "LORT",
-    "METHODS",
-    "RWG",
-    "RWY",
-    "SITAR",
-    "SUBG",
-    "SUBY",
-    "ChromaVAE",
-    "DiffusionClassifier",
-    "FreezeThenTrain",
-    "GenerativeClassifier",
-    "GroupDRO",
-    "LfF",
-    "RepSpectral",
-    "SITARHead",
-    "Selective",
-    "SemanticAnchor",
-    "VREx",
-]
+__all__ = ["METHODS", "Method", *method_modules()]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    modules = {**method_modules(), "METHODS": "longway.methods._registry", "Method": "longway.methods._base"}
+    if name in modules:
+        return getattr(import_module(modules[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

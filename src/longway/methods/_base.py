@@ -15,37 +15,43 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
+from longway.data.folds import hold_out
 from longway.data.samples import Samples, predict_logits
 from longway.data.validation import (
     check_finite,
     check_groups,
     check_images,
     check_labels,
-    check_parameters,
     check_weights,
     encode_labels,
     one_line_errors,
 )
+from longway.methods._parameters import check_parameters, parameter, parameters, parameters_of
 from longway.methods._search_space import Space
 from longway.training.options import one_fit
+from longway.training.selection import RULES
 from longway.utils.device import resolve_device, seeded
 from longway.utils.errors import LongwayError, nearest
+from longway.utils.rules import FRACTION, SEED, Choice, Other, Whole
 
 SUPERVISION = ("none", "val_groups", "train_groups")
-"""What a method may know of groups, from nothing to the group of each training sample."""
+"""Levels of supervision: the group labels that a method may use, from none to those of every training sample."""
+
+DEVICE = Other(lambda value: isinstance(value, str), "a string such as 'auto', 'cpu' or 'cuda'")
+VERBOSE = Other(lambda value: isinstance(value, bool) or Whole(0).accepts(value), Whole(0).words)
 
 
 @dataclass(frozen=True)
 class FitData:
-    """What a method is to learn: checked, coded data and where chance comes from.
+    """Everything a method learns from: checked and encoded data, and the source of its random choices.
 
     Parameters
     ----------
-    rows : Rows
+    rows : Samples
         Training data.
     n_classes : int
         C.
-    validation : Rows or None
+    validation : Samples or None
         The ``eval_set``, if one was given.
     generator : numpy Generator
         For every random choice outside torch.
@@ -57,30 +63,39 @@ class FitData:
     generator: np.random.Generator
 
     def split(self, fraction: float) -> tuple[Samples, Samples, str]:
-        """Return training data, validation data, and where the latter come from.
+        """Return training data, validation data, and the source of the latter.
 
-        Without an ``eval_set``, a stratified fraction of the training data is set aside. Where no class has a sample
-        to spare, all rows serve as both, and the third value says so.
+        Without an ``eval_set``, a stratified fraction of the training data is set aside. If no class has a sample to
+        spare, all samples serve as both, and the source is "training data".
         """
         if self.validation is not None:
             return self.rows, self.validation, "eval_set"
-        aside: list[np.ndarray] = []
-        for code in range(self.n_classes):
-            members = self.generator.permutation(np.flatnonzero(self.rows.y == code))
-            wanted = max(1, round(fraction * len(members))) if len(members) > 1 else 0
-            aside.append(members[:wanted])
-        chosen = np.sort(np.concatenate(aside))
-        if len(chosen) == 0:
+        kept, aside = hold_out(self.rows.y, self.n_classes, fraction, self.generator)
+        if len(aside) == 0:
             return self.rows, self.rows, "training data"
-        rest = np.setdiff1d(np.arange(len(self.rows)), chosen)
-        return self.rows.take(rest), self.rows.take(chosen), "validation_fraction"
+        return self.rows.take(kept), self.rows.take(aside), "validation_fraction"
 
 
+@parameters
 class Method(ClassifierMixin, BaseEstimator, ABC):
-    """A classifier that trains on features (n, d) or, where the class says so, on images (n, c, h, w).
+    """A classifier for features (n, d) or, where ``takes_images`` is true, for images (n, c, h, w).
 
-    Subclasses store their parameters verbatim, build a network for a shape of data in ``_build``, and train it in
-    ``_fit``. Everything else (checks, label coding, prediction, seeding) is here.
+    A subclass declares its parameters as annotated fields, builds a network in ``_build`` and trains it in ``_fit``.
+    Checks, label encoding, prediction and seeding happen here.
+
+    Parameters
+    ----------
+    selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
+        Validation score that selects the epoch or the setting to keep: worst-group, worst-class, class-balanced or
+        average accuracy. ``auto`` is ``worst_group`` if validation groups are given, else ``worst_class``.
+    validation_fraction : float, default 0.1
+        Fraction of the training data to validate on if no ``eval_set`` is given.
+    device : str, default "auto"
+        "cpu", "cuda", ...; ``auto`` is a GPU if there is one.
+    random_state : int, RandomState or None, default 0
+        Seed of every random choice; global random state is left alone.
+    verbose : int, default 0
+        1 shows a progress bar.
 
     Attributes
     ----------
@@ -91,9 +106,9 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
     input_shape_ : tuple of int
         Shape of one input.
     history_ : list of dict
-        One record an epoch.
+        One record per epoch, or per setting tried.
     selection_ : dict
-        Which rule chose which epoch, on which data; empty where nothing was chosen.
+        The rule, what it selected, and the data it was applied to; empty if nothing was selected.
     supervision_ : {"none", "val_groups", "train_groups"}
         The group labels that this fit used.
     """
@@ -101,18 +116,22 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
     supervision: ClassVar[str] = "none"
     takes_images: ClassVar[bool] = False
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    space: ClassVar[Space] = {}
-    """Where a search looks; the defaults are tried first and need not lie in it."""
 
-    device: str
-    random_state: int | np.random.RandomState | None
-    selection: str
-    validation_fraction: float
+    selection: str = parameter("auto", Choice(("auto", *RULES)))
+    validation_fraction: float = parameter(0.1, FRACTION)
+    device: str = parameter("auto", DEVICE)
+    random_state: int | np.random.RandomState | None = parameter(0, SEED)
+    verbose: int = parameter(0, VERBOSE)
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What speaks against trusting what the fit found out by itself, such as inferred groups; a sentence each."""
+        """Reasons to distrust what the fit found out by itself, such as inferred groups; one sentence each."""
         return (*getattr(self, "caveats_", ()), *getattr(self, "group_inference_", {}).get("caveats", ()))
+
+    @classmethod
+    def search_space(cls) -> Space:
+        """Return the range of each parameter that a search tunes."""
+        return {name: each.search for name, each in parameters_of(cls).items() if each.search is not None}
 
     @classmethod
     def from_paper(cls, setting: str, **changes: Any) -> Self:
@@ -138,11 +157,16 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
 
     @classmethod
     def check_names(cls, names: Iterable[str]) -> None:
-        """Raise LongwayError for the first name that no parameter of this method has."""
+        """Raise LongwayError for the first name that is not a parameter of this method."""
         known = cls._get_param_names()
         for name in names:
             if name not in known:
                 raise LongwayError(f"{cls.__name__} has no parameter {name!r}; {nearest(name, known)}")
+
+    def check(self) -> Self:
+        """Raise LongwayError for the first parameter whose value cannot be used; return the method."""
+        check_parameters(self)
+        return self
 
     def fit(
         self,
@@ -162,9 +186,9 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         y : array-like of shape (n,)
             Labels, strings or numbers.
         groups : array-like of shape (n,), optional
-            Group of each training sample. Only methods whose ``supervision`` is ``train_groups`` look at it.
+            Group of each training sample. Only methods whose ``supervision`` is ``train_groups`` use it.
         eval_set : (X, y) or (X, y, groups), optional
-            Validation data for what the method selects; without them ``validation_fraction`` of the training data.
+            Validation data for selection. Without it, ``validation_fraction`` of the training data is set aside.
         sample_weight : array-like of shape (n,), optional
             Non-negative weights.
 
@@ -177,7 +201,7 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         LongwayError
             On input that cannot be used; the message names the argument.
         """
-        check_parameters(self.get_params(deep=False))
+        self.check()
         inputs = self._check_inputs(X, reset=True)
         labels = check_labels(y, len(inputs))
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -200,29 +224,28 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-        """Return an untrained network of the architecture that these parameters and this shape of data call for."""
+        """Return an untrained network for data of this shape."""
 
     @abstractmethod
     def _fit(self, task: FitData) -> nn.Module:
         """Return the trained network; set ``history_`` and ``selection_``."""
 
     def _with_groups(self, task: FitData) -> FitData:
-        """Return the task with the groups that this method is to see."""
+        """Return the task with the groups that this method trains on."""
         return task
 
     def _supervision_used(self, task: FitData) -> str:
-        """Return the group labels that this fit used, given the task as it was before groups were inferred."""
+        """Return the group labels that this fit used, given the task before any groups were inferred."""
         if task.rows.groups is not None:
             return "train_groups"
-        judged = task.validation is not None and task.validation.groups is not None
-        return "val_groups" if judged and self.selection_.get("rule") == "worst_group" else "none"
+        with_groups = task.validation is not None and task.validation.groups is not None
+        return "val_groups" if with_groups and self.selection_.get("rule") == "worst_group" else "none"
 
     def _allowed(self, rows: Samples, validation: Samples | None) -> tuple[Samples, Samples | None]:
-        """Take away the groups that this method has no business to see, so that what it used is what it was given."""
+        """Remove the groups that this method must not see."""
         if self.supervision != "train_groups":
             rows = rows.grouped(None)
-        chosen_by = getattr(self, "selection", None)  # a method that chooses nothing has no such parameter
-        if validation is not None and chosen_by not in ("auto", "worst_group"):
+        if validation is not None and self.selection not in ("auto", "worst_group"):
             validation = validation.grouped(None)
         return rows, validation
 
@@ -241,14 +264,14 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         return self.classes_[codes]
 
     def _logits(self, X: ArrayLike) -> np.ndarray:
-        return predict_logits(self._fitted_module(), self._rows(X)).numpy()
+        return predict_logits(self._fitted_module(), self._samples(X)).numpy()
 
     def _fitted_module(self) -> nn.Module:
         check_is_fitted(self, "module_")
         return self.module_.to(resolve_device(self.device))
 
-    def _rows(self, X: ArrayLike) -> Samples:
-        """Wrap inputs of which nothing else is known."""
+    def _samples(self, X: ArrayLike) -> Samples:
+        """Wrap inputs without labels."""
         inputs = self._check_inputs(X, reset=False)
         return Samples(inputs, np.zeros(len(inputs), np.int64), np.ones(len(inputs)))
 
@@ -262,7 +285,7 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
             if getattr(X, "ndim", 2) == 4:
                 raise LongwayError(
                     f"{name} holds images of shape {X.shape[1:]}; {type(self).__name__} takes features (n, d): embed "
-                    "them first, with longway.backbones.embed.embed"
+                    "them first, with longway.embed"
                 )
             if not reset and len(self.input_shape_) == 3:
                 raise LongwayError(f"{name} must hold images of shape {self.input_shape_}, got shape {np.shape(X)}")

@@ -1,43 +1,79 @@
-"""The base of methods that work with groups of training rows: where none are given, they infer them."""
+"""The base of methods that train on groups: where none are given, they infer them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from longway.data.samples import Samples
-from longway.groups import InferredGroups, confident_samples, find_groups, judge_groups
+from longway.data.weights import inverse_frequency
+from longway.groups import (
+    STRATEGIES,
+    InferredGroups,
+    check_strategy_options,
+    confident_samples,
+    find_groups,
+    judge_groups,
+)
 from longway.methods._base import FitData, Method
+from longway.methods._parameters import parameter, parameters
+from longway.utils.rules import MAPPING, Choice, OrNone
 
+STRATEGY = Choice(("auto", *STRATEGIES))
+"""The rule of ``group_inference``."""
+
+# Chosen by hand: an inferred group with fewer training samples is a few strays rather than a group, and a method that
+# balances groups would train on little else.
 SMALLEST = 10
-"""Inferred groups with fewer training rows are stray rows rather than a group: a method that balances groups would
-train on little else."""
+# An inferred group must have two samples in held-out data: these are halved, and a single sample is in one half only.
+# No more are asked for, because a shortcut that is nearly perfect leaves few, and they are what DFR learns from.
 HELD_OUT = 2
-"""Rows that an inferred group must have in held-out data: these are halved, and one row is in one half only. Not more,
-as a shortcut that is nearly perfect leaves few rows there, and they are what DFR learns from."""
 
 
+def by_group(rows: Samples) -> np.ndarray:
+    """Weight samples so that every group, given or inferred, has the same total weight."""
+    assert rows.groups is not None
+    return inverse_frequency(rows.groups, rows.weight)
+
+
+@parameters
 class GroupAware(Method):
-    """A method that wants the group of each training row, and infers it where ``fit`` is given none.
+    """A method that needs the group of each training sample, and infers it if ``fit`` is given none.
 
-    A subclass has the parameters ``group_inference`` (a strategy of ``longway.groups``) and
-    ``group_inference_params``, and finds groups in ``task.rows.groups`` whether they were given or not. On features, rows of inferred groups that are likely misread
-    left out (``longway.groups.purity``). Put this class before others that the subclass extends. One
-    that wants groups of rows other than the training rows calls ``_infer`` for them.
+    A subclass finds groups in ``task.rows.groups``, given or inferred. Inferred groups of features leave out samples
+    that are likely misassigned (``longway.groups.purity``). List this class before the others that a subclass extends.
+
+    Parameters
+    ----------
+    group_inference : {"auto", "axes", "errors", "clusters", "disagreement"}, default "auto"
+        Strategy by which groups are inferred: ``axes`` reads them off the shortcut axes of a beta-VAE trained without
+        labels; the others take them from the errors of a weak classifier, from clusters within classes, or from the
+        disagreement of two classifiers. ``auto`` is ``errors`` on images where these are more reliable than axes,
+        else ``axes``. See ``longway.groups``.
+    group_inference_params : dict, optional
+        Options of that strategy; with ``auto``, those of ``axes``.
+    **method
+        All parameters of ``Method``.
 
     Attributes
     ----------
     group_inference_ : dict
-        What was inferred, how far to trust it, and the seed with which ``infer_groups`` finds the same; empty where
-        groups were given.
+        What was inferred, its caveats, and the seed with which ``infer_groups`` finds the same groups; empty if groups
+        were given.
     """
 
     supervision = "train_groups"
 
-    group_inference: str
-    group_inference_params: dict[str, Any] | None
+    group_inference: str = parameter("auto", STRATEGY)
+    group_inference_params: dict[str, Any] | None = parameter(None, OrNone(MAPPING))
+
+    def check(self) -> Self:
+        """Raise LongwayError for the first parameter, or option of group inference, that cannot be used."""
+        super().check()
+        check_strategy_options(self.group_inference, self.group_inference_params)
+        return self
 
     def _with_groups(self, task: FitData) -> FitData:
         self.group_inference_: dict[str, Any] = {}
@@ -57,29 +93,22 @@ class GroupAware(Method):
         return replace(task, rows=rows, validation=validation)
 
     def _infer(self, rows: Samples, task: FitData) -> InferredGroups:
-        """Infer groups of rows with the task's generator, and record in ``group_inference_`` what was found."""
-        seed = int(task.generator.integers(2**31))
-        found = find_groups(
-            rows,
-            task.n_classes,
-            self.group_inference,
-            seed=seed,
-            device=self.device,
-            **(self.group_inference_params or {}),
-        )
+        """Infer the groups of samples and record in ``group_inference_`` what was found."""
+        seed, options = int(task.generator.integers(2**31)), self.group_inference_params or {}
+        found = find_groups(rows, task.n_classes, self.group_inference, seed=seed, device=self.device, **options)
         self.group_inference_ = {"seed": seed, **found.summary()}
         return found
 
 
 def frequent(rows: Samples, least: int) -> np.ndarray:
-    """Return the groups that have so many rows."""
+    """Return the groups that have at least so many samples."""
     assert rows.groups is not None
     names, sizes = np.unique(rows.groups, return_counts=True)
     return names[sizes >= least]
 
 
 def joined(rows: Samples, kept: np.ndarray) -> Samples:
-    """Return rows whose groups, each of one class, are of those kept: others join the largest of their class.
+    """Merge each group that is not kept into the largest kept group of its class; groups hold one class each.
 
     Examples
     --------
@@ -95,32 +124,3 @@ def joined(rows: Samples, kept: np.ndarray) -> Samples:
         stays = np.isin(own, kept)
         groups[np.isin(groups, own[~stays])] = own[(sizes * stays if stays.any() else sizes).argmax()]
     return rows.grouped(groups)
-
-
-def environments(groups: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the environment of each row, of shape (n,), numbered from 0: sets of rows that hold several classes.
-
-    Methods that compare the risk of environments need sets in which the shortcut goes with the label to a different
-    degree. Groups (n,) in which more than one class occurs, such as hospitals, are taken as they are. Where a group
-    has one class only, groups are taken for class x attribute: environment 0 has the largest group of each class,
-    environment 1 the second largest, and so on. With a shortcut of two values these are the rows that agree with it and
-    those that contradict it.
-
-    Examples
-    --------
-    >>> hospitals, y = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 0, 1, 1])
-    >>> environments(hospitals, y).tolist()
-    [0, 0, 1, 1, 1]
-    >>> attribute, y = np.array([0, 0, 1, 1, 1, 0]), np.array([0, 0, 0, 1, 1, 1])
-    >>> environments(2 * y + attribute, y).tolist()
-    [0, 0, 1, 0, 0, 1]
-    """
-    codes = np.unique(groups, return_inverse=True)[1]
-    cells, of, sizes = np.unique(np.stack([codes, y]), axis=1, return_inverse=True, return_counts=True)
-    if (np.bincount(cells[0]) > 1).all():
-        return codes
-    place = np.empty(len(sizes), np.int64)
-    for code in np.unique(y):
-        members = np.flatnonzero(cells[1] == code)
-        place[members[np.argsort(-sizes[members], kind="stable")]] = np.arange(len(members))
-    return place[of]

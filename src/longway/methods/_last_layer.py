@@ -1,53 +1,55 @@
-"""The base of methods that retrain a linear head on features: candidates on one part of the data, chosen on another."""
+"""The base of methods that retrain a linear head on features: candidates fitted on one part, selected on another."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from longway.data.samples import Samples, halves
+from longway.data.folds import halves
+from longway.data.samples import Samples
 from longway.linear._hypergradient import Head
 from longway.linear._ridge_path import WeightedChunks
 from longway.linear.fit import scaled
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData, Method
+from longway.methods._parameters import parameters
 from longway.metrics.group_metrics import evaluate_groups
 from longway.training.selection import RULES, resolve_rule
 from longway.utils.device import resolve_device
 
 Setting = Mapping[str, float]
-"""One candidate: numbers by parameter."""
+"""A candidate: numbers by parameter."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Which rows serve for what.
+    """The parts of the data and their roles.
 
     Parameters
     ----------
-    first : Rows
-        Scale of features, and the first head where there is one.
-    retrain : Rows
-        The candidates are trained on these.
-    judge : Rows
-        The candidates are judged on these.
-    pool : Rows
-        The chosen setting is trained on these again; ``retrain`` itself where there is nothing more.
+    first : Samples
+        Standardise the features and train the first head, if there is one.
+    retrain : Samples
+        Train the candidates.
+    judge : Samples
+        Select among the candidates.
+    pool : Samples
+        Train the selected setting again; ``retrain`` itself if there are no more samples.
     source : str
-        Where ``judge`` comes from, for the record.
+        Origin of ``judge``, for the record.
     retrained_on : str
-        Where ``pool`` comes from.
+        Origin of ``pool``.
     generator : numpy Generator
-        For random choices among the rows.
+        For random choices among the samples.
     rival : FeatureHead, optional
-        Another head trained on ``first``, where a method compares the two.
+        Another head trained on ``first``, if a method compares the two.
     """
 
     first: Samples
@@ -60,18 +62,27 @@ class Parts:
     rival: FeatureHead | None = None
 
 
+@parameters
 class LastLayer(Method):
-    """A method that retrains the last layer; a subclass says what the candidates are and how they are trained.
+    """A method that retrains the last layer; a subclass defines the candidates and how they are trained.
+
+    Parameters
+    ----------
+    validation_fraction : float, default 0.2
+    **method
+        All parameters of ``Method``.
 
     Attributes
     ----------
     retrained_on_ : {"eval_set", "validation_fraction", "training data"}
-        The data that the head was retrained on. It is the training data where the others lack a class.
+        The data that the head was retrained on; the training data if the others lack a class.
     """
 
     supervision = "val_groups"
 
-    on: str = "val"
+    validation_fraction: float = 0.2
+    if TYPE_CHECKING:
+        on: str = "val"
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
         return FeatureHead(input_shape[0], n_classes).double()
@@ -82,22 +93,22 @@ class LastLayer(Method):
 
     @abstractmethod
     def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
-        """Return the head of each setting, trained on these rows, of features as ``first`` scales them."""
+        """Return the head of each setting, trained on these samples, whose features ``first`` standardises."""
 
     def _first(self, rows: Samples, n_classes: int) -> FeatureHead:
-        """Return the head to start from; without need of one, what scales the features."""
+        """Return the head to start from, or an untrained one that only standardises the features."""
         network = self._build(rows.shape, n_classes)
         network.standardize.set(*rows.moments())
         return network
 
     def _final(self, first: FeatureHead, parts: Parts, heads: Heads, best: int) -> Head:
-        """Return the head of the best setting, trained on all rows there are for it."""
+        """Return the head of the best setting, trained on all samples available to it."""
         if parts.pool is parts.retrain:
             return heads.pick(best)
         return self._solve(first, parts.pool, [self._settings()[best]], parts).pick(0)
 
     def _parts(self, task: FitData) -> Parts:
-        """Split data: retrain on half of the validation data and judge on the other, or retrain on training data."""
+        """Retrain on one half of the validation data and select on the other, or retrain on the training data."""
         rows, validation, source = self._held_out(task)
         lacks_class = len(np.unique(validation.y)) < task.n_classes
         if self.on == "train" or lacks_class:
@@ -107,7 +118,7 @@ class LastLayer(Method):
         return Parts(rows, retrain, validation.take(other), validation, source, source, task.generator)
 
     def _held_out(self, task: FitData) -> tuple[Samples, Samples, str]:
-        """Return training data, validation data, and where the latter come from."""
+        """Return training data, validation data, and the source of the latter."""
         return task.split(self.validation_fraction)
 
     def _fit(self, task: FitData) -> nn.Module:
@@ -117,8 +128,8 @@ class LastLayer(Method):
         rule = resolve_rule(self.selection, parts.judge.groups)
         heads = self._solve(network, parts.retrain, settings, parts)
         scores = judge(network, heads, parts.judge)
-        # A class or group that the validation data lack has no score; what is left decides. Of equals the most balanced
-        # wins (where no setting gets a tiny group right, all are equal), and then the first.
+        # Classes and groups that the validation data lack have no score; the others decide. Ties go to the most
+        # balanced setting (all tie when no setting gets a tiny group right), then to the first.
         best = max(range(len(scores)), key=lambda i: (scores[i][f"val_{rule}"], scores[i]["val_balanced"], -i))
         self.history_ = [
             {"epoch": i, **setting, **record}
@@ -152,12 +163,12 @@ def judge(network: FeatureHead, heads: Heads, rows: Samples) -> list[dict[str, f
 
 
 def precision(rows: Samples) -> torch.dtype:
-    """Return the precision to solve in: double where that is cheap."""
+    """Return the precision to solve in: double if that is cheap."""
     return torch.float64 if len(rows) * rows.shape[0] <= 2**22 else torch.float32
 
 
 def weighted_chunks(network: FeatureHead, rows: Samples, weights: np.ndarray, dtype: torch.dtype) -> WeightedChunks:
-    """Return an iterator over scaled features, labels and weights (n, P), held in memory where they are small."""
+    """Return an iterator over standardised features, labels and weights (n, P), held in memory if they are small."""
     device = network.linear.weight.device
     labels, tensor = torch.from_numpy(rows.y).to(device), torch.from_numpy(weights).to(device, dtype)
     if rows.is_small:
@@ -170,19 +181,6 @@ def weighted_chunks(network: FeatureHead, rows: Samples, weights: np.ndarray, dt
             yield features, labels[part], tensor[part]
 
     return stream
-
-
-def cells(rows: Samples) -> np.ndarray:
-    """Return the cell (class within group, or class where no groups are known) of each row, of shape (n,)."""
-    codes = rows.y if rows.groups is None else rows.groups * (rows.y.max() + 1) + rows.y
-    return np.unique(codes, return_inverse=True)[1]
-
-
-def balance(rows: Samples, codes: np.ndarray) -> np.ndarray:
-    """Return weights (n,) that sum to 1, with which all ``codes`` count the same; sample weights count within each."""
-    totals = np.bincount(codes, weights=rows.weight)
-    weights = rows.weight / np.where(totals > 0, totals, 1)[codes]
-    return weights / weights.sum()
 
 
 def head_of(network: FeatureHead) -> Head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,30 @@ from longway.methods import METHODS
 from longway.methods._base import Method
 from longway.utils.errors import CorruptFileError, LongwayError
 from longway.utils.safetensors import read_tensors, write_tensors
+
+# Names in files that were saved before parameters got the names they have now.
+_RENAMED = {
+    "ridge": "l2",
+    "ridges": "l2s",
+    "first_ridge": "first_l2",
+    "early_ridge": "early_l2",
+    "strong_ridge": "strong_l2",
+    "strengths": "Cs",
+    "pulls": "l2_to_init",
+    "rates": "learning_rates",
+    "up_weight": "upweight",
+    "noise": "noise_scale",
+    "consistency": "consistency_weight",
+    "share": "min_relative_score",
+    "kept": "retained_fraction",
+    "smallest": "min_group_size",
+    "infer": "group_inference",
+    "infer_options": "group_inference_params",
+    "inferred_": "group_inference_",
+    "doubts": "caveats",
+    "way": "strategy",
+    "against": "debias_mode",
+}
 
 
 def save(method: Method, path: str | Path, *, about: Mapping[str, Any] | None = None) -> None:
@@ -71,20 +96,26 @@ def load(path: str | Path) -> Method:
     header, tensors = _read(Path(path))
     if header["method"] not in METHODS:
         raise LongwayError(f"{path} holds the method {header['method']!r}, which this version does not know: update")
+    parameters, learnt = (_renamed(_decode({"mapping": header[part]})) for part in ("parameters", "learnt"))
     try:
-        method = METHODS[header["method"]](**{name: _decode(value) for name, value in header["parameters"].items()})
+        method = METHODS[header["method"]](**parameters)
     except TypeError as error:
         raise LongwayError(
             f"{path} was saved by Longway {header['longway']}, whose {header['method']} has other "
             f"parameters ({error}): fit again"
         ) from error
-    for name, value in header["learnt"].items():
-        setattr(method, name, _decode(value))
+    for name, value in learnt.items():
+        setattr(method, name, value)
     for name, tensor in tensors.items():
         if name.startswith("learnt/"):
             setattr(method, name.removeprefix("learnt/"), tensor.numpy())
     module = method._build(method.input_shape_, len(method.classes_))
-    state = {name.removeprefix("module/"): tensor for name, tensor in tensors.items() if name.startswith("module/")}
+    # The standard deviations of features were called "spread" in files of earlier versions.
+    state = {
+        re.sub(r"\.spread$", ".std", name.removeprefix("module/")): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("module/")
+    }
     module.to(next(value.dtype for value in state.values() if value.is_floating_point()))
     try:
         module.load_state_dict(state)
@@ -95,7 +126,7 @@ def load(path: str | Path) -> Method:
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Return what a saved method's header says: its name, parameters, version, and ``about``."""
+    """Return the header of a saved method: its name, parameters, version, and ``about``."""
     header, _ = _read(Path(path), tensors=False)
     return header
 
@@ -128,6 +159,14 @@ def _encode(value: Any, name: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise LongwayError(f"{name} is a {type(value).__name__}, which cannot be saved; give a number, string or list")
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    """Give parameters and learnt attributes, and the options within them, the names they have now."""
+    return {
+        _RENAMED.get(name, name): _renamed(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+    }
 
 
 def _decode(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Ranges that hyper-parameters are searched in, declared on the class of the method that has them."""
+"""Ranges that hyper-parameters are searched in, declared on the fields of the methods."""
 
 from __future__ import annotations
 
@@ -13,30 +13,12 @@ from longway.utils.errors import LongwayError
 
 
 @dataclass(frozen=True)
-class Between:
-    """A number between two bounds.
-
-    Parameters
-    ----------
-    low, high : float
-        Bounds, both included.
-    log : bool, default False
-        Draw the logarithm evenly.
-    whole : bool, default False
-        Draw whole numbers.
-
-    Examples
-    --------
-    >>> Between(1e-4, 1.0, log=True).at(0.5)
-    0.01
-    >>> Between(1, 3, whole=True).at(0.99)
-    3
-    """
+class _Bounds:
+    """Bounds of a numeric range, both included; ``log`` draws evenly on a logarithmic scale."""
 
     low: float
     high: float
     log: bool = False
-    whole: bool = False
 
     def __post_init__(self) -> None:
         if not (self.low <= self.high and (self.low > 0 or not self.log)):
@@ -44,15 +26,43 @@ class Between:
                 f"a range from {self.low} to {self.high}{' by logarithm' * self.log} cannot be drawn from"
             )
 
-    def at(self, place: float) -> float | int:
+    def _between(self, place: float) -> float:
+        if self.log:
+            return self.low * (self.high / self.low) ** place
+        return self.low + (self.high - self.low) * place
+
+
+@dataclass(frozen=True)
+class Real(_Bounds):
+    """A number between two bounds.
+
+    Examples
+    --------
+    >>> Real(1e-4, 1.0, log=True).at(0.5)
+    0.01
+    """
+
+    def at(self, place: float) -> float:
         """Return the value at a place in [0, 1)."""
-        if self.whole:
-            count = math.floor(self.high) - math.ceil(self.low) + 1
-            if not self.log:
-                return math.ceil(self.low) + min(count - 1, int(place * count))
-            return round(self.low * (self.high / self.low) ** place)
-        value = self.low * (self.high / self.low) ** place if self.log else self.low + (self.high - self.low) * place
-        return float(f"{value:.6g}")  # six digits are read and typed again without loss
+        return float(f"{self._between(place):.6g}")  # six digits survive being printed and typed again
+
+
+@dataclass(frozen=True)
+class Integer(_Bounds):
+    """A whole number between two bounds.
+
+    Examples
+    --------
+    >>> Integer(1, 3).at(0.99)
+    3
+    """
+
+    def at(self, place: float) -> int:
+        """Return the value at a place in [0, 1)."""
+        if self.log:
+            return round(self._between(place))
+        count = math.floor(self.high) - math.ceil(self.low) + 1
+        return math.ceil(self.low) + min(count - 1, int(place * count))
 
 
 @dataclass(frozen=True)
@@ -76,22 +86,23 @@ class Categorical:
         return self.options[min(len(self.options) - 1, int(place * len(self.options)))]
 
 
-Space = Mapping[str, Between | Categorical]
+SearchRange = Real | Integer | Categorical
+Space = Mapping[str, SearchRange]
 """Ranges by parameter."""
 
 
 def draw(space: Space, generator: np.random.Generator) -> dict[str, Any]:
-    """Draw one setting; parameters are drawn in the order of their names, so that a space's own order is no matter.
+    """Draw one setting; parameters are drawn in alphabetical order, so that the order of the space does not matter.
 
     Examples
     --------
-    >>> sorted(draw({"l2": Between(1e-4, 1, log=True), "epochs": Categorical((10, 20))}, np.random.default_rng(0)))
+    >>> sorted(draw({"l2": Real(1e-4, 1, log=True), "epochs": Categorical((10, 20))}, np.random.default_rng(0)))
     ['epochs', 'l2']
     """
     return {name: space[name].at(float(generator.random())) for name in sorted(space)}
 
 
-def read_range(value: Any, name: str) -> Between | Categorical:
+def read_range(value: Any, name: str) -> SearchRange:
     """Read a range as a plan file has it: ``[a, b, c]`` are options; a table has ``low`` and ``high``.
 
     Raises
@@ -102,12 +113,13 @@ def read_range(value: Any, name: str) -> Between | Categorical:
     Examples
     --------
     >>> read_range({"low": 1e-3, "high": 1, "log": True}, "l2")
-    Between(low=0.001, high=1, log=True, whole=False)
+    Real(low=0.001, high=1, log=True)
     """
     if isinstance(value, list) and value:
         return Categorical(tuple(value))
     if isinstance(value, Mapping) and {"low", "high"} <= value.keys() <= {"low", "high", "log", "whole"}:
-        return Between(**value)
+        kind = Integer if value.get("whole") else Real
+        return kind(**{name: bound for name, bound in value.items() if name != "whole"})
     raise LongwayError(
         f"the range of {name} is {value!r}: give a list of options, or a table such as {{low = 0.001, high = 1, "
         "log = true}"

@@ -12,28 +12,23 @@ import torch
 from numpy.typing import ArrayLike
 
 from longway.data.samples import Samples, predict_logits
+from longway.data.weights import balanced_weights
 from longway.linear._ridge_path import descend_heads, ridge_heads
 from longway.linear.fit import first_head
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData
-from longway.methods._last_layer import (
-    LastLayer,
-    Parts,
-    Setting,
-    balance,
-    head_of,
-    precision,
-    weighted_chunks,
-)
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Categorical, Space
+from longway.methods._last_layer import LastLayer, Parts, Setting, head_of, precision, weighted_chunks
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Categorical, Real
+from longway.utils.rules import BOOLEAN, COUNT, FRACTION, HEAD, NON_NEGATIVE, POSITIVE, Choice, ListOf, OrNone
 
 CLIP = 1.0
 """The paper's bound on the norm of the gradient."""
 
 
-@parameters
+@register
 class AFR(LastLayer):
     r"""Retrain the head on held-out training data, weighted by how little the first head believes in their labels.
 
@@ -100,26 +95,16 @@ class AFR(LastLayer):
             "steps": 1000,
         },
     }
-    space: ClassVar[Space] = {
-        "l2": Between(1e-4, 1.0, log=True),
-        "retrain_fraction": Categorical((0.2, 0.3, 0.5)),
-        "class_balanced": Categorical((True, False)),
-    }
 
-    variant: str = "scale_free"
-    gammas: Sequence[float] = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
-    l2_to_init: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
-    steps: int = 500
-    learning_rate: float = 1e-2
-    class_balanced: bool = True
-    retrain_fraction: float = 0.2
-    head: tuple[ArrayLike, ArrayLike] | None = None
-    l2: float = 1e-2
-    selection: str = "auto"
-    validation_fraction: float = 0.2
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
+    variant: str = parameter("scale_free", Choice(("scale_free", "paper")))
+    gammas: Sequence[float] = parameter((0.0, 1.0, 2.0, 4.0, 8.0, 16.0), ListOf(NON_NEGATIVE))
+    l2_to_init: Sequence[float] = parameter((1e-3, 1e-2, 1e-1, 1.0), ListOf(NON_NEGATIVE))
+    steps: int = parameter(500, COUNT)
+    learning_rate: float = parameter(1e-2, POSITIVE)
+    class_balanced: bool = parameter(True, BOOLEAN, search=Categorical((True, False)))
+    retrain_fraction: float = parameter(0.2, FRACTION, search=Categorical((0.2, 0.3, 0.5)))
+    head: tuple[ArrayLike, ArrayLike] | None = parameter(None, OrNone(HEAD))
+    l2: float = parameter(1e-2, NON_NEGATIVE, search=Real(1e-4, 1.0, log=True))
 
     def _settings(self) -> Sequence[Setting]:
         return [{"gamma": float(gamma), "pull": float(pull)} for gamma, pull in product(self.gammas, self.l2_to_init)]
@@ -138,7 +123,7 @@ class AFR(LastLayer):
         dtype, device = precision(rows), first.linear.weight.device
         believed = predict_logits(first, rows).softmax(1).numpy()[np.arange(len(rows)), rows.y]
         codes = rows.y if self.class_balanced else np.zeros(len(rows), np.int64)
-        spared = balance(rows, codes)
+        spared = balanced_weights(codes, rows.weight)
         weights = np.stack([spared * np.exp(-setting["gamma"] * believed) for setting in settings], 1)
         chunks = weighted_chunks(first, rows, weights / weights.sum(0), dtype)
         start = Heads.repeat(head_of(first), len(settings))

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Samples, inverse_frequency
+from longway.data.samples import Samples
+from longway.data.weights import inverse_frequency
 from longway.groups.crossfit import cross_fit, linear_heads
 from longway.linear._ablation import ablation_drops, necessity
 from longway.linear._hypergradient import Head
@@ -18,9 +19,11 @@ from longway.linear._minimize import minimize_smooth
 from longway.linear.fit import fit_linear
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData, Method
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Categorical, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Categorical, Real
 from longway.training.selection import BestEpoch
+from longway.utils.rules import NON_NEGATIVE, Choice, ListOf, Whole
 
 PIECE = 2**22
 """Numbers that the ablation of all features of a piece of rows may take."""
@@ -28,7 +31,7 @@ DECREASE = float(1e7 * np.finfo(float).eps)
 """Share of the objective that a step must lower it by for another one."""
 
 
-@parameters
+@register
 class CCR(Method):
     r"""Retrain the head of a frozen backbone on reweighted samples, and ask of each feature that it be necessary.
 
@@ -81,24 +84,16 @@ class CCR(Method):
         # The paper's penalty is 2 |W|^2, without the factor 1/2 that the ridge has.
         "text": {"necessity": (0.001, 0.01, 0.1, 1.0), "l2": 4.0, "weighting": "errors"}
     }
-    space: ClassVar[Space] = {
-        "l2": Between(1e-4, 1.0, log=True),
-        "first_l2": Between(0.1, 100, log=True),
-        "weighting": Categorical(("errors", "exponential")),
-        "gamma": Between(1, 20, log=True),
-    }
 
-    necessity: Sequence[float] = (0.0, 0.01, 0.1, 1.0)
-    weighting: str = "errors"
-    gamma: float = 4.0
-    first_l2: float = 1.0
-    folds: int = 3
-    l2: float = 1e-2
-    selection: str = "auto"
+    necessity: Sequence[float] = parameter((0.0, 0.01, 0.1, 1.0), ListOf(NON_NEGATIVE))
+    weighting: str = parameter(
+        "errors", Choice(("errors", "exponential")), search=Categorical(("errors", "exponential"))
+    )
+    gamma: float = parameter(4.0, NON_NEGATIVE, search=Real(1, 20, log=True))
+    first_l2: float = parameter(1.0, NON_NEGATIVE, search=Real(0.1, 100, log=True))
+    folds: int = parameter(3, Whole(2))
+    l2: float = parameter(1e-2, NON_NEGATIVE, search=Real(1e-4, 1.0, log=True))
     validation_fraction: float = 0.2
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
         return FeatureHead(input_shape[0], n_classes).double()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,17 +15,19 @@ from longway.functional.vae import kl_to_standard_normal, reconstruction_error
 from longway.linear.fit import fit_linear
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData, Method
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Categorical, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Categorical, Integer, Real
 from longway.nn.classifier import CrossEntropy
 from longway.nn.neighbours import Neighbours
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, scaled_beta
 from longway.training.loop import Schedule, train
 from longway.training.selection import BestEpoch
 from longway.utils.errors import LongwayError
+from longway.utils.rules import COUNT, NON_NEGATIVE, POSITIVE, WIDTHS, Choice
 
 
-@parameters
+@register
 class ChromaVAE(Method):
     """Train a beta-VAE whose first axes also have to predict the label, then classify by the other axes alone.
 
@@ -78,34 +80,22 @@ class ChromaVAE(Method):
 
     takes_images = True
     supervision = "val_groups"
-    space: ClassVar[Space] = {
-        "latent_dim": Between(8, 64, log=True, whole=True),
-        "shortcut_dim": Categorical((1, 2, 4)),
-        "classification": Between(1.0, 100.0, log=True),
-        "beta": Between(0.1, 4.0, log=True),
-        "n_neighbors": Categorical((5, 15, 50)),
-    }
 
-    latent_dim: int = 16
-    shortcut_dim: int = 2
-    classification: float = 10.0
-    classifier: str = "knn"
-    n_neighbors: int = 15
-    beta: float = 2.0
-    channels: Sequence[int] = CHANNELS
-    epochs: int = 30
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    selection: str = "auto"
-    validation_fraction: float = 0.1
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
+    latent_dim: int = parameter(16, COUNT, search=Integer(8, 64, log=True))
+    shortcut_dim: int = parameter(2, COUNT, search=Categorical((1, 2, 4)))
+    classification: float = parameter(10.0, POSITIVE, search=Real(1.0, 100.0, log=True))
+    classifier: str = parameter("knn", Choice(("knn", "mlp", "linear")))
+    n_neighbors: int = parameter(15, COUNT, search=Categorical((5, 15, 50)))
+    beta: float = parameter(2.0, NON_NEGATIVE, search=Real(0.1, 4.0, log=True))
+    channels: Sequence[int] = parameter(CHANNELS, WIDTHS)
+    epochs: int = parameter(30, COUNT)
+    batch_size: int = parameter(128, COUNT)
+    learning_rate: float = parameter(1e-3, POSITIVE)
 
     def latents(self, X: np.ndarray) -> np.ndarray:
         """Return the posterior means, of shape (n, latent_dim), those of z1 first."""
         network = cast(ChromaNet, self._fitted_module())
-        return predict_logits(MeanEncoder(network.vae), self._rows(X)).numpy()
+        return predict_logits(MeanEncoder(network.vae), self._samples(X)).numpy()
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> ChromaNet:
         second: nn.Module

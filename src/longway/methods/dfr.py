@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from longway.data.samples import Samples
+from longway.data.weights import group_cells
 from longway.linear._elastic_net import elastic_net, elastic_net_path
 from longway.linear._hypergradient import Head
 from longway.linear.fit import scaled
@@ -16,9 +17,11 @@ from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData
 from longway.methods._group_aware import HELD_OUT, GroupAware, frequent, joined
-from longway.methods._last_layer import LastLayer, Parts, Setting, cells
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Categorical, Space
+from longway.methods._last_layer import LastLayer, Parts, Setting
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Categorical
+from longway.utils.rules import COUNT, POSITIVE, Choice, ListOf
 
 TOLERANCE = 0.15
 """On the conditions of optimality, times C: the penalty has the slope 1, and gradients of the loss grow with C."""
@@ -27,7 +30,7 @@ SMALLEST = 8
 """A cell with fewer rows than this does not make the other cells smaller: its rows count more instead."""
 
 
-@parameters
+@register
 class DFR(GroupAware, LastLayer):
     """Fit L1 logistic regressions to group-balanced draws of held-out data, and average them.
 
@@ -73,18 +76,11 @@ class DFR(GroupAware, LastLayer):
         "val": {"on": "val", "Cs": (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01), "n_refits": 20},
         "train": {"on": "train", "Cs": (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01), "n_refits": 10},
     }
-    space: ClassVar[Space] = {"n_refits": Categorical((1, 10, 20, 50)), "on": Categorical(("val", "train"))}
 
-    on: str = "val"
-    Cs: Sequence[float] = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
-    n_refits: int = 20
+    on: str = parameter("val", Choice(("val", "train")), search=Categorical(("val", "train")))
+    Cs: Sequence[float] = parameter((1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01), ListOf(POSITIVE))
+    n_refits: int = parameter(20, COUNT, search=Categorical((1, 10, 20, 50)))
     group_inference: str = "axes"
-    group_inference_params: dict[str, Any] | None = None
-    selection: str = "auto"
-    validation_fraction: float = 0.2
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
 
     def _allowed(self, rows: Samples, validation: Samples | None) -> tuple[Samples, Samples | None]:
         rows, validation = super()._allowed(rows, validation)
@@ -157,7 +153,7 @@ def group_balanced_draws(rows: Samples, n_draws: int, generator: np.random.Gener
     that all cells weigh the same.
     """
     counted = np.flatnonzero(rows.weight > 0)
-    codes = cells(rows)[counted]
+    codes = group_cells(rows)[counted]
     members = [counted[codes == code] for code in np.unique(codes)]
     size = max(min(map(len, members)), SMALLEST)
     weights = np.zeros((n_draws, len(rows)))

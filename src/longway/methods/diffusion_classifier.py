@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Samples, log_shares
+from longway.data.samples import Samples
+from longway.data.weights import log_prior
 from longway.functional.diffusion import diffuse, noise_error
 from longway.linear.module import Standardize
 from longway.methods._base import FitData, Method
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Integer, Real
 from longway.nn.denoiser import build_denoiser
 from longway.nn.vae import summed_variance
 from longway.training.loop import Schedule, train
+from longway.utils.rules import COUNT, INTERVAL, POSITIVE, PROPORTION
 
 
-@parameters
+@register
 class DiffusionClassifier(Method):
     r"""Predict the class under which a diffusion model finds an input most likely.
 
@@ -29,7 +31,7 @@ class DiffusionClassifier(Method):
     part of the input has to be told from noise, a shortcut counts for what it says of the class and no more: a colour
     that one in ten samples of a class have costs log 10 nats, and the wrong shape can cost more.
 
-    Nothing is chosen on validation data, and no group is looked at.
+    It selects nothing on validation data and uses no group labels.
 
     Parameters
     ----------
@@ -49,9 +51,8 @@ class DiffusionClassifier(Method):
         Of Adam.
     averaging : float, default 0.1
         Share of the steps so far over which the weights are averaged; see ``longway.training.weight_average``.
-    device : str, default "auto"
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+    device, random_state, verbose
+        As in ``Method``.
 
     References
     ----------
@@ -61,22 +62,16 @@ class DiffusionClassifier(Method):
     """
 
     takes_images = True
-    space: ClassVar[Space] = {
-        "width": Between(32, 128, log=True, whole=True),
-        "epochs": Between(20, 80, log=True, whole=True),
-        "learning_rate": Between(5e-4, 5e-3, log=True),
-    }
 
-    width: int = 64
-    log_snr: tuple[float, float] = (-4.0, 1.0)
-    n_draws: int = 16
-    epochs: int = 40
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    averaging: float = 0.1
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
+    width: int = parameter(64, COUNT, search=Integer(32, 128, log=True))
+    log_snr: tuple[float, float] = parameter((-4.0, 1.0), INTERVAL)
+    n_draws: int = parameter(16, COUNT)
+    epochs: int = parameter(40, COUNT, search=Integer(20, 80, log=True))
+    batch_size: int = parameter(64, COUNT)
+    learning_rate: float = parameter(2e-3, POSITIVE, search=Real(5e-4, 5e-3, log=True))
+    averaging: float = parameter(0.1, PROPORTION)
+    selection: ClassVar[None] = None  # type: ignore[assignment, misc]
+    validation_fraction: ClassVar[None] = None  # type: ignore[assignment, misc]
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> DiffusionNet:
         low, high = self.log_snr
@@ -141,7 +136,7 @@ class DiffusionNet(nn.Module):
         if len(rows.shape) == 3:
             std = torch.tensor(summed_variance(rows) / std.numel()).sqrt().expand(rows.shape)
         self.standardize.set(mean, std)
-        self.log_prior.copy_(torch.from_numpy(log_shares(rows.y, rows.weight, len(self.log_prior))))
+        self.log_prior.copy_(torch.from_numpy(log_prior(rows.y, rows.weight, len(self.log_prior))))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs (n, ...) to the logarithms (n, C) of bound and prior, whose softmax are probabilities.

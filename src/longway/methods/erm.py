@@ -1,4 +1,4 @@
-"""Empirical risk minimisation: the ordinary classifier that everything is compared with."""
+"""Empirical risk minimisation: the ordinary classifier that every other method is compared with."""
 
 from __future__ import annotations
 
@@ -12,42 +12,55 @@ from longway.data.samples import Samples, predict_logits
 from longway.linear.fit import fit_linear
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData, Method
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Real, Space
 from longway.nn.classifier import CrossEntropy, Features, build_classifier
 from longway.nn.convnet import ConvNet
 from longway.training.loop import Schedule, train
 from longway.training.selection import BestEpoch
+from longway.utils.rules import COUNT, NON_NEGATIVE, POSITIVE, PROPORTION, WIDTHS
 
 
-@parameters
+def equally(rows: Samples) -> np.ndarray | None:
+    """Weight all samples equally."""
+    return None
+
+
+def everything(rows: Samples, generator: np.random.Generator) -> np.ndarray | None:
+    """Train on all samples."""
+    return None
+
+
+@register
 class ERM(Method):
-    """Minimise the average loss: a linear or MLP head on features, a small convolutional net on images.
+    """Minimise the average loss: a linear or MLP head on features, a small convolutional network on images.
+
+    A relative of ERM replaces one of its strategies: ``subset`` maps the samples to the positions of those to train on,
+    ``weighting`` to the weights (n,) by which a linear head multiplies its loss and in proportion to which a network
+    draws its batches, and ``_objective`` returns what is minimised.
 
     Parameters
     ----------
     hidden : sequence of int, default ()
-        Widths of the hidden layers of a head on features. With none the head is linear, and the convex problem is
-        solved to its optimum: nothing below except ``l2`` matters then. On images the net is a ``ConvNet``.
+        Widths of the hidden layers of a head on features. Without any the head is linear and the convex problem is
+        solved to its optimum; ``l2`` is then the only parameter below that matters. On images the network is a
+        ``ConvNet``.
     l2 : float, default 1e-2
-        Penalty on the linear head's weights, beside the mean loss, on standardised features.
+        Penalty on the squared weights of the linear head, on standardised features, relative to the mean loss.
     epochs : int, default 20
     batch_size : int, default 128
     learning_rate : float, default 1e-3
         Of Adam.
     weight_decay : float, default 1e-4
-        Decoupled, for trained nets.
+        Decoupled, for networks.
     averaging : float, default 0
-        Share of the steps so far over which the weights of trained nets are averaged; 0 takes the last step's. See
-        ``longway.training.weight_average``.
-    selection : {"average", "balanced", "worst_class", "worst_group", "auto"}, default "average"
-        Which validation score chooses the epoch that is kept.
-    validation_fraction : float, default 0.1
-        Share of the training data to validate on where no ``eval_set`` is given.
-    device : str, default "auto"
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
-        1 shows a progress bar.
+        Fraction of the steps so far over which the weights of a network are averaged; 0 takes those of the last step.
+        See ``longway.training.weight_average``.
+    selection : default "average"
+        As in ``Method``.
+    **method
+        All parameters of ``Method``.
 
     Examples
     --------
@@ -58,36 +71,36 @@ class ERM(Method):
     """
 
     takes_images = True
-    space: ClassVar[Space] = {
-        "l2": Between(1e-4, 1.0, log=True),
-        "learning_rate": Between(1e-4, 1e-2, log=True),
-        "weight_decay": Between(1e-6, 1e-1, log=True),
-    }
+    weighting = staticmethod(equally)
+    subset = staticmethod(everything)
+    always_trains: ClassVar[bool] = False
+    """Whether even a linear head is trained by gradient steps, because the objective is not convex."""
 
-    hidden: Sequence[int] = ()
-    l2: float = 1e-2
-    epochs: int = 20
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    averaging: float = 0.0
+    hidden: Sequence[int] = parameter((), WIDTHS)
+    l2: float = parameter(1e-2, NON_NEGATIVE, search=Real(1e-4, 1.0, log=True))
+    epochs: int = parameter(20, COUNT)
+    batch_size: int = parameter(128, COUNT)
+    learning_rate: float = parameter(1e-3, POSITIVE, search=Real(1e-4, 1e-2, log=True))
+    weight_decay: float = parameter(1e-4, NON_NEGATIVE, search=Real(1e-6, 1e-1, log=True))
+    averaging: float = parameter(0.0, PROPORTION)
     selection: str = "average"
-    validation_fraction: float = 0.1
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
+
+    @classmethod
+    def search_space(cls) -> Space:
+        """Return the range of each parameter that a search tunes; ``l2`` only if a linear head may be solved."""
+        return {name: each for name, each in super().search_space().items() if name != "l2" or not cls.always_trains}
 
     def features(self, X: np.ndarray) -> np.ndarray:
-        """Return what the last linear layer sees, of shape (n, k): the fitted net as a frozen backbone."""
+        """Return the inputs of the last linear layer, of shape (n, k): the fitted network as a frozen backbone."""
         module = cast(ConvNet | FeatureHead, self._fitted_module())
-        return predict_logits(Features(module), self._rows(X)).numpy()
+        return predict_logits(Features(module), self._samples(X)).numpy()
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
         return build_classifier(input_shape, n_classes, self.hidden)
 
     def _is_solved(self, rows: Samples) -> bool:
         """Return whether the network is a linear head, which is solved rather than trained."""
-        return len(rows.shape) == 1 and not self.hidden
+        return len(rows.shape) == 1 and not self.hidden and not self.always_trains
 
     def _fit(self, task: FitData) -> nn.Module:
         if self._is_solved(task.rows):
@@ -96,18 +109,18 @@ class ERM(Method):
         return self._train(self._chosen(rows, task), validation, source, task)
 
     def _solved(self, task: FitData) -> nn.Module:
-        """Return a linear head for rows that are chosen."""
+        """Return a linear head fitted to the subset."""
         return self._solve(self._chosen(task.rows, task), task)
 
     def _solve(self, rows: Samples, task: FitData) -> nn.Module:
-        """Return a linear head that is fitted to the optimum."""
-        balance = self._balance(rows, task)
-        rows = rows if balance is None else rows.reweighted(rows.weight * balance)
+        """Return a linear head fitted to the optimum."""
+        weights = self._weights(rows, task)
+        rows = rows if weights is None else rows.reweighted(rows.weight * weights)
         return fit_linear(rows, task.n_classes, self.l2)
 
     def _train(self, rows: Samples, validation: Samples, source: str, task: FitData) -> nn.Module:
         """Return a trained network as it was after its best epoch; set ``history_`` and ``selection_``."""
-        sampling = self._balance(rows, task)
+        sampling = self._weights(rows, task)
         network = self._fresh(rows, task)
         best = BestEpoch(network, validation, self.selection, source)
         objective, extras = self._objective(network, rows, task)
@@ -128,7 +141,7 @@ class ERM(Method):
         return network
 
     def _fresh(self, rows: Samples, task: FitData) -> nn.Module:
-        """Return an untrained network that knows the scale of the features."""
+        """Return an untrained network that standardises features by the moments of the samples."""
         network = self._build(rows.shape, task.n_classes)
         if isinstance(network, FeatureHead):
             network.standardize.set(*rows.moments())
@@ -138,16 +151,17 @@ class ERM(Method):
         return Schedule(epochs, self.batch_size, self.learning_rate, self.weight_decay, self.averaging)
 
     def _chosen(self, rows: Samples, task: FitData) -> Samples:
-        """Return those of the training rows that are to be learnt from."""
-        return rows
+        """Return the training samples to learn from."""
+        chosen = self.subset(rows, task.generator)
+        return rows if chosen is None else rows.take(chosen)
 
-    def _balance(self, rows: Samples, task: FitData) -> np.ndarray | None:
-        """Return how often each row is to count, of shape (n,); None where all count the same."""
-        return None
+    def _weights(self, rows: Samples, task: FitData) -> np.ndarray | None:
+        """Return the weight of each sample, of shape (n,); None if all are weighted equally."""
+        return self.weighting(rows)
 
     def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
-        """Return what trains a network, and the arrays of shape (n,) that it wants to see beside a batch."""
+        """Return the objective, and the arrays of shape (n,) that it takes in addition to a batch."""
         return CrossEntropy(network), ()
 
     def _keep(self, objective: nn.Module) -> None:
-        """Store what the objective learnt beside the network."""
+        """Store what the objective learnt in addition to the network."""

@@ -13,15 +13,17 @@ from torch import Tensor, nn
 from longway.data.samples import Samples, predict_logits
 from longway.linear.module import FeatureHead, Standardize
 from longway.methods._base import FitData
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Real
 from longway.methods.erm import ERM
 from longway.methods.llr import LLR
 from longway.nn.classifier import Features
 from longway.nn.convnet import ConvNet
+from longway.utils.rules import FRACTION, POSITIVE, Choice, ListOf
 
 
-@parameters
+@register
 class FreezeThenTrain(ERM):
     """Freeze principal components, train a network beside them, then fit the last layer again.
 
@@ -62,6 +64,7 @@ class FreezeThenTrain(ERM):
     noise", AISTATS 2023.
     """
 
+    always_trains = True
     supervision = "val_groups"
     # The published runs take SGD on pre-trained networks.
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -74,24 +77,16 @@ class FreezeThenTrain(ERM):
         }
         for name, share in (("quarter", 0.25), ("three-quarters", 0.75))
     }
-    space: ClassVar[Space] = {
-        "frozen_share": Between(0.1, 0.9),
-        "learning_rate": ERM.space["learning_rate"],
-        "weight_decay": ERM.space["weight_decay"],
-    }
 
-    frozen_share: float = 0.5
-    balance: str = "auto"
-    l2s: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+    frozen_share: float = parameter(0.5, FRACTION, search=Real(0.1, 0.9))
+    balance: str = parameter("auto", Choice(("auto", "class", "group")))
+    l2s: Sequence[float] = parameter((1e-3, 1e-2, 1e-1, 1.0), ListOf(POSITIVE))
     hidden: Sequence[int] = (128,)
     selection: str = "auto"
     validation_fraction: float = 0.2
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FrozenBeside:
         return FrozenBeside(input_shape, n_classes, self.frozen_share, self.hidden)
-
-    def _is_solved(self, rows: Samples) -> bool:
-        return False
 
     def _fresh(self, rows: Samples, task: FitData) -> nn.Module:
         network = self._build(rows.shape, task.n_classes)

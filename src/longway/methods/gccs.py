@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,12 +12,14 @@ from torch.nn.functional import one_hot
 from longway.data.samples import Samples
 from longway.functional.gaussians import class_moments, kl_to_spherical
 from longway.methods._base import FitData
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Categorical, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Categorical, Real
 from longway.methods.erm import ERM
+from longway.utils.rules import POSITIVE, Choice
 
 
-@parameters
+@register
 class GCCS(ERM):
     r"""Bring the outputs of each class to a Gaussian of its own (Gaussian class-conditional simplex loss).
 
@@ -48,19 +49,10 @@ class GCCS(ERM):
     EURASIP Journal on Information Security, 2023 (arXiv 2010.15487). Only the abstract was read.
     """
 
-    space: ClassVar[Space] = {
-        "separation": Between(2.0, 50.0, log=True),
-        "covariance": Categorical(("diagonal", "full")),
-        "learning_rate": ERM.space["learning_rate"],
-        "weight_decay": ERM.space["weight_decay"],
-    }
-
-    separation: float = 5.0
-    covariance: str = "diagonal"
+    always_trains = True
+    separation: float = parameter(5.0, POSITIVE, search=Real(2.0, 50.0, log=True))
+    covariance: str = parameter("diagonal", Choice(("diagonal", "full")), search=Categorical(("diagonal", "full")))
     hidden: Sequence[int] = (128,)
-
-    def _is_solved(self, rows: Samples) -> bool:
-        return False
 
     def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
         return GCCSObjective(network, task.n_classes, self.separation, self.covariance == "full"), ()

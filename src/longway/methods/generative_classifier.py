@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longway.data.samples import Samples, log_shares
+from longway.data.samples import Samples
+from longway.data.weights import log_prior
 from longway.functional.vae import kl_by_sample, likelihood_bound
 from longway.methods._base import FitData, Method
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Integer, Real
 from longway.nn.vae import CHANNELS, VAE, summed_variance
 from longway.training.loop import Schedule, train
 from longway.training.selection import BestEpoch
+from longway.utils.rules import COUNT, NON_NEGATIVE, POSITIVE, WIDTHS, Choice
 
 
-@parameters
+@register
 class GenerativeClassifier(Method):
     r"""Predict the class under which an input is most likely: :math:`\arg\max_c \log p(x | c) + \log p(c)`.
 
@@ -61,25 +63,15 @@ class GenerativeClassifier(Method):
 
     takes_images = True
     supervision = "val_groups"
-    space: ClassVar[Space] = {
-        "latent_dim": Between(4, 64, log=True, whole=True),
-        "beta": Between(0.1, 4.0, log=True),
-        "learning_rate": Between(3e-4, 3e-3, log=True),
-    }
 
-    latent_dim: int = 10
-    beta: float = 1.0
-    bound: str = "elbo"
-    n_draws: int = 8
-    channels: Sequence[int] = CHANNELS
-    epochs: int = 30
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    selection: str = "auto"
-    validation_fraction: float = 0.1
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
+    latent_dim: int = parameter(10, COUNT, search=Integer(4, 64, log=True))
+    beta: float = parameter(1.0, NON_NEGATIVE, search=Real(0.1, 4.0, log=True))
+    bound: str = parameter("elbo", Choice(("elbo", "importance")))
+    n_draws: int = parameter(8, COUNT)
+    channels: Sequence[int] = parameter(CHANNELS, WIDTHS)
+    epochs: int = parameter(30, COUNT)
+    batch_size: int = parameter(128, COUNT)
+    learning_rate: float = parameter(1e-3, POSITIVE, search=Real(3e-4, 3e-3, log=True))
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> ClassVAEs:
         vaes = [VAE(input_shape, self.latent_dim, self.channels) for _ in range(n_classes)]
@@ -133,7 +125,7 @@ class ClassVAEs(nn.Module):
         """Take the scale of training data, one for all classes, and the classes' shares."""
         for vae in self._each():
             vae.set_moments(rows)
-        self.log_prior.copy_(torch.from_numpy(log_shares(rows.y, rows.weight, len(self.vaes))))
+        self.log_prior.copy_(torch.from_numpy(log_prior(rows.y, rows.weight, len(self.vaes))))
         self.noise.fill_(summed_variance(rows) / int(np.prod(rows.shape)))
 
     def _each(self) -> list[VAE]:

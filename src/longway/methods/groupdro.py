@@ -1,4 +1,4 @@
-"""Group DRO: the worst group's loss is what is minimised, with given groups or with inferred ones."""
+"""Group DRO: minimise the loss of the worst group, given or inferred."""
 
 from __future__ import annotations
 
@@ -15,47 +15,56 @@ from longway.data.samples import Samples
 from longway.functional.group_mean import mean_by_group
 from longway.linear.fit import fit_minimax
 from longway.methods._base import FitData
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Space
-from longway.methods.rwg import RWG
+from longway.methods._group_aware import GroupAware, by_group, frequent, joined
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Real
+from longway.methods.erm import ERM
 from longway.training.distributed import gathered
+from longway.utils.rules import NON_NEGATIVE, POSITIVE
 
 
-@parameters
-class GroupDRO(RWG):
-    """Minimise the loss of the group that is worst off (group distributionally robust optimisation).
+@register
+class GroupDRO(GroupAware, ERM):
+    """Minimise the loss of the worst group (group distributionally robust optimisation).
 
-    A linear head is solved: the largest group loss plus the ridge is convex, and its minimum is found to a gap that is
-    known. A network is trained by the paper's online algorithm, on batches in which groups are equally frequent: the
-    weight of each group grows exponentially with its loss, and the weighted sum of group losses is descended.
+    The problem of a linear head is convex (the largest group loss plus the L2 penalty): it is solved until the duality
+    gap ``gap_`` is small. A network is trained by the paper's online algorithm on batches in which groups are equally
+    frequent: the weight of each group grows exponentially with its loss, and the weighted sum of losses is minimised.
 
-    Inferred groups of fewer than ``min_group_size`` training samples (5, see ``group_inference_params``) are
-    joined to the largest group of their class: the worst of a few outliers is not what ought to be minimised. Given groups stay as they are.
+    Inferred groups of fewer than ``min_group_size`` training samples (5, see ``group_inference_params``) are merged
+    into the largest group of their class, so that a few outliers are not the worst group. Given groups stay.
 
     Parameters
     ----------
     eta : float, default 0.01
-        Rate at which a network's group weights move, the paper's eta_q.
+        Step size of a network's group weights, the paper's eta_q.
     adjustment : float, default 0
-        The paper's C: ``C / sqrt(n_g)`` is added to the loss of each group, because the loss of a small group is the
-        more optimistic.
-    **rwg
-        All parameters of ``RWG``, also ``group_inference`` and ``group_inference_params``.
+        The paper's C: ``C / sqrt(n_g)`` is added to each group's loss, because small groups are overfitted more.
+    averaging : float, default 0.1
+        As in ``ERM``; of networks.
+    selection : default "worst_group"
+        Validation groups are the given ones, or inferred like the training groups.
+    **group_aware
+        ``group_inference`` and ``group_inference_params``, as in ``GroupAware``.
+    **erm
+        All parameters of ``ERM``.
 
     Attributes
     ----------
     group_weights_ : ndarray of shape (G,)
-        The adversary's weight of each group at the end, in the order of the group codes that occur.
+        The adversary's final weight of each group, in the order of the group codes that occur.
     gap_ : float
-        Of a linear head: how far at most its objective is above the minimum.
+        Of a linear head: an upper bound on how far its objective is above the minimum.
     group_inference_ : dict
-        As in ``RWG``.
+        As in ``GroupAware``.
 
     References
     ----------
     Sagawa et al., "Distributionally robust neural networks for group shifts", ICLR 2020, Algorithm 1.
     """
 
+    weighting = staticmethod(by_group)
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "waterbirds": {
             "eta": 0.01,
@@ -74,17 +83,19 @@ class GroupDRO(RWG):
             "epochs": 300,
         },
     }
-    space: ClassVar[Space] = {**RWG.space, "eta": Between(1e-3, 1e-1, log=True), "adjustment": Between(0, 5)}
 
-    eta: float = 0.01
-    adjustment: float = 0.0
+    eta: float = parameter(0.01, POSITIVE, search=Real(1e-3, 1e-1, log=True))
+    adjustment: float = parameter(0.0, NON_NEGATIVE, search=Real(0, 5))
+
+    averaging: float = 0.1
+    selection: str = "worst_group"
 
     def _with_groups(self, task: FitData) -> FitData:
         task = super()._with_groups(task)
         rows = task.rows
         if self.group_inference_ and rows.groups is not None:
             least = int((self.group_inference_params or {}).get("min_group_size", 5))
-            task = replace(task, rows=rows.grouped(_joined(rows.groups, rows.y, least)))
+            task = replace(task, rows=joined(rows, frequent(rows, least)))
         return task
 
     def _solve(self, rows: Samples, task: FitData) -> nn.Module:
@@ -108,19 +119,8 @@ class GroupDRO(RWG):
         return self.adjustment / torch.from_numpy(np.bincount(codes)).double().sqrt()
 
 
-def _joined(groups: np.ndarray, y: np.ndarray, least: int) -> np.ndarray:
-    """Return groups (n,) in which those of fewer than ``least`` rows are part of the largest group of their class."""
-    sizes = np.bincount(groups)
-    joined = groups.copy()
-    for code in np.unique(y):
-        members = y == code
-        largest = np.bincount(groups[members]).argmax()
-        joined[members & (sizes[groups] < least)] = largest
-    return joined
-
-
 class GroupDROObjective(nn.Module):
-    """The weighted sum of group losses, of which the weights follow the losses.
+    """The weighted sum of group losses; the weights grow with the losses.
 
     Parameters
     ----------
@@ -151,7 +151,8 @@ class GroupDROObjective(nn.Module):
         of_batch, present = mean_by_group(gathered(losses.detach()), weights, groups, n_groups)
         moved = self.log_weights + self.eta * (of_batch + self.offset) * present
         self.log_weights.copy_(moved.log_softmax(0))
-        # Several processes' losses are averaged, each by its share of the batch: take each group's share out of that
+        # Losses are averaged over processes, so a group's mean must first be scaled by the group's share of the samples
+        # that this process holds.
         here, in_batch = (_by_group(*pair, n_groups) for pair in ((weight, group), (weights, groups)))
         share = len(weights) / len(weight) * here / in_batch.where(present, 1)
         group_losses = mean_by_group(losses, weight, group, n_groups)[0] * share

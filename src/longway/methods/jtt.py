@@ -11,14 +11,16 @@ from torch import nn
 from longway.data.samples import Samples, predict_logits
 from longway.linear.fit import fit_linear
 from longway.methods._base import FitData
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Categorical, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Categorical, Real
 from longway.methods.erm import ERM
 from longway.nn.classifier import CrossEntropy
 from longway.training.loop import train
+from longway.utils.rules import COUNT, NON_NEGATIVE, POSITIVE
 
 
-@parameters
+@register
 class JTT(ERM):
     """Train a weak classifier, then train again with the samples that it gets wrong weighed up (Just Train Twice).
 
@@ -73,16 +75,10 @@ class JTT(ERM):
         "multinli": {"first_epochs": 2, "upweight": 4.0},
         "civilcomments": {"first_epochs": 2, "upweight": 6.0},
     }
-    space: ClassVar[Space] = {
-        **ERM.space,
-        "upweight": Between(3, 100, log=True),
-        "first_l2": Between(0.1, 100, log=True),
-        "first_epochs": Categorical((1, 2, 5, 10)),
-    }
 
-    upweight: float = 20.0
-    first_l2: float = 10.0
-    first_epochs: int = 5
+    upweight: float = parameter(20.0, POSITIVE, search=Real(3, 100, log=True))
+    first_l2: float = parameter(10.0, NON_NEGATIVE, search=Real(0.1, 100, log=True))
+    first_epochs: int = parameter(5, COUNT, search=Categorical((1, 2, 5, 10)))
     selection: str = "auto"
 
     def _balance(self, rows: Samples, task: FitData) -> np.ndarray:

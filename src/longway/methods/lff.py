@@ -13,13 +13,15 @@ from torch.nn.functional import cross_entropy
 from longway.data.samples import Samples
 from longway.functional.losses import generalized_cross_entropy
 from longway.methods._base import FitData
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Real
 from longway.methods.erm import ERM
 from longway.training.distributed import gathered
+from longway.utils.rules import BELOW_ONE, POSITIVE
 
 
-@parameters
+@register
 class LfF(ERM):
     """Train two networks at once: one that is biased on purpose, and one that learns where the first fails.
 
@@ -49,23 +51,16 @@ class LfF(ERM):
     Nam et al., "Learning from failure: training debiased classifier from biased classifier", NeurIPS 2020.
     """
 
+    always_trains = True
     supervision = "val_groups"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cmnist": {"q": 0.7, "smoothing": 0.7, "learning_rate": 1e-3, "batch_size": 256, "epochs": 100}
     }
-    space: ClassVar[Space] = {
-        "q": Between(0.3, 0.9),
-        "learning_rate": ERM.space["learning_rate"],
-        "weight_decay": ERM.space["weight_decay"],
-    }
 
-    q: float = 0.7
-    smoothing: float = 0.7
+    q: float = parameter(0.7, POSITIVE, search=Real(0.3, 0.9))
+    smoothing: float = parameter(0.7, BELOW_ONE)
     hidden: Sequence[int] = (128,)
     selection: str = "auto"
-
-    def _is_solved(self, rows: Samples) -> bool:
-        return False
 
     def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
         labels = torch.from_numpy(rows.y)

@@ -9,16 +9,19 @@ import numpy as np
 import torch
 
 from longway.data.samples import Samples
+from longway.data.weights import balanced_weights, group_cells
 from longway.linear._ridge_path import ridge_heads
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
-from longway.methods._last_layer import LastLayer, Parts, Setting, balance, cells, precision, weighted_chunks
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Categorical, Space
+from longway.methods._last_layer import LastLayer, Parts, Setting, precision, weighted_chunks
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Categorical
 from longway.utils.errors import LongwayError
+from longway.utils.rules import POSITIVE, Choice, ListOf
 
 
-@parameters
+@register
 class LLR(LastLayer):
     """Train a new head on held-out data, balanced by class or by group (last-layer retraining).
 
@@ -55,18 +58,13 @@ class LLR(LastLayer):
         "class_balanced": {"balance": "class"},
         "group_balanced": {"balance": "group"},
     }
-    space: ClassVar[Space] = {
-        "balance": Categorical(("auto", "class")),
-        "l2s": Categorical(((1e-3, 1e-2, 1e-1, 1.0), (1e-2,), (1e-1,), (1.0,))),
-    }
 
-    balance: str = "auto"
-    l2s: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
-    selection: str = "auto"
-    validation_fraction: float = 0.2
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
+    balance: str = parameter("auto", Choice(("auto", "class", "group")), search=Categorical(("auto", "class")))
+    l2s: Sequence[float] = parameter(
+        (1e-3, 1e-2, 1e-1, 1.0),
+        ListOf(POSITIVE),
+        search=Categorical(((1e-3, 1e-2, 1e-1, 1.0), (1e-2,), (1e-1,), (1.0,))),
+    )
 
     def _settings(self) -> Sequence[Setting]:
         return [{"l2": float(l2)} for l2 in self.l2s]
@@ -77,7 +75,7 @@ class LLR(LastLayer):
                 "balance='group' needs groups of the validation data: give eval_set=(X, y, groups) and a selection by "
                 "worst_group or auto, or balance='class'"
             )
-        codes = rows.y if self.balance == "class" else cells(rows)
+        codes = rows.y if self.balance == "class" else group_cells(rows)
         return solve_balanced(first, rows, codes, [setting["l2"] for setting in settings])
 
 
@@ -91,7 +89,7 @@ def solve_balanced(
     """Solve one problem for each ridge, in which all ``codes`` (n,) count the same and biases are free."""
     dtype, device = precision(rows), first.linear.weight.device
     n_classes = first.linear.out_features
-    weights = np.repeat(balance(rows, codes)[:, None], len(l2s), 1)
+    weights = np.repeat(balanced_weights(codes, rows.weight)[:, None], len(l2s), 1)
     start = Heads(
         torch.zeros(len(l2s), n_classes, rows.shape[0], dtype=dtype, device=device),
         torch.zeros(len(l2s), n_classes, dtype=dtype, device=device),

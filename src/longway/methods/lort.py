@@ -12,12 +12,14 @@ from longway.data.samples import Samples
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
 from longway.methods._last_layer import LastLayer, Parts, Setting
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Categorical, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Categorical
 from longway.methods.llr import solve_balanced
+from longway.utils.rules import BELOW_ONE, POSITIVE, Choice, ListOf
 
 
-@parameters
+@register
 class LORT(LastLayer):
     r"""Retrain the head against over-smoothed labels (logit retargeting, "label over-smooth").
 
@@ -59,19 +61,12 @@ class LORT(LastLayer):
     """
 
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {"on": "train", "smoothings": (0.98,)}}
-    space: ClassVar[Space] = {
-        "on": Categorical(("val", "train")),
-        "smoothings": Categorical(((0.9, 0.98), (0.5,), (0.9,), (0.98,), (0.99,))),
-    }
 
-    on: str = "val"
-    smoothings: Sequence[float] = (0.9, 0.98)
-    l2s: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
-    selection: str = "auto"
-    validation_fraction: float = 0.2
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
+    on: str = parameter("val", Choice(("val", "train")), search=Categorical(("val", "train")))
+    smoothings: Sequence[float] = parameter(
+        (0.9, 0.98), ListOf(BELOW_ONE), search=Categorical(((0.9, 0.98), (0.5,), (0.9,), (0.98,), (0.99,)))
+    )
+    l2s: Sequence[float] = parameter((1e-3, 1e-2, 1e-1, 1.0), ListOf(POSITIVE))
 
     def _settings(self) -> Sequence[Setting]:
         return [

@@ -14,14 +14,16 @@ from longway.data.samples import Samples
 from longway.functional.spectral import layer_maps, top_singular_value
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Real
 from longway.methods.erm import ERM
 from longway.nn.convnet import ConvNet
 from longway.training.schedule import Warmup
+from longway.utils.rules import BELOW_ONE, NON_NEGATIVE
 
 
-@parameters
+@register
 class RepSpectral(ERM):
     r"""Penalise the largest singular value of each layer below the last (spectral regularisation of representations).
 
@@ -57,14 +59,9 @@ class RepSpectral(ERM):
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {"penalty": 1e-4, "burn_in": 0.9, "epochs": 200, "batch_size": 1024}
     }
-    space: ClassVar[Space] = {
-        **ERM.space,
-        "penalty": Between(1e-4, 1.0, log=True),
-        "burn_in": Between(0.0, 0.9),
-    }
 
-    penalty: float = 1e-2
-    burn_in: float = 0.5
+    penalty: float = parameter(1e-2, NON_NEGATIVE, search=Real(1e-4, 1.0, log=True))
+    burn_in: float = parameter(0.5, BELOW_ONE, search=Real(0.0, 0.9))
     hidden: Sequence[int] = (128,)
 
     def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:

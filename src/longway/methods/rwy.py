@@ -1,22 +1,27 @@
-"""Reweighted classes: every class counts the same, without a look at groups."""
+"""Reweighted classes: every class has the same total weight."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from longway.data.samples import Samples, inverse_frequency
-from longway.methods._base import FitData
-from longway.methods._parameters import parameters
+from longway.data.samples import Samples
+from longway.data.weights import inverse_frequency
+from longway.methods._registry import register
 from longway.methods.erm import ERM
 
 
-@parameters
+def by_class(rows: Samples) -> np.ndarray:
+    """Weight samples so that every class has the same total weight."""
+    return inverse_frequency(rows.y, rows.weight)
+
+
+@register
 class RWY(ERM):
-    """Train on batches in which every class is as frequent (RWY); a linear head weighs its loss instead.
+    """Train on batches in which all classes are equally frequent (RWY); a linear head weights its loss instead.
 
     Parameters
     ----------
-    selection : str, default "worst_class"
+    selection : default "worst_class"
     **erm
         All parameters of ``ERM``.
 
@@ -25,7 +30,6 @@ class RWY(ERM):
     Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (RWY).
     """
 
-    selection: str = "worst_class"
+    weighting = staticmethod(by_class)
 
-    def _balance(self, rows: Samples, task: FitData) -> np.ndarray | None:
-        return inverse_frequency(rows.y, rows.weight)
+    selection: str = "worst_class"

@@ -13,28 +13,22 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from longway.data.samples import Samples, predict_logits
+from longway.data.weights import balanced_weights
 from longway.linear._hypergradient import Head
 from longway.linear._ridge_path import descend_heads, ridge_heads
 from longway.linear.fit import first_head
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData
-from longway.methods._last_layer import (
-    LastLayer,
-    Parts,
-    Setting,
-    balance,
-    head_of,
-    precision,
-    scaled,
-    weighted_chunks,
-)
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Categorical, Space
+from longway.methods._last_layer import LastLayer, Parts, Setting, head_of, precision, scaled, weighted_chunks
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Categorical, Real
 from longway.utils.device import resolve_device
+from longway.utils.rules import COUNT, FRACTION, HEAD, NON_NEGATIVE, POSITIVE, Choice, ListOf, OrNone
 
 
-@parameters
+@register
 class Selective(LastLayer):
     r"""Fine-tune the head on the held-out points on which it disagrees most with a more regularised one (SELF).
 
@@ -94,29 +88,18 @@ class Selective(LastLayer):
         "vision": {"variant": "paper", "steps": 250, "learning_rates": (1e-4, 1e-3, 1e-2)},
         "text": {"variant": "paper", "steps": 500, "learning_rates": (1e-6, 1e-5, 1e-4)},
     }
-    space: ClassVar[Space] = {
-        "disagreement": Categorical(("early", "dropout")),
-        "dropout": Categorical((0.5, 0.7, 0.9)),
-        "early_l2": Between(1e-1, 10.0, log=True),
-        "l2": Between(1e-4, 1e-1, log=True),
-    }
 
-    variant: str = "scale_free"
-    disagreement: str = "early"
-    n_points: Sequence[int] = (20, 100, 500)
-    l2_to_init: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
-    learning_rates: Sequence[float] = (1e-4, 1e-3, 1e-2)
-    steps: int = 250
-    early_l2: float = 1.0
-    early_head: tuple[ArrayLike, ArrayLike] | None = None
-    dropout: float = 0.7
-    head: tuple[ArrayLike, ArrayLike] | None = None
-    l2: float = 1e-2
-    selection: str = "auto"
-    validation_fraction: float = 0.2
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
+    variant: str = parameter("scale_free", Choice(("scale_free", "paper")))
+    disagreement: str = parameter("early", Choice(("early", "dropout")), search=Categorical(("early", "dropout")))
+    n_points: Sequence[int] = parameter((20, 100, 500), ListOf(COUNT))
+    l2_to_init: Sequence[float] = parameter((1e-3, 1e-2, 1e-1, 1.0), ListOf(NON_NEGATIVE))
+    learning_rates: Sequence[float] = parameter((1e-4, 1e-3, 1e-2), ListOf(POSITIVE))
+    steps: int = parameter(250, COUNT)
+    early_l2: float = parameter(1.0, NON_NEGATIVE, search=Real(1e-1, 10.0, log=True))
+    early_head: tuple[ArrayLike, ArrayLike] | None = parameter(None, OrNone(HEAD))
+    dropout: float = parameter(0.7, FRACTION, search=Categorical((0.5, 0.7, 0.9)))
+    head: tuple[ArrayLike, ArrayLike] | None = parameter(None, OrNone(HEAD))
+    l2: float = parameter(1e-2, NON_NEGATIVE, search=Real(1e-4, 1e-1, log=True))
 
     def _settings(self) -> Sequence[Setting]:
         name, values = ("rate", self.learning_rates) if self.variant == "paper" else ("pull", self.l2_to_init)
@@ -143,7 +126,7 @@ class Selective(LastLayer):
         some, weights = rows.take(used), np.zeros((len(used), len(settings)))
         for i, setting in enumerate(settings):
             points = chosen[int(setting["n_points"])]
-            weights[np.searchsorted(used, points), i] = balance(rows.take(points), rows.y[points])
+            weights[np.searchsorted(used, points), i] = balanced_weights(rows.y[points], rows.weight[points])
         dtype, device = precision(some), first.linear.weight.device
         chunks = weighted_chunks(first, some, weights, dtype)
         start = Heads.repeat(head_of(first), len(settings))

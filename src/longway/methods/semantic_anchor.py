@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,13 +12,15 @@ from torch.nn.functional import cross_entropy
 from longway.data.samples import Samples
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Real
 from longway.methods.erm import ERM
 from longway.nn.convnet import ConvNet
+from longway.utils.rules import BELOW_ONE, FRACTION, NON_NEGATIVE
 
 
-@parameters
+@register
 class SemanticAnchor(ERM):
     r"""Pull features to class anchors that are made without samples (semantic anchor regularisation).
 
@@ -56,20 +57,11 @@ class SemanticAnchor(ERM):
     the anchors' cross-entropy by confidence; here all count the same.
     """
 
-    space: ClassVar[Space] = {
-        "pull": Between(1e-3, 10.0, log=True),
-        "confidence": Between(0.5, 0.95),
-        "learning_rate": ERM.space["learning_rate"],
-        "weight_decay": ERM.space["weight_decay"],
-    }
-
-    pull: float = 0.1
-    confidence: float = 0.8
-    momentum: float = 0.999
+    always_trains = True
+    pull: float = parameter(0.1, NON_NEGATIVE, search=Real(1e-3, 10.0, log=True))
+    confidence: float = parameter(0.8, FRACTION, search=Real(0.5, 0.95))
+    momentum: float = parameter(0.999, BELOW_ONE)
     hidden: Sequence[int] = (128,)
-
-    def _is_solved(self, rows: Samples) -> bool:
-        return False
 
     def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
         assert isinstance(network, ConvNet | FeatureHead)

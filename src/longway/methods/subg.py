@@ -6,44 +6,57 @@ import numpy as np
 import torch
 from torch import nn
 
-from longway.data.samples import Samples, equal_parts
+from longway.data.samples import Samples
+from longway.data.weights import draw_equally
 from longway.linear._hypergradient import Head
 from longway.linear.fit import fit_linear
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData
-from longway.methods._parameters import parameters
-from longway.methods.rwg import RWG
+from longway.methods._group_aware import GroupAware
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods.erm import ERM
+from longway.utils.rules import COUNT
 
 
-@parameters
-class SUBG(RWG):
+def equal_groups(rows: Samples, generator: np.random.Generator) -> np.ndarray:
+    """Draw as many samples of each group as the smallest has."""
+    assert rows.groups is not None  # given or inferred
+    return draw_equally(rows.groups, generator, rows.weight > 0)
+
+
+@register
+class SUBG(GroupAware, ERM):
     """Train on as many random samples of each group as the smallest group has (SUBG).
 
     Parameters
     ----------
     n_refits : int, default 8
-        Draws that a linear head is fitted to, and averaged over; the paper's is 1, as it is for a network.
-    **rwg
-        All parameters of ``RWG``, also ``group_inference`` and ``group_inference_params``.
+        Draws that a linear head is fitted to and averaged over; the paper's is 1, as it is for a network.
+    averaging : float, default 0.1
+        As in ``ERM``; of networks.
+    selection : default "worst_group"
+        Validation groups are the given ones, or inferred like the training groups.
+    **group_aware
+        ``group_inference`` and ``group_inference_params``, as in ``GroupAware``.
+    **erm
+        All parameters of ``ERM``.
 
     Attributes
     ----------
     group_inference_ : dict
-        As in ``RWG``.
+        As in ``GroupAware``.
 
     References
     ----------
     Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (SUBG).
     """
 
-    n_refits: int = 8
+    subset = staticmethod(equal_groups)
 
-    def _chosen(self, rows: Samples, task: FitData) -> Samples:
-        assert rows.groups is not None  # given or inferred
-        return rows.take(equal_parts(rows.groups, rows.weight > 0, task.generator))
-
-    def _balance(self, rows: Samples, task: FitData) -> np.ndarray | None:
-        return None  # the groups are equally frequent already
+    n_refits: int = parameter(8, COUNT)
+    averaging: float = 0.1
+    selection: str = "worst_group"
 
     def _solved(self, task: FitData) -> nn.Module:
         draws = [self._chosen(task.rows, task) for _ in range(self.n_refits)]

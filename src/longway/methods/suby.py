@@ -1,29 +1,35 @@
-"""Subsampled classes: as many samples of each class as the smallest has."""
+"""Subsampled classes: as many samples of each class as the rarest has."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from longway.data.samples import Samples, equal_parts
-from longway.methods._base import FitData
-from longway.methods.rwy import RWY
+from longway.data.samples import Samples
+from longway.data.weights import draw_equally
+from longway.methods._registry import register
+from longway.methods.erm import ERM
 
 
-class SUBY(RWY):
-    """Train on as many random samples of each class as the smallest class has (SUBY).
+def equal_classes(rows: Samples, generator: np.random.Generator) -> np.ndarray:
+    """Draw as many samples of each class as the rarest has."""
+    return draw_equally(rows.y, generator, rows.weight > 0)
+
+
+@register
+class SUBY(ERM):
+    """Train on as many random samples of each class as the rarest class has (SUBY).
 
     Parameters
     ----------
-    **rwy
-        All parameters of ``RWY``.
+    selection : default "worst_class"
+    **erm
+        All parameters of ``ERM``.
 
     References
     ----------
     Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (SUBY).
     """
 
-    def _chosen(self, rows: Samples, task: FitData) -> Samples:
-        return rows.take(equal_parts(rows.y, rows.weight > 0, task.generator))
+    subset = staticmethod(equal_classes)
 
-    def _balance(self, rows: Samples, task: FitData) -> np.ndarray | None:
-        return None  # the classes are equally frequent already
+    selection: str = "worst_class"

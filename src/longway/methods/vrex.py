@@ -1,21 +1,20 @@
-"""Risk extrapolation: the risk is to be the same in every environment."""
+"""Risk extrapolation: the risk should be the same in every environment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
-
-from torch import Tensor
-
 from longway.functional.invariance import risk_variance
-from longway.methods.irm import IRM
+from longway.methods._environments import ComparesEnvironments
+from longway.methods._group_aware import GroupAware
+from longway.methods._registry import register
+from longway.methods.erm import ERM
 
 
-class VREx(IRM):
+@register
+class VREx(ComparesEnvironments, GroupAware, ERM):
     """Penalise the variance of the risk over environments (V-REx).
 
-    The objective is the mean of the environments' risks plus lambda times their variance. Environments, batches and
-    annealing are those of ``IRM``.
+    The objective is the mean of the environments' risks plus ``penalty`` times their variance. Environments, batches
+    and annealing are those of ``IRM``.
 
     Parameters
     ----------
@@ -34,8 +33,4 @@ class VREx(IRM):
     Krueger et al., "Out-of-distribution generalization via risk extrapolation (REx)", ICML 2021.
     """
 
-    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-
-    @property
-    def _difference(self) -> Callable[..., Tensor]:
-        return risk_variance
+    difference = staticmethod(risk_variance)

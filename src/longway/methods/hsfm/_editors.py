@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from longway.data.samples import Samples, halves, predict_logits
+from longway.data.folds import halves
+from longway.data.samples import Samples, predict_logits
 from longway.linear._adam import Adam
 from longway.linear._hypergradient import Head, OuterLoss
 from longway.linear._whitening import Whitening

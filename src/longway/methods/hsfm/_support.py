@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longway.data.samples import Samples, halves
+from longway.data.folds import halves
+from longway.data.samples import Samples
 from longway.groups import confident_samples, find_groups, judge_groups, propagate_groups
 from longway.linear._hypergradient import Head, OuterLoss, adapt, inner_curvature
 from longway.utils.errors import NoGroupsError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,19 +13,24 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from longway.data.samples import Samples
+from longway.data.weights import draw_per_code
+from longway.groups import check_strategy_options
 from longway.linear._hypergradient import Head
 from longway.linear._whitening import Whitening, shrunk_whitening
 from longway.linear.fit import first_head
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData, Method
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Categorical, Space
+from longway.methods._group_aware import STRATEGY
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Categorical, Integer, Real
 from longway.methods.hsfm._editors import Edited, Editing, PublishedEditor, current_logits
 from longway.methods.hsfm._support import BalanceCells, draw_support, find_cells, hardest, one_standard_error_rule
 from longway.metrics.group_metrics import evaluate_groups
 from longway.training.selection import RULES, BestEpoch, resolve_rule
 from longway.utils.device import resolve_device
 from longway.utils.progress import progress
+from longway.utils.rules import COUNT, HEAD, MAPPING, NON_NEGATIVE, POSITIVE, Choice, OrNone
 
 WHITENING_ROWS = 2**14
 """Training rows, drawn at random, that features' correlations are taken from."""
@@ -33,7 +38,7 @@ DRAWN_ROWS = 2**15
 """Training rows, drawn at random with as many of each class, among which a draw infers groups and finds its support."""
 
 
-@parameters
+@register
 class HSFM(Method):
     r"""Hard-Set-Guided Feature-Space Meta-Learning: retrain the head of a frozen backbone on edited support features.
 
@@ -115,14 +120,6 @@ class HSFM(Method):
     """
 
     supervision = "val_groups"
-    space: ClassVar[Space] = {
-        "n_support": Categorical((16, 32, 64, 128)),
-        "n_hard": Categorical((64, 256, 1024)),
-        "inner_steps": Between(10, 100, log=True, whole=True),
-        "inner_rate": Between(0.3, 3.0, log=True),
-        "outer_rate": Between(0.003, 0.3, log=True),
-        "outer_steps": Between(1, 5, whole=True),
-    }
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {
             "variant": "paper",
@@ -142,24 +139,26 @@ class HSFM(Method):
         ]
     }
 
-    variant: str = "scale_free"
-    n_support: int = 64
-    n_hard: int = 1024
-    inner_steps: int = 30
-    inner_rate: float = 1.0
-    outer_rate: float = 0.03
-    outer_steps: int = 1
-    epochs: int = 16
-    n_refits: int = 8
-    group_inference: str = "errors"
-    group_inference_params: dict[str, Any] | None = None
-    head: tuple[ArrayLike, ArrayLike] | None = None
-    l2: float = 1e-2
-    selection: str = "auto"
+    variant: str = parameter("scale_free", Choice(("scale_free", "paper")))
+    n_support: int = parameter(64, COUNT, search=Categorical((16, 32, 64, 128)))
+    n_hard: int = parameter(1024, COUNT, search=Categorical((64, 256, 1024)))
+    inner_steps: int = parameter(30, COUNT, search=Integer(10, 100, log=True))
+    inner_rate: float = parameter(1.0, POSITIVE, search=Real(0.3, 3.0, log=True))
+    outer_rate: float = parameter(0.03, POSITIVE, search=Real(0.003, 0.3, log=True))
+    outer_steps: int = parameter(1, COUNT, search=Integer(1, 5))
+    epochs: int = parameter(16, COUNT)
+    n_refits: int = parameter(8, COUNT)
+    group_inference: str = parameter("errors", STRATEGY)
+    group_inference_params: dict[str, Any] | None = parameter(None, OrNone(MAPPING))
+    head: tuple[ArrayLike, ArrayLike] | None = parameter(None, OrNone(HEAD))
+    l2: float = parameter(1e-2, NON_NEGATIVE)
     validation_fraction: float = 0.2
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
+
+    def check(self) -> Self:
+        """Raise LongwayError for the first parameter, or option of group inference, that cannot be used."""
+        super().check()
+        check_strategy_options(self.group_inference, self.group_inference_params)
+        return self
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
         return FeatureHead(input_shape[0], n_classes).double()
@@ -177,7 +176,7 @@ class HSFM(Method):
         """Return the head of the published algorithm."""
         network = first_head(self.head, rows, task.n_classes, self.l2, standardize=False)
         network = network.to(resolve_device(self.device))
-        support = rows.take(_per_class(rows.y, task.n_classes, self.n_support, task.generator))
+        support = rows.take(draw_per_code(rows.y, self.n_support, task.generator))
         best = BestEpoch(network, validation, self.selection, source)
         editor = PublishedEditor(self, network, support)
         if editor.vanishing():
@@ -243,7 +242,7 @@ class HSFM(Method):
         """Return the training rows, or of many as many of each class."""
         if len(rows) <= DRAWN_ROWS:
             return rows
-        return rows.take(np.sort(_per_class(rows.y, task.n_classes, DRAWN_ROWS // task.n_classes, task.generator)))
+        return rows.take(np.sort(draw_per_code(rows.y, DRAWN_ROWS // task.n_classes, task.generator)))
 
     def _cells(self, task: FitData, rows: Samples, validation: Samples) -> BalanceCells:
         """Infer what is to count the same, by chances of its own."""
@@ -298,8 +297,3 @@ def _whitening(network: FeatureHead, rows: Samples, generator: np.random.Generat
         z = network.standardize(some.inputs(part, torch.float64).to(correlation.device)).float()
         correlation += z.T @ z / len(some)
     return shrunk_whitening(correlation)
-
-
-def _per_class(y: np.ndarray, n_classes: int, n: int, generator: np.random.Generator) -> np.ndarray:
-    """Return the positions of at most ``n`` random samples of each class."""
-    return np.concatenate([generator.permutation(np.flatnonzero(y == code))[:n] for code in range(n_classes)])

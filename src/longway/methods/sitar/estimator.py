@@ -17,12 +17,14 @@ from longway.functional.scores import shortcut_scores
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error
 from longway.groups import ShortcutEvidence, find_shortcut_evidence
 from longway.methods._base import FitData, Method
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Integer, Real
 from longway.nn.vae import CHANNELS, VAE, MeanEncoder, active_axes, scaled_beta, summed_variance
 from longway.training.distributed import gathered
 from longway.training.loop import Schedule, train
 from longway.training.selection import BestEpoch
+from longway.utils.rules import BOOLEAN, COUNT, NON_NEGATIVE, POSITIVE, WIDTHS, Choice
 
 PAPER = {
     "variant": "paper",
@@ -34,7 +36,7 @@ PAPER = {
 """What all published settings share."""
 
 
-@parameters
+@register
 class SITAR(Method):
     r"""Shortcut Invariance via Targeted Anisotropic Regularization, for any number of classes.
 
@@ -116,13 +118,6 @@ class SITAR(Method):
     """
 
     takes_images = True
-    space: ClassVar[Space] = {
-        "latent_dim": Between(5, 32, log=True, whole=True),
-        "noise_scale": Between(0.01, 1.0, log=True),
-        "beta": Between(0.1, 4.0, log=True),
-        "consistency_weight": Between(1.0, 50.0, log=True),
-        "learning_rate": Between(3e-4, 3e-3, log=True),
-    }
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cmnist": {**PAPER, "latent_dim": 10, "noise_scale": 1.0, "consistency_weight": 10.0, "channels": (32, 64)},
         "celeba": {**PAPER, "latent_dim": 10, "noise_scale": 0.1, "consistency_weight": 10.0},
@@ -130,27 +125,22 @@ class SITAR(Method):
         "camelyon17": {**PAPER, "latent_dim": 10, "noise_scale": 0.1, "consistency_weight": 50.0},
     }
 
-    variant: str = "scale_free"
-    latent_dim: int = 10
-    noise_scale: float = 0.5
-    beta: float = 2.0
-    consistency_weight: float = 10.0
-    reconstruction: str = "sum"
-    channels: Sequence[int] = CHANNELS
-    class_balanced: bool = True
-    first_epochs: int = 8
-    epochs: int = 30
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    selection: str = "auto"
-    validation_fraction: float = 0.1
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
+    variant: str = parameter("scale_free", Choice(("scale_free", "paper")))
+    latent_dim: int = parameter(10, COUNT, search=Integer(5, 32, log=True))
+    noise_scale: float = parameter(0.5, NON_NEGATIVE, search=Real(0.01, 1.0, log=True))
+    beta: float = parameter(2.0, NON_NEGATIVE, search=Real(0.1, 4.0, log=True))
+    consistency_weight: float = parameter(10.0, NON_NEGATIVE, search=Real(1.0, 50.0, log=True))
+    reconstruction: str = parameter("sum", Choice(("sum", "mean")))
+    channels: Sequence[int] = parameter(CHANNELS, WIDTHS)
+    class_balanced: bool = parameter(True, BOOLEAN)
+    first_epochs: int = parameter(8, COUNT)
+    epochs: int = parameter(30, COUNT)
+    batch_size: int = parameter(128, COUNT)
+    learning_rate: float = parameter(1e-3, POSITIVE, search=Real(3e-4, 3e-3, log=True))
 
     def latents(self, X: np.ndarray) -> np.ndarray:
         """Return the posterior means mu, of shape (n, latent_dim)."""
-        return predict_logits(cast(SitarNet, self._fitted_module()).encoder, self._rows(X)).numpy()
+        return predict_logits(cast(SitarNet, self._fitted_module()).encoder, self._samples(X)).numpy()
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> SitarNet:
         return SitarNet(input_shape, n_classes, self.latent_dim, self.channels)

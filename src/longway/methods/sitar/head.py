@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from longway.data.samples import Samples, inverse_frequency
+from longway.data.samples import Samples
+from longway.data.weights import inverse_frequency
 from longway.functional.scores import shortcut_scores
 from longway.linear._hypergradient import Head
 from longway.linear._logistic import logistic_regression
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData, Method
-from longway.methods._parameters import parameters
-from longway.methods._search_space import Between, Space
+from longway.methods._parameters import parameter
+from longway.methods._registry import register
+from longway.methods._search_space import Real
 from longway.metrics.group_metrics import evaluate_groups
 from longway.training.selection import RULES, resolve_rule
 from longway.utils.errors import LongwayError
+from longway.utils.rules import COUNT, NON_NEGATIVE, PROPORTION, UP_TO_ONE, Other
 
 FLAT = 1e-10
 """Share of the largest variance below which a principal axis is rounding error."""
 
+AXES = Other(
+    lambda value: isinstance(value, str | Sequence | np.ndarray), "'auto' or a list of whole numbers, such as [0, 3]"
+)
 
-@parameters
+
+@register
 class SITARHead(Method):
     """Make a linear head flat along whitened principal axes: those that are named, or those that tell the label most.
 
@@ -45,7 +52,7 @@ class SITARHead(Method):
         Principal axes of the features within classes that are kept, in the order of their variance.
     min_relative_score : float, default 0.2
         With "auto": share of the highest score from which an axis may count as the shortcut's.
-    kept : float, default 0.25
+    retained_fraction : float, default 0.25
         With "auto": share of the validation score above chance that the head must keep. Axes are removed in the order
         of their scores, as many as keep it. Where the worst group judges, as many as serve it best.
     l2 : float, default 1e-2
@@ -76,18 +83,13 @@ class SITARHead(Method):
     """
 
     supervision = "val_groups"
-    space: ClassVar[Space] = {"min_relative_score": Between(0.1, 0.8), "l2": Between(1e-4, 1.0, log=True)}
 
-    axes: str | Sequence[int] = "auto"
-    n_axes: int = 100
-    min_relative_score: float = 0.2
-    kept: float = 0.25
-    l2: float = 1e-2
-    selection: str = "auto"
+    axes: str | Sequence[int] = parameter("auto", AXES)
+    n_axes: int = parameter(100, COUNT)
+    min_relative_score: float = parameter(0.2, UP_TO_ONE, search=Real(0.1, 0.8))
+    retained_fraction: float = parameter(0.25, PROPORTION)
+    l2: float = parameter(1e-2, NON_NEGATIVE, search=Real(1e-4, 1.0, log=True))
     validation_fraction: float = 0.2
-    device: str = "auto"
-    random_state: int | np.random.RandomState | None = 0
-    verbose: int = 0
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -98,7 +100,7 @@ class SITARHead(Method):
         """Return the whitened axes of rows, (n, k): the extremes of a column show what the axis means."""
         module = self._fitted_module()
         assert isinstance(module, FeatureHead)
-        return _projected(module, self._rows(X), torch.from_numpy(self.components_)).numpy()
+        return _projected(module, self._samples(X), torch.from_numpy(self.components_)).numpy()
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
         return FeatureHead(input_shape[0], n_classes).double()
@@ -143,7 +145,7 @@ class SITARHead(Method):
         """Return which head to take: the best where the worst group judges, else the last that keeps enough."""
         if rule == "worst_group":
             return int(np.argmax(scores))
-        enough = chance + self.kept * (scores[0] - chance)
+        enough = chance + self.retained_fraction * (scores[0] - chance)
         return max(n for n, score in enumerate(scores) if n == 0 or score >= enough)
 
     def _caveats(self, best: int, scores: list[float], rule: str) -> tuple[str, ...]:
