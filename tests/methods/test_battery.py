@@ -54,7 +54,7 @@ def test_supervision_is_what_the_fit_was_given(row):
     trains_on_groups = row.method.supervision == "train_groups"
     method = clone(row.method).fit(IRIS, NAMES, groups=groups)
     assert method.supervision_ == ("train_groups" if trains_on_groups else "none")
-    if not hasattr(row.method, "selection"):
+    if "selection" not in row.method.get_params():
         method = clone(row.method).fit(IRIS, NAMES, eval_set=(IRIS, NAMES, groups))
         assert method.supervision_ == "none"
         return

@@ -6,7 +6,7 @@ from torch import nn
 from longway import IRM, LongwayError, VREx
 from longway.datasets._make_planted import planted_shortcut
 from longway.functional.invariance import irm_penalty, risks
-from longway.methods._group_aware import environments
+from longway.methods._environments import environments
 from longway.methods.irm import InvarianceObjective
 from longway.training.schedule import Warmup
 

@@ -66,7 +66,7 @@ def test_one_stray_validation_row_is_no_group(monkeypatch, given):
     stray = np.arange(200) == 0
 
     class Found(InferredGroups):
-        way = "axes"
+        strategy = "axes"
 
         def attribute_of(self, rows):
             return (np.arange(len(rows)) == 0).astype(int)

@@ -32,7 +32,7 @@ def test_as_many_axes_are_removed_as_leave_enough():
     chance, before = 0.5, ERM().fit(X, y).score(X, y)
     removed = []
     for kept in (0.0, 0.5, 0.9):
-        fitted = SITARHead(min_relative_score=0.05, kept=kept).fit(X, y)
+        fitted = SITARHead(min_relative_score=0.05, retained_fraction=kept).fit(X, y)
         assert fitted.selection_["score"] - chance >= kept * (before - chance) - 0.02
         removed.append(fitted.axes_)
     assert len(removed[0]) > len(removed[1]) >= len(removed[2])

@@ -5,16 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from longway.data.folds import halves
 from longway.data.samples import Samples
 from longway.linear._hypergradient import Head
-from longway.linear._ridge_path import WeightedChunks
+from longway.linear._ridge_path import WeightedChunks, descend_heads, ridge_heads
 from longway.linear.fit import scaled
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
@@ -81,8 +81,7 @@ class LastLayer(Method):
     supervision = "val_groups"
 
     validation_fraction: float = 0.2
-    if TYPE_CHECKING:
-        on: str = "val"
+    on = "val"
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> FeatureHead:
         return FeatureHead(input_shape[0], n_classes).double()
@@ -181,6 +180,46 @@ def weighted_chunks(network: FeatureHead, rows: Samples, weights: np.ndarray, dt
             yield features, labels[part], tensor[part]
 
     return stream
+
+
+def solve_from(
+    first: FeatureHead,
+    rows: Samples,
+    weights: np.ndarray,
+    settings: Sequence[Setting],
+    steps: int | None = None,
+    clip: float | None = None,
+) -> Heads:
+    """Solve one problem for each setting, starting at the first head.
+
+    Parameters
+    ----------
+    first : FeatureHead
+    rows : Samples
+    weights : ndarray of shape (n, P)
+    settings : sequence of P mappings
+        ``pull``, the weight of the squared distance to the first head; or, with ``steps``, ``rate``, the step size.
+    steps : int, optional
+        Gradient steps of the published algorithms; by default, the convex problem is solved to its optimum.
+    clip : float, optional
+        Upper bound on the norm of the gradient of such a step.
+    """
+    dtype, device = precision(rows), first.linear.weight.device
+
+    def column(name: str) -> Tensor:
+        return torch.tensor([setting.get(name, 0.0) for setting in settings], dtype=dtype, device=device)
+
+    chunks = weighted_chunks(first, rows, weights, dtype)
+    start = Heads(*(part.to(dtype) for part in Heads.repeat(head_of(first), len(settings))))
+    l2 = 2 * column("pull")  # the papers' penalty is not halved, the solver's is
+    if steps is not None:
+        return descend_heads(chunks, start, l2=l2, rate=column("rate"), steps=steps, clip=clip)
+    return ridge_heads(chunks, start, l2=l2, centre=start, tolerance=tolerance(dtype))
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    """Return the norm of the gradient at which a solver stops: a few digits above the precision of its sums."""
+    return 1e-6 if dtype == torch.float64 else 1e-5
 
 
 def head_of(network: FeatureHead) -> Head:

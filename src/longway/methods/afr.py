@@ -1,4 +1,4 @@
-"""Automatic feature reweighting: a head pulled towards samples on which the first head is unsure of the label."""
+"""Automatic feature reweighting: a head trained mostly on samples whose label the first head finds unlikely."""
 
 from __future__ import annotations
 
@@ -8,66 +8,59 @@ from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from longway.data.samples import Samples, predict_logits
 from longway.data.weights import balanced_weights
-from longway.linear._ridge_path import descend_heads, ridge_heads
 from longway.linear.fit import first_head
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData
-from longway.methods._last_layer import LastLayer, Parts, Setting, head_of, precision, weighted_chunks
+from longway.methods._last_layer import LastLayer, Parts, Setting, solve_from
 from longway.methods._parameters import parameter
 from longway.methods._registry import register
 from longway.methods._search_space import Categorical, Real
 from longway.utils.rules import BOOLEAN, COUNT, FRACTION, HEAD, NON_NEGATIVE, POSITIVE, Choice, ListOf, OrNone
 
 CLIP = 1.0
-"""The paper's bound on the norm of the gradient."""
+"""The paper's upper bound on the norm of the gradient."""
 
 
 @register
 class AFR(LastLayer):
-    r"""Retrain the head on held-out training data, weighted by how little the first head believes in their labels.
+    r"""Retrain the head on held-out training data, weighted by how unlikely the first head finds their labels.
 
-    Stage 1 fits a head to most of the training data. Stage 2 minimises, on the rest of them,
+    Stage 1 fits a head to most of the training data. Stage 2 minimises, on the rest,
 
     .. math:: \sum_i w_i \mathrm{CE}(f_\theta(x_i), y_i) + \lambda \lVert \theta - \theta_0 \rVert^2, \qquad
               w_i \propto \frac{1}{n_{y_i}} \exp(-\gamma \hat p_i[y_i])
 
-    with :math:`\theta_0` the head of stage 1 and :math:`\hat p` its probabilities. The grid of all :math:`\gamma` and
-    :math:`\lambda` is solved at once, and validation data choose. No group is needed for training.
+    with :math:`\theta_0` the head of stage 1 and :math:`\hat p` its probabilities. All pairs of
+    :math:`\gamma` and :math:`\lambda` are solved at once, and validation data select one. Training needs no groups.
 
     Parameters
     ----------
     variant : {"scale_free", "paper"}, default "scale_free"
-        ``scale_free`` standardises features and solves the convex problem to its optimum. ``paper`` takes features as
-        they are and moves from the first head by ``steps`` gradient steps, whose norm is clipped to 1.
+        ``scale_free`` standardises features and solves the convex problem to its optimum. ``paper`` uses raw features
+        and takes ``steps`` gradient steps from the first head, their norm clipped to 1.
     gammas : sequence of float, default (0, 1, 2, 4, 8, 16)
     l2_to_init : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
         The paper's lambda.
     steps : int, default 500
-        Of ``paper``.
+        Gradient steps of ``paper``.
     learning_rate : float, default 1e-2
-        Of ``paper``.
+        Step size of ``paper``.
     class_balanced : bool, default True
-        Divide weights by the size of the class.
+        Whether to divide weights by the size of the class.
     retrain_fraction : float, default 0.2
-        Share of the training data that is kept for stage 2.
+        Fraction of the training data that is reserved for stage 2.
     head : (array-like of shape (C, d), array-like of shape (C,)), optional
         Weight and bias of stage 1, such as the backbone's own last layer; rows in sorted order of the labels. It
-        should not have seen the data of stage 2. Without it, a linear head is fitted.
+        should not have been trained on the data of stage 2. Without it, a linear head is fitted.
     l2 : float, default 1e-2
-        Of that fitted head.
-    selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
-        Which score on the validation data chooses; ``auto`` is ``worst_group`` (the paper's) where validation groups
-        are given, else ``worst_class``.
-    validation_fraction : float, default 0.2
-    device : str, default "auto"
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+        Penalty of that fitted head.
+    **last_layer
+        All other parameters of ``LastLayer``.
 
     Attributes
     ----------
@@ -120,17 +113,12 @@ class AFR(LastLayer):
         return first_head(self.head, rows, n_classes, self.l2, standardize=self.variant == "scale_free")
 
     def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
-        dtype, device = precision(rows), first.linear.weight.device
         believed = predict_logits(first, rows).softmax(1).numpy()[np.arange(len(rows)), rows.y]
         codes = rows.y if self.class_balanced else np.zeros(len(rows), np.int64)
-        spared = balanced_weights(codes, rows.weight)
-        weights = np.stack([spared * np.exp(-setting["gamma"] * believed) for setting in settings], 1)
-        chunks = weighted_chunks(first, rows, weights / weights.sum(0), dtype)
-        start = Heads.repeat(head_of(first), len(settings))
-        start = Heads(start.weight.to(dtype), start.bias.to(dtype))
-        # The paper's penalty is not halved, that of the solver is.
-        l2 = 2 * torch.tensor([setting["pull"] for setting in settings], dtype=dtype, device=device)
+        balanced = balanced_weights(codes, rows.weight)
+        weights = np.stack([balanced * np.exp(-setting["gamma"] * believed) for setting in settings], 1)
+        weights /= weights.sum(0)
         if self.variant == "paper":
-            rate = torch.full_like(l2, self.learning_rate)
-            return descend_heads(chunks, start, l2=l2, rate=rate, steps=self.steps, clip=CLIP)
-        return ridge_heads(chunks, start, l2=l2, centre=start, tolerance=1e-6 if dtype == torch.float64 else 1e-5)
+            settings = [{**setting, "rate": self.learning_rate} for setting in settings]
+            return solve_from(first, rows, weights, settings, self.steps, CLIP)
+        return solve_from(first, rows, weights, settings)

@@ -1,4 +1,4 @@
-"""Causal feature reweighting: a head that needs each of its features, on samples that a first head missed."""
+"""Causal feature reweighting: a head to which each feature is necessary, on samples that a first head got wrong."""
 
 from __future__ import annotations
 
@@ -26,53 +26,52 @@ from longway.training.selection import BestEpoch
 from longway.utils.rules import NON_NEGATIVE, Choice, ListOf, Whole
 
 PIECE = 2**22
-"""Numbers that the ablation of all features of a piece of rows may take."""
+"""Numbers that ablating all features of one batch may take: 32 MiB in double precision."""
+# L-BFGS stops once a step lowers the objective by less than this fraction, which is scipy's default ``ftol``: the
+# objective is not convex, so a tighter optimum is no better.
 DECREASE = float(1e7 * np.finfo(float).eps)
-"""Share of the objective that a step must lower it by for another one."""
 
 
 @register
 class CCR(Method):
-    r"""Retrain the head of a frozen backbone on reweighted samples, and ask of each feature that it be necessary.
+    r"""Retrain the head of a frozen backbone on reweighted samples, and reward features that are necessary.
 
-    Samples are weighed by what a first head, which did not see them, makes of them. To their cross-entropy a term is
-    added that rewards features without which the probability of the true class would be lower:
-    :math:`-\lambda \, \mathrm{mean}_j \log \max(1, 1 + p(y | h) - p(y | h_{-j}))`, where :math:`h_{-j}` is the
-    input with feature j at its mean.
+    The weight of a sample depends on the prediction of a first head that did not see it. The term
+    :math:`-\lambda \, \mathrm{mean}_j \log \max(1, 1 + p(y | h) - p(y | h_{-j}))` is added to the cross-entropy,
+    where :math:`h_{-j}` is the input with feature j at its mean: it rewards features without which the probability of
+    the true class would drop.
 
-    The first stage of the paper trains the backbone with decorrelated features; here the features are given. The
-    objective is not convex; it is descended by at most 50 steps of L-BFGS from the optimum without the term, and then
-    from each value of lambda to the next. A step costs n d C.
+    The paper's first stage trains the backbone with decorrelated features; here the features are given. The objective
+    is not convex: L-BFGS takes at most 50 steps from the optimum without the term, and then from each value of lambda
+    to the next. A step costs n d C.
 
     Parameters
     ----------
     necessity : sequence of float, default (0, 0.01, 0.1, 1)
-        Weights of the term, the paper's lambda_c, of which ``selection`` chooses one.
+        Weights of the term, the paper's lambda_c; ``selection`` chooses one.
     weighting : {"errors", "exponential"}, default "errors"
-        ``errors`` weighs by one over the frequency of class and whether the first head is right; ``exponential`` by
-        ``exp(-gamma p)``, with p the first head's probability of the true class.
+        ``errors`` gives the samples that the first head gets right and wrong the same total weight in every class;
+        ``exponential`` weights by ``exp(-gamma p)``, with p the first head's probability of the true class.
     gamma : float, default 4
         Of the exponential weights.
     first_l2 : float, default 1
-        Of the first head; the stronger, the more it leans on what is plainest.
+        Penalty of the first head; a stronger one makes it rely on the easiest features.
     folds : int, default 3
-        Parts of the training data, each judged by a first head that was fitted to the others.
+        Folds of the training data; a first head predicts each fold after training on the others.
     l2 : float, default 1e-2
         Penalty on the head's weights, on standardised features.
-    selection : str, default "auto"
-        Which validation score chooses lambda; ``worst_group`` where validation groups are given, else ``worst_class``.
     validation_fraction : float, default 0.2
     device : str, default "auto"
-        Not used: the head is fitted on the CPU.
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+        Unused: the head is fitted on the CPU.
+    **method
+        All other parameters of ``Method``.
 
     Attributes
     ----------
     necessity_ : ndarray of shape (d,)
-        How much the probability of the true class drops without each feature, on average over the training rows.
+        Mean drop of the true class's probability without each feature, over the training samples.
     group_inference_ : dict
-        How many rows the first head got wrong, and ``caveats``.
+        Number of samples that the first head got wrong, and ``caveats``.
 
     References
     ----------
@@ -81,7 +80,7 @@ class CCR(Method):
 
     supervision = "val_groups"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        # The paper's penalty is 2 |W|^2, without the factor 1/2 that the ridge has.
+        # The paper's penalty is 2 |W|^2, without the factor 1/2 of ours.
         "text": {"necessity": (0.001, 0.01, 0.1, 1.0), "l2": 4.0, "weighting": "errors"}
     }
 
@@ -114,32 +113,32 @@ class CCR(Method):
         return network
 
     def _sample_weights(self, rows: Samples, task: FitData) -> np.ndarray:
-        """Return the weight of each row, of shape (n,), by a first head that did not see it."""
+        """Return the weight of each sample, of shape (n,), from the prediction of a first head that did not see it."""
         fit = linear_heads(task.n_classes, [self.first_l2], class_balanced=False)
-        said = cross_fit(rows, fit, self.folds, int(task.generator.integers(2**31)))[0].probabilities
-        right = said.argmax(1).numpy() == rows.y
-        caveats = [] if not right.all() else ["the first head gets every row right: raise first_l2"]
+        probabilities = cross_fit(rows, fit, self.folds, int(task.generator.integers(2**31)))[0].probabilities.numpy()
+        right = probabilities.argmax(1) == rows.y
+        caveats = [] if not right.all() else ["the first head gets every sample right: raise first_l2"]
         self.group_inference_ = {"errors": int((~right).sum()), "rows": len(rows), "caveats": caveats}
         if self.weighting == "exponential":
-            return np.exp(-self.gamma * said.numpy()[np.arange(len(rows)), rows.y])
+            return np.exp(-self.gamma * probabilities[np.arange(len(rows)), rows.y])
         return inverse_frequency(2 * rows.y + right, rows.weight)
 
 
 class _Problem:
-    """The objective on the training rows, and the head that descends it."""
+    """The objective on the training samples, and the head that minimises it."""
 
     def __init__(self, rows: Samples, network: FeatureHead, l2: float) -> None:
         self.rows, self.network = rows, network
         n_classes, d = network.linear.weight.shape
         self.size = max(1, PIECE // (n_classes * d))
         self.scaled = Scaled(d, n_classes, l2)
-        exact = len(rows) * d <= PIECE  # small problems are solved in double precision, as ERM's are
+        exact = len(rows) * d <= PIECE  # solve small problems in double precision, like ERM
         self.dtype, self.tolerance = (torch.float64, 1e-7) if exact else (torch.float32, 1e-5)
         self.weight = torch.from_numpy(rows.weight / rows.weight.sum()).to(self.dtype)
         self.labels = torch.from_numpy(rows.y)
 
     def descend(self, strength: float) -> float:
-        """Move the head to a minimum near it; return the loss there."""
+        """Move the head to a nearby minimum; return the loss there."""
         start = self.scaled.flat(self._head())
         found = minimize_smooth(
             self._objective, start, strength, tolerance=self.tolerance, max_iter=50, decrease=DECREASE
@@ -163,7 +162,7 @@ class _Problem:
         reward, rewarded = 0.0, torch.zeros(self.scaled.shape, dtype=torch.float64)
 
         def pieces() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-            """Take the term on the way, so that each piece is read once."""
+            """Accumulate the term on the side, so that each batch is read once."""
             nonlocal reward
             for x, y, w in self._pieces():
                 if strength > 0:
@@ -176,7 +175,7 @@ class _Problem:
         return loss - strength * reward, gradient - strength * (rewarded / self.scaled.scale).numpy().ravel()
 
     def _pieces(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield standardised features, labels and weights, as many rows at a time as ablation has room for."""
+        """Yield standardised features, labels and weights in batches small enough to ablate."""
         for part in self.rows.slices(self.size):
             x = self.network.standardize(self.rows.inputs(part, torch.float64)).to(self.dtype)
             yield x, self.labels[part], self.weight[part]

@@ -1,4 +1,4 @@
-"""Chroma-VAE: a classifier on a few latent axes draws the shortcut to them; a second one sees the others only."""
+"""Chroma-VAE: a classifier on a few latent axes attracts the shortcut to them; a second one sees only the others."""
 
 from __future__ import annotations
 
@@ -29,53 +29,49 @@ from longway.utils.rules import COUNT, NON_NEGATIVE, POSITIVE, WIDTHS, Choice
 
 @register
 class ChromaVAE(Method):
-    """Train a beta-VAE whose first axes also have to predict the label, then classify by the other axes alone.
+    """Train a beta-VAE whose first axes must also predict the label, then classify by the other axes alone.
 
-    The latent space is cut in two. A classifier on the first part, z1, is trained together with the beta-VAE, and what
-    is simplest to tell the classes apart with, the shortcut, goes there. As reconstruction has no use for the same
-    thing twice, the other part, z2, holds the rest. A second classifier is then fitted to z2 and used.
+    The latent space has two parts. A classifier on the first part, z1, is trained together with the beta-VAE, so z1
+    encodes the easiest predictor of the label, the shortcut. Reconstruction does not need the same information twice,
+    so the other part, z2, encodes the rest. A second classifier is then fitted to z2 and makes the predictions.
 
     Parameters
     ----------
     latent_dim : int, default 16
-        All latent axes.
+        Number of latent axes.
     shortcut_dim : int, default 2
         Axes of z1; fewer than ``latent_dim``.
     classification : float, default 10
-        Weight of the first classifier's cross-entropy beside the beta-VAE's loss. On images that loss is scaled so that
-        the weight means what it does on coloured 28x28 digits.
+        Weight of the first classifier's cross-entropy relative to the beta-VAE's loss. On images that loss is scaled so
+        that the weight means the same as on coloured 28x28 digits.
     classifier : {"knn", "mlp", "linear"}, default "knn"
         The second classifier: a vote of nearest training samples (the paper's strong variant), an MLP of one hidden
         layer of 128, or a linear head.
     n_neighbors : int, default 15
-        Of the vote.
+        Number of training samples that vote.
     beta : float, default 2
         Weight of the KL term; on images times ``longway.nn.vae.scaled_beta``.
     channels : sequence of int, default (32, 32, 64, 128)
-        Convolutions of the encoder; the last are left out on images too small for them.
+        Channels of the encoder's convolutions; the last ones are dropped on images too small for them.
     epochs : int, default 30
         Of the beta-VAE, and of an MLP.
     batch_size : int, default 128
     learning_rate : float, default 1e-3
         Of Adam.
-    selection : str, default "auto"
-        Of the epoch of an MLP: ``worst_group`` where validation groups are given, else ``worst_class``. Nothing else is
-        chosen.
-    validation_fraction : float, default 0.1
-        Of an MLP.
-    device : str, default "auto"
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+    selection, validation_fraction
+        As in ``Method``; they apply to an MLP only, as nothing else is selected.
+    **method
+        All other parameters of ``Method``.
 
     Attributes
     ----------
     head_history_ : list of dict
-        One record an epoch of an MLP; ``history_`` has those of the beta-VAE.
+        One record per epoch of an MLP; ``history_`` has those of the beta-VAE.
 
     References
     ----------
-    Yang et al., "Chroma-VAE: mitigating shortcut learning with generative classifiers", NeurIPS 2022. The sizes and
-    weights of its runs are not known here.
+    Yang et al., "Chroma-VAE: mitigating shortcut learning with generative classifiers", NeurIPS 2022. The paper does
+    not give the sizes and weights of its runs.
     """
 
     takes_images = True
@@ -124,14 +120,14 @@ class ChromaVAE(Method):
         if isinstance(network.second, Neighbours):
             network.second.set(torch.from_numpy(codes.X), torch.from_numpy(rows.y), torch.from_numpy(rows.weight))
         elif validation is None:
-            # In double precision, as solved heads are: predictions do not depend on how rows are batched.
+            # In double precision, like other solved heads: predictions must not depend on how samples are batched.
             network.double().second.load_state_dict(fit_linear(codes, task.n_classes, 1e-2).state_dict())
         else:
             self._train_head(network.second, codes, self._codes(network, validation), source, task)
         return network
 
     def _codes(self, network: ChromaNet, rows: Samples) -> Samples:
-        """Return rows whose features are the means of z2."""
+        """Return samples whose features are the posterior means of z2."""
         means = predict_logits(MeanEncoder(network.vae), rows).numpy()
         return Samples(np.ascontiguousarray(means[:, self.shortcut_dim :]), rows.y, rows.weight, rows.groups)
 
@@ -152,12 +148,12 @@ class ChromaVAE(Method):
         return Schedule(self.epochs, self.batch_size, self.learning_rate)
 
     def _running(self, task: FitData) -> dict[str, Any]:
-        """Return how both are trained."""
+        """Return the options that both training runs share."""
         return {"generator": task.generator, "device": self.device, "verbose": self.verbose}
 
 
 class ChromaNet(nn.Module):
-    """A beta-VAE, a classifier on its first axes, and another on the rest, which is the one that predicts."""
+    """A beta-VAE, a classifier on its first axes, and a second one on the rest, which predicts."""
 
     def __init__(self, vae: VAE, shortcut_dim: int, n_classes: int, second: nn.Module) -> None:
         super().__init__()
@@ -178,7 +174,7 @@ class ChromaObjective(nn.Module):
     beta : float
         Weight of the KL term.
     scale : float
-        What the beta-VAE's loss is divided by.
+        Divisor of the beta-VAE's loss.
     classification : float
         Weight of the cross-entropy.
     """

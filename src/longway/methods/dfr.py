@@ -23,49 +23,47 @@ from longway.methods._registry import register
 from longway.methods._search_space import Categorical
 from longway.utils.rules import COUNT, POSITIVE, Choice, ListOf
 
+# The solver stops once the optimality conditions hold to TOLERANCE times C, at most LOOSEST: the penalty has slope 1,
+# and gradients of the loss grow with C. Twice the tolerance leaves the objective .0003 of 17.6 higher
+# (docs/experiments/0006-dfr-solver.md).
 TOLERANCE = 0.15
-"""On the conditions of optimality, times C: the penalty has the slope 1, and gradients of the loss grow with C."""
 LOOSEST = 0.1
+# Chosen by hand: a cell with fewer samples than this does not shrink the draws of the others; its samples get larger
+# weights instead.
 SMALLEST = 8
-"""A cell with fewer rows than this does not make the other cells smaller: its rows count more instead."""
 
 
 @register
 class DFR(GroupAware, LastLayer):
     """Fit L1 logistic regressions to group-balanced draws of held-out data, and average them.
 
-    A path over C is fitted to a group-balanced draw of half of the validation data; the other half chooses C; with
-    that, ``n_refits`` draws of all the validation data get a head each, all solved at once. Groups are those of the
-    ``eval_set``, or inferred.
+    A path over C is fitted to a group-balanced draw from half of the validation data, and the other half selects C.
+    With that C, one head is fitted to each of ``n_refits`` draws from all validation data, all at once. Groups are
+    those of the ``eval_set``, or inferred.
 
     Parameters
     ----------
     on : {"val", "train"}, default "val"
-        Draw from the validation data (DFR-Val; the groups of training rows are not looked at where there is an
-        ``eval_set``), or from the training data (DFR-Tr), where the validation data only choose C.
+        Draw from the validation data (DFR-Val, which ignores the groups of the training data if there is an
+        ``eval_set``), or from the training data (DFR-Tr); then the validation data only select C.
     Cs : sequence of float, default (1, .7, .3, .1, .07, .03, .01)
-        Values of C in liblinear's convention: the sum of losses, times C, beside the sum of absolute weights on
-        features that training data standardise. The bias is free, which in liblinear it is not.
+        Candidate values of C in liblinear's convention: C times the sum of losses, plus the sum of absolute weights, on
+        features standardised by the training data. Unlike in liblinear, the bias is not penalised.
     n_refits : int, default 20
-    group_inference : {"axes"}, default "axes"
-        How groups are found where none are given. See ``longway.groups``.
-    group_inference_params : dict, optional
-        Options of that way.
-    selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
-        Which score chooses C; ``auto`` is ``worst_group`` where validation groups are known, given or inferred, else
-        ``worst_class``. A rule without groups also keeps given validation groups from balancing.
-    validation_fraction : float, default 0.2
-        Share of the training data to draw from and choose on where no ``eval_set`` is given.
-    device : str, default "auto"
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+        Number of draws whose heads are averaged.
+    group_inference : default "axes"
+        As in ``GroupAware``.
+    selection : default "auto"
+        As in ``Method``. A rule that ignores groups also keeps given validation groups from balancing.
+    **last_layer
+        All other parameters of ``GroupAware`` and ``LastLayer``.
 
     Attributes
     ----------
     group_inference_ : dict
-        What was inferred, how far to trust it, and the seed; empty where groups were given.
+        As in ``GroupAware``.
     retrained_on_ : str
-        Where the data that the head was retrained on come from.
+        Origin of the data that the head was retrained on.
 
     References
     ----------
@@ -96,14 +94,14 @@ class DFR(GroupAware, LastLayer):
 
     def _held_out(self, task: FitData) -> tuple[Samples, Samples, str]:
         rows, validation, source = super()._held_out(task)
-        own = self.group_inference_ and task.validation is None  # rows of an eval_set have been looked at
+        own = self.group_inference_ and task.validation is None  # those of an eval_set are merged already
         return rows, joined(validation, frequent(validation, HELD_OUT)) if own else validation, source
 
     def _settings(self) -> Sequence[Setting]:
         return [{"C": float(strength)} for strength in self.Cs]
 
     def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
-        """Follow the path from the strongest penalty to the weakest, each solution the start of the next."""
+        """Follow the path from the strongest penalty to the weakest; each solution starts the next."""
         features, labels, weights = self._drawn(first, rows, 1, parts)
         Cs = sorted({setting["C"] for setting in settings})
         found = elastic_net_path(
@@ -134,7 +132,7 @@ class DFR(GroupAware, LastLayer):
     def _drawn(
         self, first: FeatureHead, rows: Samples, n_draws: int, parts: Parts
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return scaled features and labels of the rows in any of the draws, and weights (n_draws, n)."""
+        """Return standardised features and labels of the samples in any of the draws, and weights (n_draws, n)."""
         weights = group_balanced_draws(rows, n_draws, parts.generator)
         used = np.flatnonzero(weights.any(0))
         some, device = rows.take(used), first.linear.weight.device
@@ -147,10 +145,10 @@ def _tolerance(strength: float) -> float:
 
 
 def group_balanced_draws(rows: Samples, n_draws: int, generator: np.random.Generator) -> np.ndarray:
-    """Return weights (n_draws, n), 0 for rows that are not drawn: each cell has as many rows as the smallest has.
+    """Return weights (n_draws, n), 0 for samples that are not drawn: as many of each cell as the smallest has.
 
-    A cell is a class within a group. Cells with fewer than ``SMALLEST`` rows, and rows with sample weights, count such
-    that all cells weigh the same.
+    A cell is a class within a group. All cells have the same total weight, also with sample weights and with fewer than
+    ``SMALLEST`` samples.
     """
     counted = np.flatnonzero(rows.weight > 0)
     codes = group_cells(rows)[counted]

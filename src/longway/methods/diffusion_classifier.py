@@ -25,38 +25,38 @@ from longway.utils.rules import COUNT, INTERVAL, POSITIVE, PROPORTION
 class DiffusionClassifier(Method):
     r"""Predict the class under which a diffusion model finds an input most likely.
 
-    One network for all classes learns to find the noise in training inputs, told their class. An input is mixed with
-    the same noise for each class, and the class that lets the network find it best is the answer:
-    :math:`\arg\max_c \log p(x | c) + \log p(c)`, with the evidence lower bound in nats for the first term. As every
-    part of the input has to be told from noise, a shortcut counts for what it says of the class and no more: a colour
-    that one in ten samples of a class have costs log 10 nats, and the wrong shape can cost more.
+    One network for all classes learns to predict the noise in training inputs given their class. At prediction, an
+    input is mixed with the same noise for each class, and the class under which the network predicts it best wins:
+    :math:`\arg\max_c \log p(x | c) + \log p(c)`, with the evidence lower bound in nats as the first term. Every part of
+    the input must be explained, so a shortcut is worth no more than its information about the class: a colour that one
+    in ten samples of a class have costs log 10 nats, and the wrong shape can cost more.
 
     It selects nothing on validation data and uses no group labels.
 
     Parameters
     ----------
     width : int, default 64
-        Channels of the denoising network on images, twice as many where they are halved; 8 times as many units on
-        features.
+        Channels of the denoising network on images, doubled at half resolution; on features it has 8 times as many
+        units.
     log_snr : (float, float), default (-4, 1)
-        Between which logarithms of the ratio of signal and noise inputs are mixed. In more noise nothing is to be
-        found; in less, details that no class has to itself take most of the training and of the bound. Found on images
-        of 10 pixels; on features and large images not tried.
+        Range of the logarithm of the signal-to-noise ratio. With more noise there is nothing to detect; with less,
+        details that are common to all classes dominate the training and the bound. Tuned on images of 10 pixels
+        (docs/experiments/0014-diffusion-classifier.md), not on features or large images.
     n_draws : int, default 16
-        Mixtures that a bound is computed from, the ratio evenly between its bounds; their noise is fixed when the model
-        is fitted, every second the opposite of the one before.
+        Mixtures per bound, at evenly spaced ratios; their noise comes in opposite pairs and is fixed when the model is
+        fitted.
     epochs : int, default 40
     batch_size : int, default 64
     learning_rate : float, default 2e-3
         Of Adam.
     averaging : float, default 0.1
-        Share of the steps so far over which the weights are averaged; see ``longway.training.weight_average``.
+        Fraction of the steps so far over which weights are averaged; see ``longway.training.weight_average``.
     device, random_state, verbose
         As in ``Method``.
 
     References
     ----------
-    "Generative classifiers avoid shortcut solutions", ICLR 2025 (arXiv 2512.25034), of which the abstract was read. Li
+    "Generative classifiers avoid shortcut solutions", ICLR 2025 (arXiv 2512.25034; only the abstract was available). Li
     et al., "Your diffusion model is secretly a zero-shot classifier", ICCV 2023. The bound is that of Kingma et al.,
     "Variational diffusion models", NeurIPS 2021.
     """
@@ -120,16 +120,16 @@ class DiffusionNet(nn.Module):
         self.standardize = Standardize(shape)
         self.denoiser = build_denoiser(shape, n_classes, width)
         low, high = log_snr
-        # Each with its opposite: the part of the error that is linear in the noise, and favours one class, cancels
+        # In opposite pairs, the part of the error that is linear in the noise, and favours one class, cancels.
         half = torch.randn((n_draws + 1) // 2, *shape)
         self.register_buffer("noise", torch.stack([half, -half], 1).flatten(0, 1)[:n_draws])
         self.register_buffer("ratios", low + (high - low) * (torch.arange(n_draws) + 0.5) / n_draws)
         self.register_buffer("log_prior", torch.zeros(n_classes))
 
     def set_scale(self, rows: Samples) -> None:
-        """Take the moments of training data and the classes' shares; all pixels have one spread, that of the mean one.
+        """Set the standardisation and the class priors from training data; all pixels share one standard deviation.
 
-        A spread of its own would make the faint noise of a pixel that hardly varies as loud as the picture.
+        A pixel that hardly varies would otherwise have its faint noise scaled up to the level of the picture.
         """
         flat = Samples(rows.X.reshape(len(rows.X), -1), rows.y, rows.weight, index=rows.index)
         mean, std = (moment.view(rows.shape) for moment in flat.moments())
@@ -141,17 +141,17 @@ class DiffusionNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs (n, ...) to the logarithms (n, C) of bound and prior, whose softmax are probabilities.
 
-        Without what the classes have in common, which is hundreds of nats and would cost the last digits.
+        The mean over classes, hundreds of nats that all have in common, is subtracted first: it would cost precision.
         """
         bounds = self.bounds(x)
         return self.log_prior + (bounds - bounds.mean(0)).flatten(2).sum(2).T
 
     def by_place(self, x: Tensor) -> Tensor:
-        """Return what each pixel of images (n, c, h, w) adds to the bound of each class, of shape (n, C, h, w)."""
+        """Return the contribution of each pixel of images (n, c, h, w) to each class's bound, of shape (n, C, h, w)."""
         return self.bounds(x).sum(2).transpose(0, 1)
 
     def bounds(self, x: Tensor) -> Tensor:
-        """Return what each number of inputs (n, ...) adds to the bound of each class, of shape (C, n, ...)."""
+        """Return the contribution of each number of inputs (n, ...) to each class's bound, of shape (C, n, ...)."""
         x = self.standardize(x)
         codes = torch.arange(len(self.log_prior), device=x.device).split(1)
         errors = torch.zeros((), dtype=x.dtype, device=x.device)
@@ -164,7 +164,7 @@ class DiffusionNet(nn.Module):
 
 
 class DiffusionObjective(nn.Module):
-    """What the bound is made of, a pixel or feature: the squared error of the noise, every ratio as often as another.
+    """The mean summand of the bound: the squared error of the predicted noise, uniformly over ratios.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class DiffusionObjective(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """Return the loss of a batch; the ratios of its samples are evenly apart, beginning at a random place."""
+        """Return the loss of a batch; its samples get evenly spaced ratios with a random offset."""
         network, n = self.network, len(x)
         low, high = network.range
         places = (torch.arange(n, device=x.device) / n + torch.rand((), device=x.device)) % 1

@@ -1,4 +1,4 @@
-"""Freeze-then-Train: part of the features is learnt without labels and frozen, the rest is trained beside it."""
+"""Freeze-then-Train: freeze features that were learnt without labels, and train the rest next to them."""
 
 from __future__ import annotations
 
@@ -25,28 +25,27 @@ from longway.utils.rules import FRACTION, POSITIVE, Choice, ListOf
 
 @register
 class FreezeThenTrain(ERM):
-    """Freeze principal components, train a network beside them, then fit the last layer again.
+    """Freeze principal components, train a network next to them, then fit the last layer again.
 
-    Of as many features as the representation has, a share is the top principal components of the training data, which
-    no label has a part in. They stay as they are while a network is trained for the rest, with one linear head on all
-    of them. What is frozen already need not be learnt, and cannot be unlearnt where labels say less of it than of the
-    shortcut. The last layer is then fitted again on validation data, as ``LLR`` does.
+    A fraction of the representation consists of the top principal components of the training data, which do not depend
+    on the labels. They stay frozen while a network is trained for the rest, with one linear head on both. A frozen
+    feature cannot be lost to a shortcut that predicts the training labels better. The last layer is then fitted again
+    on validation data, as in ``LLR``.
 
-    On features, components are those of the standardised features, as many as a share of them; the rest is the output
-    of an MLP on them. On images they are those of the hidden layer of an untrained ``ConvNet``, and the network beside
-    it starts as its copy. The published code has a pre-trained network in both places.
+    On features, the components are those of the standardised features, and the rest is the output of an MLP. On images,
+    they are those of the hidden layer of an untrained ``ConvNet``, and the trained network starts as its copy. The
+    published code uses a pre-trained network in both places.
 
     Parameters
     ----------
     frozen_share : float, default 0.5
-        Share of the features that are frozen, the paper's p.
-    balance, ridges
-        Of the last layer, see ``LLR``.
+        Fraction of the features that is frozen, the paper's p.
+    balance, l2s
+        Of the last layer; see ``LLR``.
     hidden : sequence of int, default (128,)
-        Of the MLP on features.
-    selection : str, default "auto"
-        Which validation score chooses the epoch and the ridge: ``worst_group`` where validation groups are given, else
-        ``worst_class``.
+        Widths of the MLP on features.
+    selection : default "auto"
+        As in ``Method``; it selects the epoch and the penalty of the last layer.
     validation_fraction : float, default 0.2
     **erm
         All other parameters of ``ERM``; ``l2`` has no effect.
@@ -54,9 +53,9 @@ class FreezeThenTrain(ERM):
     Attributes
     ----------
     explained_variance_ : float
-        Share of the variance that the frozen components have.
+        Fraction of the variance that the frozen components explain.
     retrained_on_ : str
-        Where the data that the last layer was fitted to again come from.
+        Origin of the data that the last layer was fitted to again.
 
     References
     ----------
@@ -101,7 +100,7 @@ class FreezeThenTrain(ERM):
         return network
 
     def _retrain(self, network: FrozenBeside, rows: Samples, validation: Samples, source: str, task: FitData) -> None:
-        """Fit the last layer again, and record how."""
+        """Fit the last layer again and record how."""
         llr = LLR(balance=self.balance, l2s=self.l2s, selection=self.selection, device=self.device)
         features = Features(cast(FeatureHead, network))
         embedded, judged = (
@@ -115,7 +114,7 @@ class FreezeThenTrain(ERM):
 
 
 class FrozenBeside(nn.Module):
-    """Frozen principal components beside a trained network, and a linear layer on both.
+    """Frozen principal components next to a trained network, and a linear layer on both.
 
     Parameters
     ----------
@@ -124,7 +123,7 @@ class FrozenBeside(nn.Module):
     n_classes : int
         C.
     share : float
-        Of the features that are frozen; one of each kind at least.
+        Fraction of the features that is frozen; at least one of each kind.
     hidden : sequence of int
         Of the trained MLP on features.
     """
@@ -150,7 +149,7 @@ class FrozenBeside(nn.Module):
         self.linear = nn.Linear(frozen + trained, n_classes)
 
     def freeze(self, rows: Samples) -> float:
-        """Take the principal components of training data; return the share of the variance that they have."""
+        """Set the principal components of training data; return the fraction of the variance that they explain."""
         if isinstance(self.base, Standardize) and isinstance(self.trained, FeatureHead):
             for scale in (self.base, self.trained.standardize):
                 scale.set(*rows.moments())
@@ -166,14 +165,14 @@ class FrozenBeside(nn.Module):
         values, vectors = torch.linalg.eigh(second - torch.outer(mean, mean))
         values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
         kept = values[: self.components.shape[1]]
-        # One factor for all keeps their proportions, and lets a head learn at the pace of the trained features.
+        # One factor for all keeps their proportions and brings them to the scale of the trained features.
         scale = kept.mean().sqrt().clamp_min(1e-12)
         self.mean.copy_(mean)
         self.components.copy_(vectors[:, : len(kept)] / scale)
         return float(kept.sum() / values.sum().clamp_min(1e-300))
 
     def train(self, mode: bool = True) -> FrozenBeside:
-        """Set the mode of all but the frozen part, whose dropout stays off."""
+        """Set the mode of all but the frozen part, which stays in eval mode."""
         super().train(mode)
         self.base.eval()
         return self

@@ -21,32 +21,32 @@ from longway.utils.rules import POSITIVE, Choice
 
 @register
 class GCCS(ERM):
-    r"""Bring the outputs of each class to a Gaussian of its own (Gaussian class-conditional simplex loss).
+    r"""Fit the outputs of each class to its own Gaussian (Gaussian class-conditional simplex loss).
 
-    The target of class c is :math:`N(s e_c, I)` in C dimensions, so that all targets are equally far apart and planes
-    are the best decision surfaces. The loss is the mean over the classes of a batch of the divergence between a
-    Gaussian with the class's moments and its target. It compares moments, and no single sample to its label.
+    The target of class c is :math:`N(s e_c, I)` in C dimensions, so all targets are equally far apart and the optimal
+    decision surfaces are planes. The loss is the mean, over the classes of a batch, of the KL divergence from a
+    Gaussian with the moments of the class to its target. It compares moments, not single samples with their labels.
 
     Logits are the outputs times s: their softmax is the probability of each class under the targets, and the largest
-    is the nearest target.
+    one belongs to the nearest target.
 
-    The paper's kurtosis term is left out, as its form is not known here.
+    The paper's kurtosis term is left out because its form was not available.
 
     Parameters
     ----------
     separation : float, default 5
-        How far each target is from the origin, s, in its own deviations.
+        Distance s of each target from the origin, in standard deviations.
     covariance : {"diagonal", "full"}, default "diagonal"
-        Which moments are compared. ``full`` wants more samples of each class in a batch than there are classes.
+        Moments that are compared. ``full`` needs more samples of each class in a batch than there are classes.
     hidden : sequence of int, default (128,)
-        As in ``ERM``; a network is trained also where there is no hidden layer.
+        As in ``ERM``; the network is trained even without a hidden layer.
     **erm
         All other parameters of ``ERM``; ``l2`` has no effect.
 
     References
     ----------
     Ali et al., "Gaussian class-conditional simplex loss for accurate, adversarially robust deep classifier training",
-    EURASIP Journal on Information Security, 2023 (arXiv 2010.15487). Only the abstract was read.
+    EURASIP Journal on Information Security, 2023 (arXiv 2010.15487). Only the abstract was available.
     """
 
     always_trains = True
@@ -59,7 +59,7 @@ class GCCS(ERM):
 
 
 class GCCSObjective(nn.Module):
-    """The divergence of the classes of a batch from their targets.
+    """The KL divergence of the classes of a batch from their targets.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class GCCSObjective(nn.Module):
     separation : float
         See ``GCCS``.
     full : bool
-        Whether whole covariances are compared.
+        Whether full covariances are compared.
     """
 
     targets: Tensor

@@ -25,40 +25,35 @@ from longway.utils.rules import COUNT, NON_NEGATIVE, POSITIVE, WIDTHS, Choice
 class GenerativeClassifier(Method):
     r"""Predict the class under which an input is most likely: :math:`\arg\max_c \log p(x | c) + \log p(c)`.
 
-    Each class has a VAE of its own, trained on the samples of the class; what stands for the likelihood is a lower
-    bound of it. A model of a class has to explain all of the input, so a shortcut is worth no more than what it tells
-    of the class: a colour that one in ten samples of a class have costs these samples log 10 nats, however plain it is.
+    Each class has its own VAE, trained on the samples of that class; a lower bound replaces the likelihood. A model of
+    a class must explain the whole input, so a shortcut is worth no more than its information about the class: a colour
+    that one in ten samples of a class have costs these samples log 10 nats, however salient it is.
 
-    The decoder's noise is Gaussian, with a variance of its own for each class that follows the mean squared error. The
-    published work has diffusion models, as ``DiffusionClassifier``, and language models in the place of VAEs.
+    The decoder's noise is Gaussian; its variance is estimated per class from the mean squared error. The published work
+    uses diffusion models (see ``DiffusionClassifier``) and language models instead of VAEs.
 
     Parameters
     ----------
     latent_dim : int, default 10
-        Latent axes of each VAE.
+        Number of latent axes of each VAE.
     beta : float, default 1
-        Weight of the KL term in training; with 1 the bound itself is maximised.
+        Weight of the KL term in training; 1 maximises the bound itself.
     bound : {"elbo", "importance"}, default "elbo"
-        What is compared: the evidence lower bound, or the importance-weighted one, which is tighter.
+        Bound that is compared: the evidence lower bound, or the tighter importance-weighted one.
     n_draws : int, default 8
-        Draws from the posterior for a bound, fixed when the model is fitted.
+        Draws from the posterior per bound; they are fixed when the model is fitted.
     channels : sequence of int, default (32, 32, 64, 128)
-        Convolutions of the encoders; the last are left out on images too small for them.
+        Channels of the encoders' convolutions; the last ones are dropped on images too small for them.
     epochs : int, default 30
     batch_size : int, default 128
     learning_rate : float, default 1e-3
         Of Adam.
-    selection : str, default "auto"
-        Which validation score chooses the epoch: ``worst_group`` where validation groups are given, else
-        ``worst_class``.
-    validation_fraction : float, default 0.1
-    device : str, default "auto"
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+    **method
+        All other parameters of ``Method``.
 
     References
     ----------
-    "Generative classifiers avoid shortcut solutions", ICLR 2025, of which the abstract was read.
+    "Generative classifiers avoid shortcut solutions", ICLR 2025 (only the abstract was available).
     """
 
     takes_images = True
@@ -97,16 +92,16 @@ class GenerativeClassifier(Method):
 
 
 class ClassVAEs(nn.Module):
-    """One VAE a class, with the variance of its decoder and the class's share of the training data.
+    """One VAE per class, with the variance of its decoder and the prior of the class.
 
     Parameters
     ----------
     vaes : sequence of VAE
         One for each of the C classes.
     draws : Tensor of shape (S, d)
-        Standard normal; what bounds are computed with.
+        Standard normal draws that bounds are computed with.
     importance : bool
-        Which bound.
+        Whether to use the importance-weighted bound.
     """
 
     draws: Tensor
@@ -122,7 +117,7 @@ class ClassVAEs(nn.Module):
         self.register_buffer("log_prior", torch.zeros(len(vaes)))
 
     def set_scale(self, rows: Samples) -> None:
-        """Take the scale of training data, one for all classes, and the classes' shares."""
+        """Set the standardisation, one for all classes, and the class priors from training data."""
         for vae in self._each():
             vae.set_moments(rows)
         self.log_prior.copy_(torch.from_numpy(log_prior(rows.y, rows.weight, len(self.vaes))))
@@ -137,7 +132,8 @@ class ClassVAEs(nn.Module):
         return torch.stack(bounds, 1) + self.log_prior
 
     def by_place(self, x: Tensor) -> Tensor:
-        """Return what each pixel of images (n, c, h, w) adds to the bound of each class, of shape (n, C, h, w).
+        """Return the contribution of each pixel of images (n, c, h, w) to the bound of each class, of shape (n, C, h,
+        w).
 
         But for the KL term, which has no place.
         """
@@ -148,7 +144,7 @@ class ClassVAEs(nn.Module):
         return torch.stack(maps, 1)
 
     def _outputs(self, vae: VAE, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """Return what a VAE makes of each draw from its posterior, of shape (S, n, ...)."""
+        """Return the reconstruction from each draw of the posterior, of shape (S, n, ...)."""
         latents = mean + (0.5 * log_variance).exp() * self.draws.unsqueeze(1)
         return torch.stack([vae.decoder(latent) for latent in latents])
 
@@ -159,7 +155,7 @@ class ClassVAEs(nn.Module):
 
 
 class ClassVAEsObjective(nn.Module):
-    """The negative bound of each sample under its own class's VAE.
+    """The negative bound of each sample under the VAE of its class.
 
     Parameters
     ----------
@@ -176,7 +172,7 @@ class ClassVAEsObjective(nn.Module):
         self.register_buffer("least", 1e-4 * network.noise)
 
     def forward(self, x: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """Return the loss of a batch, in nats a sample; the decoders' variances follow the errors."""
+        """Return the loss of a batch in nats per sample; the decoders' variances track the errors."""
         network, total = self.network, torch.zeros((), device=x.device)
         for code, vae in enumerate(network._each()):
             members = (y == code) & (weight > 0)

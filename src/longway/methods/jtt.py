@@ -1,4 +1,4 @@
-"""Just Train Twice: the samples that a first, weak classifier gets wrong weigh more in the second."""
+"""Just Train Twice: upweight the samples that a first, weak classifier gets wrong."""
 
 from __future__ import annotations
 
@@ -22,34 +22,33 @@ from longway.utils.rules import COUNT, NON_NEGATIVE, POSITIVE
 
 @register
 class JTT(ERM):
-    """Train a weak classifier, then train again with the samples that it gets wrong weighed up (Just Train Twice).
+    """Train a weak classifier, then train again with the samples that it gets wrong upweighted (Just Train Twice).
 
-    The first stage has to be held back, or it is right on all samples and there is nothing to weigh up: a linear head
-    by a strong ridge, a network by few epochs. Where it is right on all of them all the same, the result is that of
-    ERM, and ``group_inference_["caveats"]`` says so.
+    The first stage must be weak, or it gets every sample right and none is upweighted: a linear head has a strong L2
+    penalty, a network few epochs. If it gets every sample right nevertheless, the result is that of ERM, and
+    ``caveats`` says so.
 
-    The paper repeats the error set in the data; here its samples weigh more in a linear head, and are drawn more often
-    for a network, in epochs as long as those of ERM.
+    The paper repeats the error set in the data; here its samples have a larger weight in a linear head, and are drawn
+    more often for a network, in epochs as long as those of ERM.
 
     Parameters
     ----------
     upweight : float, default 20
-        How often an error counts, the paper's lambda.
+        Weight of an error, the paper's lambda.
     first_l2 : float, default 10
-        Ridge of the first stage on features with ``hidden=()``; the stronger, the more errors.
+        L2 penalty of the first stage on features with ``hidden=()``; a stronger one makes more errors.
     first_epochs : int, default 5
-        Epochs of the first stage where a network is trained, the paper's T; the fewer, the more errors.
-    selection : str, default "auto"
-        ``worst_group`` (the paper's) where validation groups are given, else ``worst_class``.
+        Epochs of the first stage of a network, the paper's T; fewer make more errors.
+    selection : default "auto"
     **erm
-        All other parameters of ``ERM``, for the second stage; its rate, decay and batch size also for the first.
+        All other parameters of ``ERM``; learning rate, weight decay and batch size also hold for the first stage.
 
     Attributes
     ----------
     error_set_ : ndarray of shape (m,)
-        Rows of the training data that the first stage gets wrong and the second weighs up.
+        Positions of the training samples that the first stage gets wrong and the second upweights.
     group_inference_ : dict
-        The size of the error set, of the rows that it is taken from, and ``caveats``.
+        Size of the error set and of the training data, and ``caveats``.
 
     References
     ----------
@@ -81,14 +80,14 @@ class JTT(ERM):
     first_epochs: int = parameter(5, COUNT, search=Categorical((1, 2, 5, 10)))
     selection: str = "auto"
 
-    def _balance(self, rows: Samples, task: FitData) -> np.ndarray:
+    def _weights(self, rows: Samples, task: FitData) -> np.ndarray:
         wrong = predict_logits(self._first_stage(rows, task), rows).argmax(1).numpy() != rows.y
         self.error_set_ = np.flatnonzero(wrong) if rows.index is None else rows.index[wrong]
         self.group_inference_ = {"errors": int(wrong.sum()), "rows": len(rows), "caveats": _caveats(wrong)}
         return np.where(wrong, self.upweight, 1.0)
 
     def _first_stage(self, rows: Samples, task: FitData) -> nn.Module:
-        """Return a weak classifier of the rows."""
+        """Return a weak classifier."""
         if self._is_solved(rows):
             return fit_linear(rows, task.n_classes, self.first_l2)
         network = self._fresh(rows, task)
@@ -105,15 +104,15 @@ class JTT(ERM):
 
 
 def _caveats(wrong: np.ndarray) -> list[str]:
-    """Return the reasons not to trust an error set."""
+    """Return the reasons to distrust an error set."""
     if not wrong.any():
         return [
-            "the first stage gets every sample right, so there is nothing to weigh up and the result is that of ERM: "
-            "raise first_l2 (features) or lower first_epochs (images)"
+            "the first stage gets every sample right, so none is upweighted and the result is that of ERM: raise "
+            "first_l2 (features) or lower first_epochs (images)"
         ]
     if wrong.mean() > 0.5:
         return [
-            f"the first stage gets {100 * wrong.mean():.0f} % of the samples wrong: lower first_l2 (features) or "
-            "raise first_epochs (images)"
+            f"the first stage gets {100 * wrong.mean():.0f} % of the samples wrong: lower first_l2 (features) or raise "
+            "first_epochs (images)"
         ]
     return []

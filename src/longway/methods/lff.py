@@ -23,26 +23,24 @@ from longway.utils.rules import BELOW_ONE, POSITIVE
 
 @register
 class LfF(ERM):
-    """Train two networks at once: one that is biased on purpose, and one that learns where the first fails.
+    """Train two networks at once: one that is biased on purpose, and one that learns where the first one fails.
 
-    The biased network's loss, the generalised cross-entropy, favours samples that are easy already. The other network
-    weighs each sample by the share of the biased network's loss in the sum of both losses, where the losses are running
-    means, divided by the largest of their class. Both are always trained, also where the head is linear.
+    The biased network's loss, the generalised cross-entropy, favours samples that are already easy. The other network
+    weights each sample by the biased network's loss relative to the sum of both losses; the losses are running means,
+    divided by the largest of their class. Both networks are trained by gradient steps, even if the head is linear.
 
-    As printed, nothing holds the weights of samples that the biased network gets right from going to zero. Where it
-    learns the shortcut perfectly and a class has one other value of it only, the second network then learns the
-    shortcut the wrong way round.
+    As published, the weights of samples that the biased network gets right can go to zero. If it learns the shortcut
+    perfectly and a class has only one other value of it, the second network then learns the reversed shortcut.
 
     Parameters
     ----------
     q : float, default 0.7
-        How much the biased network favours easy samples.
+        Exponent of the generalised cross-entropy; larger values favour easy samples more.
     smoothing : float, default 0.7
-        Share of the old value in the running mean of a sample's loss, the paper's alpha.
+        Weight of the old value in the running mean of a sample's loss, the paper's alpha.
     hidden : sequence of int, default (128,)
-        As in ``ERM``. A linear head is slow to learn from what its biased twin leaves over.
-    selection : str, default "auto"
-        ``worst_group`` where validation groups are given, else ``worst_class``.
+        As in ``ERM``. A linear head learns slowly from the samples that its biased twin leaves.
+    selection : default "auto"
     **erm
         All other parameters of ``ERM``, for both networks; ``l2`` has no effect.
 
@@ -69,14 +67,14 @@ class LfF(ERM):
 
 
 class LfFObjective(nn.Module):
-    """The losses of both networks, and the running means of what each sample cost them.
+    """The losses of both networks, and the running mean of each sample's loss.
 
     Parameters
     ----------
     network, biased : nn.Module
         Inputs to logits.
     labels : Tensor of shape (n,)
-        Of all training rows.
+        Labels of all training samples.
     n_classes : int
         C.
     q, smoothing : float
@@ -96,7 +94,7 @@ class LfFObjective(nn.Module):
         self.register_buffer("costs", torch.zeros(2, len(labels)))
 
     def forward(self, x: Tensor, y: Tensor, weight: Tensor, sample: Tensor) -> dict[str, Tensor]:
-        """Return the loss of a batch, whose rows' own numbers are ``sample`` (n,)."""
+        """Return the loss of a batch whose samples have the positions ``sample`` (n,) in the training data."""
         logits = self.network(x), self.biased(x)
         losses = [cross_entropy(part, y, reduction="none") for part in logits]
         importance = self._importance(torch.stack(losses).detach(), y, sample)
@@ -105,7 +103,7 @@ class LfFObjective(nn.Module):
         return {"loss": debiased + biased, "debiased": debiased, "biased": biased, "importance": importance.mean()}
 
     def _importance(self, losses: Tensor, y: Tensor, sample: Tensor) -> Tensor:
-        """Take losses (2, n) into the running means; return the weight of each sample, of shape (n,)."""
+        """Update the running means with losses (2, n); return the weight of each sample, of shape (n,)."""
         seen, fresh = gathered(sample), gathered(losses.T).T.to(self.costs.dtype)
         self.costs[:, seen] = self.smoothing * self.costs[:, seen] + (1 - self.smoothing) * fresh
         largest = torch.zeros(2, self.n_classes, device=self.costs.device)

@@ -1,4 +1,4 @@
-"""Last-layer retraining: a new linear head on held-out data in which every class or every group counts the same."""
+"""Last-layer retraining: a new linear head on held-out data that is balanced by class or by group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from longway.data.weights import balanced_weights, group_cells
 from longway.linear._ridge_path import ridge_heads
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
-from longway.methods._last_layer import LastLayer, Parts, Setting, precision, weighted_chunks
+from longway.methods._last_layer import LastLayer, Parts, Setting, precision, tolerance, weighted_chunks
 from longway.methods._parameters import parameter
 from longway.methods._registry import register
 from longway.methods._search_space import Categorical
@@ -25,29 +25,25 @@ from longway.utils.rules import POSITIVE, Choice, ListOf
 class LLR(LastLayer):
     """Train a new head on held-out data, balanced by class or by group (last-layer retraining).
 
-    The convex problem is solved to its optimum on half of the validation data for each ridge, all at once; the other
-    half chooses the ridge, and the head is then fitted to all of the validation data with that.
+    The convex problems of all penalties are solved at once, on half of the validation data. The other half selects the
+    penalty, and the head is then fitted to all validation data.
 
     Parameters
     ----------
     balance : {"auto", "class", "group"}, default "auto"
-        What counts the same. ``auto`` is each group (each class within it) where validation groups are given, else
-        each class.
+        What is weighted equally; ``auto`` is each class within each group if validation groups are given, else each
+        class.
     l2s : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
-        Penalties on the weights, beside the mean loss, on standardised features.
-    selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
-        Which score chooses the ridge; ``auto`` is ``worst_group`` where validation groups are given, else
-        ``worst_class``. A rule without groups keeps groups from balancing too.
-    validation_fraction : float, default 0.2
-        Share of the training data to retrain and choose on where no ``eval_set`` is given.
-    device : str, default "auto"
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+        Candidate penalties on the squared weights, on standardised features, relative to the mean loss.
+    selection : default "auto"
+        As in ``Method``. A rule that ignores groups also keeps them from balancing.
+    **last_layer
+        All other parameters of ``LastLayer``.
 
     Attributes
     ----------
     retrained_on_ : str
-        Where the data that the head was retrained on come from.
+        Origin of the data that the head was retrained on.
 
     References
     ----------
@@ -86,7 +82,7 @@ def solve_balanced(
     l2s: Sequence[float],
     smoothings: Sequence[float] | None = None,
 ) -> Heads:
-    """Solve one problem for each ridge, in which all ``codes`` (n,) count the same and biases are free."""
+    """Solve one problem for each penalty; all ``codes`` (n,) are weighted equally and biases are not penalised."""
     dtype, device = precision(rows), first.linear.weight.device
     n_classes = first.linear.out_features
     weights = np.repeat(balanced_weights(codes, rows.weight)[:, None], len(l2s), 1)
@@ -99,5 +95,5 @@ def solve_balanced(
         start,
         l2=torch.tensor(l2s, dtype=dtype, device=device),
         smoothing=None if smoothings is None else torch.tensor(smoothings, dtype=dtype, device=device),
-        tolerance=1e-6 if dtype == torch.float64 else 1e-5,
+        tolerance=tolerance(dtype),
     )

@@ -27,33 +27,28 @@ class LORT(LastLayer):
 
     .. math:: t_y = 1 - \delta + \frac{\delta}{C}, \qquad t_c = \frac{\delta}{C} \ (c \ne y)
 
-    so the true class stands at :math:`1 - \delta` above all others, and 1 / C is hardly exceeded. Logits stay small
-    and alike over classes, with no count of classes needed. Probabilities are as close to 1 / C as the targets are.
+    so the true class is :math:`1 - \delta` above all others and little above 1 / C. Logits stay small and similar over
+    classes without any class counts. Predicted probabilities are as close to 1 / C as the targets.
 
-    The source was read as an abstract only: that the paper's :math:`\delta` is about 0.98 is from memory, and that it
-    retrains without a ridge and on which data is not known. Compare with care.
+    Only the paper's abstract was available: :math:`\delta` of about 0.98 is from memory, and whether the paper retrains
+    without a penalty, and on which data, is not known. Compare with care.
 
     Parameters
     ----------
     on : {"val", "train"}, default "val"
-        Retrain on half of the validation data and choose on the other half, then retrain on all of them; or retrain
-        on the training data and choose on the validation data.
+        Retrain on half of the validation data, select on the other half, then retrain on all of it; or retrain on the
+        training data and select on the validation data.
     smoothings : sequence of float, default (0.9, 0.98)
-        Values of delta, each between 0 and 1.
+        Candidate values of delta, each from 0, below 1.
     l2s : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
-        Penalties on the weights, beside the mean loss, on standardised features. All pairs of delta and ridge are
-        solved to their optima at once, and one is chosen.
-    selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
-        Which score chooses; ``auto`` is ``worst_group`` where validation groups are given, else ``worst_class``.
-    validation_fraction : float, default 0.2
-    device : str, default "auto"
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+        Candidate penalties, as in ``LLR``. All pairs of delta and penalty are solved at once, and one is selected.
+    **last_layer
+        All other parameters of ``LastLayer``.
 
     Attributes
     ----------
     retrained_on_ : str
-        Where the data that the head was retrained on come from.
+        Origin of the data that the head was retrained on.
 
     References
     ----------
@@ -77,7 +72,7 @@ class LORT(LastLayer):
         return solve_balanced(
             first,
             rows,
-            np.zeros(len(rows), np.int64),  # every row counts the same: the targets do the balancing
+            np.zeros(len(rows), np.int64),  # no balancing by weights: the targets balance
             [setting["l2"] for setting in settings],
             [setting["smoothing"] for setting in settings],
         )

@@ -28,27 +28,27 @@ class RepSpectral(ERM):
     r"""Penalise the largest singular value of each layer below the last (spectral regularisation of representations).
 
     The objective is the cross-entropy plus :math:`\lambda \sum_l \sigma_{max}(W_l)^2` over the linear and convolutional
-    layers of the feature map, the last linear layer excluded. It is there only after a first share of training. The
-    singular values are followed by power iteration, one step a batch, from the vectors of the batch before.
+    layers of the feature map, without the last linear layer. The penalty starts after an initial part of training.
+    Power iteration tracks the singular values, one step per batch, starting from the vectors of the previous batch.
 
-    The product of these values bounds how far a change of the input moves the features. It is made against adversarial
-    changes; a shortcut that is plain in the input needs no steep feature map, and nothing here tells it from the core.
+    The product of these values bounds how far a change of the input moves the features. The method is designed against
+    adversarial changes; a salient shortcut needs no steep feature map, and the penalty does not tell it from the core.
 
     Parameters
     ----------
     penalty : float, default 1e-2
         Weight of the penalty, the paper's lambda.
     burn_in : float, default 0.5
-        Share of training before the penalty is there. ``selection`` may keep an epoch of it.
+        Fraction of training before the penalty starts. ``selection`` may keep an epoch from it.
     hidden : sequence of int, default (128,)
-        As in ``ERM``. A linear head has no feature map, and is that of ``ERM``.
+        As in ``ERM``. A linear head has no feature map, so it is that of ``ERM``.
     **erm
         All other parameters of ``ERM``.
 
     Attributes
     ----------
     singular_values_ : ndarray of shape (L,)
-        The largest of each layer of the feature map, at the end.
+        The largest one of each layer of the feature map, at the end.
 
     References
     ----------
@@ -76,7 +76,7 @@ class RepSpectral(ERM):
 
 
 class LayerSpectra(nn.Module):
-    """Follows the largest singular value of each linear and convolutional layer of a feature map.
+    """Tracks the largest singular value of each linear and convolutional layer of a feature map.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class LayerSpectra(nn.Module):
             self.register_buffer(f"vector{number}", torch.randn(size))
 
     def forward(self, steps: int = 1) -> Tensor:
-        """Return the largest singular values, of shape (L,), after so many steps of power iteration."""
+        """Return the largest singular values, of shape (L,), after this many steps of power iteration."""
         values = []
         for number, (layer, shape) in enumerate(zip(self.layers, self.shapes, strict=True)):
             start: Tensor = getattr(self, f"vector{number}")
@@ -106,7 +106,7 @@ class LayerSpectra(nn.Module):
 
 
 class SpectralObjective(nn.Module):
-    """Cross-entropy, and after a first share of training the squared largest singular values.
+    """Cross-entropy plus, after the burn-in, the squared largest singular values.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class SpectralObjective(nn.Module):
 
 
 def _input_shapes(body: nn.Module, shape: tuple[int, ...]) -> dict[nn.Linear | nn.Conv2d, tuple[int, ...]]:
-    """Return the linear and convolutional layers of a feature map, each with the shape of what it is given."""
+    """Return the linear and convolutional layers of a feature map, each with the shape of its input."""
     found: dict[nn.Linear | nn.Conv2d, tuple[int, ...]] = {}
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:

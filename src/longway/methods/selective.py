@@ -1,4 +1,4 @@
-"""SELF: fine-tune the head on held-out points on which it disagrees with an early-stopped or thinned-out head."""
+"""SELF: fine-tune the head on held-out points where it disagrees with an early-stopped head or with dropout."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from torch import Tensor
 from longway.data.samples import Samples, predict_logits
 from longway.data.weights import balanced_weights
 from longway.linear._hypergradient import Head
-from longway.linear._ridge_path import descend_heads, ridge_heads
-from longway.linear.fit import first_head
+from longway.linear.fit import first_head, scaled
 from longway.linear.head import Heads
 from longway.linear.module import FeatureHead
 from longway.methods._base import FitData
-from longway.methods._last_layer import LastLayer, Parts, Setting, head_of, precision, scaled, weighted_chunks
+from longway.methods._last_layer import LastLayer, Parts, Setting, solve_from
 from longway.methods._parameters import parameter
 from longway.methods._registry import register
 from longway.methods._search_space import Categorical, Real
@@ -30,54 +29,52 @@ from longway.utils.rules import COUNT, FRACTION, HEAD, NON_NEGATIVE, POSITIVE, C
 
 @register
 class Selective(LastLayer):
-    r"""Fine-tune the head on the held-out points on which it disagrees most with a more regularised one (SELF).
+    r"""Fine-tune the head on the held-out points where it disagrees most with a more regularised head (SELF).
 
-    The paper's name, SELF, cannot be the class's: scikit-learn's pipelines fail with a step called "self".
+    The class cannot have the paper's name, SELF: scikit-learn's pipelines fail with a step called "self".
 
-    A head that was stopped early, or whose inputs are partly dropped, leans on the simplest feature. Where its
-    probabilities :math:`q` and those :math:`p` of the first head differ most, by :math:`\mathrm{KL}(q \Vert p)`, the
-    shortcut and the label are likely to contradict each other. The points with the largest KL, equally many of each
-    class, fine-tune the first head, with every class counting the same. No group is needed for training.
+    A head that was stopped early, or that has part of its inputs dropped, relies on the simplest feature. Where its
+    probabilities :math:`q` differ most from those of the first head, :math:`p`, by :math:`\mathrm{KL}(q \Vert p)`,
+    shortcut and label probably disagree. The points with the largest KL, equally many of each class, fine-tune the
+    first head with balanced classes. Training needs no groups.
 
     Parameters
     ----------
     variant : {"scale_free", "paper"}, default "scale_free"
-        ``scale_free`` standardises features and solves for the head that fits the points best while it is pulled to
-        the first one, :math:`\mathrm{CE} + \lambda \lVert \theta - \theta_0 \rVert^2`. ``paper`` takes features as
-        they are and moves from the first head by ``steps`` gradient steps.
+        ``scale_free`` standardises features and minimises
+        :math:`\mathrm{CE} + \lambda \lVert \theta - \theta_0 \rVert^2` around the first head. ``paper`` uses raw
+        features and takes ``steps`` gradient steps from the first head.
     disagreement : {"early", "dropout"}, default "early"
-        With a head stopped early, or with the first head while ``dropout`` of its inputs are dropped.
+        Disagreement with a head stopped early, or with the first head under dropout of its inputs.
     n_points : sequence of int, default (20, 100, 500)
-        Numbers of points to choose among (at most what the smallest class has, times C).
+        Candidate numbers of points (at most C times the size of the rarest class).
     l2_to_init : sequence of float, default (1e-3, 1e-2, 1e-1, 1)
-        Values of lambda to choose among, of ``scale_free``.
+        Candidate values of lambda, of ``scale_free``.
     learning_rates : sequence of float, default (1e-4, 1e-3, 1e-2)
-        Step sizes to choose among, of ``paper``.
+        Candidate step sizes, of ``paper``.
     steps : int, default 250
-        Of ``paper``.
+        Gradient steps of ``paper``.
     early_l2 : float, default 1
-        Of the fitted head that stands in for one stopped early: in a linear model an early stop and a strong ridge do
-        nearly the same.
+        Penalty of the fitted head that stands in for one stopped early: for a linear model, early stopping and a
+        strong L2 penalty are nearly equivalent.
     early_head : (array-like of shape (C, d), array-like of shape (C,)), optional
-        Weight and bias of a head that was stopped early, in the place of that.
+        Weight and bias of a head that was stopped early, used instead.
     dropout : float, default 0.7
+        Fraction of the inputs that are dropped.
     head : (array-like of shape (C, d), array-like of shape (C,)), optional
         Weight and bias to start from; rows in sorted order of the labels. Without it, a linear head is fitted to the
         training features.
     l2 : float, default 1e-2
-        Of that fitted head.
-    selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
-        Which score, on the half of the validation data that no points are taken from, chooses; ``auto`` is
-        ``worst_group`` (the paper's) where validation groups are given, else ``worst_class``.
-    validation_fraction : float, default 0.2
-    device : str, default "auto"
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+        Penalty of that fitted head.
+    selection : default "auto"
+        As in ``Method``, computed on the half of the validation data that no points are taken from.
+    **last_layer
+        All other parameters of ``LastLayer``.
 
     Attributes
     ----------
     retrained_on_ : str
-        Where the points come from.
+        Origin of the points.
 
     References
     ----------
@@ -120,22 +117,15 @@ class Selective(LastLayer):
 
     def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
         disagreement = self._divergence(first, rows, parts).numpy()
-        # Only points that some setting takes are read; each setting gives the others no weight.
+        # Only points that some setting selects are read; each setting gives the others no weight.
         chosen = {int(s["n_points"]): self._largest(disagreement, rows, int(s["n_points"])) for s in settings}
         used = np.unique(np.concatenate(list(chosen.values())))
-        some, weights = rows.take(used), np.zeros((len(used), len(settings)))
+        weights = np.zeros((len(used), len(settings)))
         for i, setting in enumerate(settings):
             points = chosen[int(setting["n_points"])]
             weights[np.searchsorted(used, points), i] = balanced_weights(rows.y[points], rows.weight[points])
-        dtype, device = precision(some), first.linear.weight.device
-        chunks = weighted_chunks(first, some, weights, dtype)
-        start = Heads.repeat(head_of(first), len(settings))
-        start = Heads(start.weight.to(dtype), start.bias.to(dtype))
-        if self.variant == "paper":
-            rate = torch.tensor([setting["rate"] for setting in settings], dtype=dtype, device=device)
-            return descend_heads(chunks, start, l2=torch.zeros_like(rate), rate=rate, steps=self.steps)
-        l2 = 2 * torch.tensor([setting["pull"] for setting in settings], dtype=dtype, device=device)
-        return ridge_heads(chunks, start, l2=l2, centre=start, tolerance=1e-6 if dtype == torch.float64 else 1e-5)
+        steps = self.steps if self.variant == "paper" else None
+        return solve_from(first, rows.take(used), weights, settings, steps)
 
     def _divergence(self, first: FeatureHead, rows: Samples, parts: Parts) -> Tensor:
         """Return the KL divergence (n,) of the first head's probabilities from the other head's."""

@@ -22,16 +22,16 @@ from longway.utils.rules import BELOW_ONE, FRACTION, NON_NEGATIVE
 
 @register
 class SemanticAnchor(ERM):
-    r"""Pull features to class anchors that are made without samples (semantic anchor regularisation).
+    r"""Pull features towards class anchors that do not depend on samples (semantic anchor regularisation).
 
-    A random vector for each class is drawn once and mapped by a small network, the projector, to a point in feature
-    space. The classifier's last layer has to tell these anchors apart, which trains the projector. A running mean of
-    the anchors moves only where each is classified with confidence; features are pulled to that of their class:
+    One random vector per class is drawn once and mapped to feature space by a small network, the projector. The last
+    layer must classify these anchors, which trains the projector. The running means of the anchors are updated only if
+    all are classified with confidence, and features are pulled towards the one of their class:
 
     .. math:: CE(f(x), y) + CE(W a, c) + \lambda \, \mathrm{mean}_k (h_k(x) - \bar a_{y,k})^2
 
-    A mean of samples would lean to what is frequent among them; an anchor has seen none. It is made for rare classes. A
-    shortcut that features hold is pulled to the anchor like the rest.
+    A mean of samples would be biased towards frequent ones; an anchor is not. The method is designed for rare classes:
+    features that encode a shortcut are pulled like all others.
 
     Parameters
     ----------
@@ -40,21 +40,21 @@ class SemanticAnchor(ERM):
     confidence : float, default 0.8
         Probability of its own class that every anchor must have for the running means to move.
     momentum : float, default 0.999
-        Share of the old value in the running means.
+        Weight of the old value in the running means.
     hidden : sequence of int, default (128,)
-        As in ``ERM``; without a hidden layer the features cannot move, and are not pulled anywhere.
+        As in ``ERM``; without a hidden layer the features are fixed and nothing is pulled.
     **erm
         All other parameters of ``ERM``; ``l2`` has no effect.
 
     Attributes
     ----------
     anchors_ : ndarray of shape (C, k)
-        The running means at the end, zeros where the anchors were never told apart.
+        The running means at the end; zeros if the anchors were never classified with confidence.
 
     References
     ----------
-    "Beyond prototypes: semantic anchor regularization for better representation learning", arXiv 2312.11872. It weighs
-    the anchors' cross-entropy by confidence; here all count the same.
+    "Beyond prototypes: semantic anchor regularization for better representation learning", arXiv 2312.11872. It weights
+    the anchors' cross-entropy by confidence; here all are weighted equally.
     """
 
     always_trains = True
@@ -104,14 +104,14 @@ class AnchorObjective(nn.Module):
         fit = (cross_entropy(network.linear(dropout(features)), y, reduction="none") * weight).mean()
         anchors = self.projector(self.seeds)
         logits = network.linear(anchors)
-        told_apart = cross_entropy(logits, torch.arange(len(anchors), device=x.device))
+        anchor_loss = cross_entropy(logits, torch.arange(len(anchors), device=x.device))
         self._move(anchors.detach(), logits.detach())
         distance = ((features - self.running[y]).square().mean(1) * weight).mean() * self.started
-        loss = fit + told_apart + self.pull * distance
-        return {"loss": loss, "cross_entropy": fit, "anchors": told_apart, "distance": distance}
+        loss = fit + anchor_loss + self.pull * distance
+        return {"loss": loss, "cross_entropy": fit, "anchors": anchor_loss, "distance": distance}
 
     def _move(self, anchors: Tensor, logits: Tensor) -> None:
-        """Take anchors (C, k) into the running means where every one of them is classified with confidence."""
+        """Update the running means with anchors (C, k) if every one of them is classified with confidence."""
         sure = (logits.softmax(1).diagonal() >= self.confidence).all()
         moved = torch.where(self.started, self.momentum * self.running + (1 - self.momentum) * anchors, anchors)
         self.running.copy_(torch.where(sure, moved, self.running))

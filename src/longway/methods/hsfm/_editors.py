@@ -1,4 +1,4 @@
-"""The editing of HSFM's supports, as published and free of scale."""
+"""Editing of HSFM's supports: the published algorithm and the scale-free one."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from longway.methods._last_layer import head_of
 from longway.methods.hsfm._support import UNSURE, SupportEditor, even_weights, hardest
 
 CLIP = 10.0
-"""The paper's bound on the norm of the support's gradient."""
+"""The paper's upper bound on the norm of the support's gradient."""
+# Mean residual on the support below which the published gradient vanishes
+# (docs/experiments/0001-hsfm-inner-problem.md).
 VANISHING = 1e-3
-"""Mean residual on the support below which the published algorithm has nothing to go by."""
 
 
 class Settings(Protocol):
-    """What editing needs to know; ``HSFM`` has it."""
+    """The parameters of ``HSFM`` that editing uses."""
 
     n_hard: int
     inner_steps: int
@@ -69,8 +70,8 @@ class Run:
     def path(self, epochs: int, advance: Callable[[str], Any]) -> Heads:
         """Return the head before editing and after each epoch, on standardised features: ``epochs + 1`` of them.
 
-        ``losses`` holds the outer loss of each epoch. Where it ends early, a gradient was no longer finite, and the
-        last good head stands for the epochs that are missing.
+        ``losses`` holds the outer loss of each epoch. It ends early if a gradient is no longer finite; the last good
+        head then fills in for the missing epochs.
         """
         heads = [self._head()]
         hard = self._hard(heads[-1]) if epochs else None
@@ -88,7 +89,7 @@ class Run:
 
     @property
     def _is_chosen(self) -> bool:
-        """Whether there are more rows in a cell than the hard set takes."""
+        """Whether a cell has more samples than the hard set takes."""
         return bool(np.unique(self.cells, return_counts=True)[1].max() > self.method.n_hard)
 
     def _hard(self, head: Head) -> OuterLoss:
@@ -139,12 +140,12 @@ class Editing:
     ----------
     method : Settings
     network : FeatureHead
-        Scales features; its head is used as a workspace.
+        Standardises features; its head is used as a workspace.
     whitening : Whitening
     validation : Rows
     epochs : int
     advance : callable
-        Is told of each epoch.
+        Called once per epoch with a description of the state.
     """
 
     def __init__(
@@ -160,7 +161,7 @@ class Editing:
         self.validation, self.epochs, self.advance = validation, epochs, advance
 
     def by_halves(self, support: Samples, cells: np.ndarray, generator: np.random.Generator) -> Edited:
-        """Edit a support against each half of the validation rows whose cell (m,) is sure."""
+        """Edit a support against each half of the validation samples whose cell (m,) is known."""
         n_classes = self.network.linear.out_features
         confident, unsure = np.flatnonzero(cells != UNSURE), np.flatnonzero(cells == UNSURE)
         parts = halves(self.validation.take(confident).grouped(cells[confident]), n_classes, generator)
@@ -178,10 +179,7 @@ class Editing:
 
 
 class PublishedEditor:
-    """Edits the support by exact hypergradients with Adam, and moves the head after it by Adam.
-
-    All in the precision of the features.
-    """
+    """Edits the support by Adam on exact hypergradients, then moves the head by Adam, in the features' precision."""
 
     def __init__(self, method: Settings, network: FeatureHead, support: Samples) -> None:
         self.method, self.network, self.dtype = method, network, support.precision
@@ -194,12 +192,12 @@ class PublishedEditor:
         self.moves = [Adam(part, method.inner_rate) for part in self.head]
 
     def vanishing(self) -> bool:
-        """Whether the head leaves no residual on the support to speak of."""
+        """Return whether the head leaves almost no residual on the support."""
         p = self.head.logits(self.support).softmax(1).gather(1, self.labels.unsqueeze(1))
         return bool((1 - p).mean() < VANISHING)
 
     def edit(self, hard: Samples) -> float | None:
-        """Take the epoch's edits against these hard samples; return the last outer loss, None if it is not finite."""
+        """Take one epoch of edits against these hard samples; return the last outer loss, None if it is not finite."""
         labels, features = torch.from_numpy(hard.y).to(self.device), self._features(hard)
         outer = OuterLoss(self.labels, features, labels, self.head, steps=self.method.inner_steps)
         for _ in range(self.method.outer_steps):
@@ -211,7 +209,7 @@ class PublishedEditor:
         return float(loss)
 
     def move_head(self) -> bool:
-        """Take the head's own steps on the edited support; if not finite, return False and leave the network."""
+        """Move the head on the edited support; if it diverges, return False and leave the network alone."""
         for _ in range(self.method.inner_steps):
             residual = self.head.logits(self.support).softmax(1).sub_(self.targets).div_(len(self.labels))
             for move, gradient in zip(self.moves, (residual.T @ self.support, residual.sum(0)), strict=True):

@@ -1,4 +1,4 @@
-"""Learned supports of a linear head: which rows they start from, how they are edited, and how much editing to keep."""
+"""Learned supports of a linear head: the samples they start from, their editing, and the stopping rule."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ from longway.linear._hypergradient import Head, OuterLoss, adapt, inner_curvatur
 from longway.utils.errors import NoGroupsError
 
 UNSURE = -1
-"""The cell of rows that are not taken for any."""
+"""The cell of samples that are assigned to none."""
+# The constants below are from docs/experiments/0004-hsfm-default.md, but for the decay rates, which are chosen by hand.
+# A cell with fewer samples than this does not shrink the support: other samples of its class fill it up.
 SMALLEST = 16
-"""A cell with fewer rows than this does not make the support smaller: other rows of its class fill it up."""
+# Decay rates of the running mean of the gradient and of its squared norm.
 MOMENTUM, SECOND = 0.9, 0.99
+# Standard errors by which validation data must contradict the shortcut more often than training data do.
 SHIFT = 2.0
-"""Standard errors by which validation data must contradict the shortcut more often than training data do."""
 
 
 @dataclass(frozen=True)
 class BalanceCells:
-    """What counts the same: cells of training rows (n,) and of validation rows (m,), each within one class.
+    """Cells that are weighted equally: of training samples (n,) and of validation samples (m,), each within one class.
 
     Parameters
     ----------
     train, validation : ndarray of int64
-        ``UNSURE`` where a row is likely misread.
+        ``UNSURE`` for samples that are probably misassigned.
     kind : {"groups", "classes", "classes by inferred attribute"}
-        What the validation cells are.
+        Meaning of the validation cells.
     about : dict
-        What was inferred, ready for JSON.
+        Record of the group inference, ready for JSON.
     """
 
     train: np.ndarray
@@ -55,14 +57,14 @@ def find_cells(
     seed: int,
     device: str,
 ) -> BalanceCells:
-    """Infer which rows contradict the shortcut, and say what is to count the same in the validation data.
+    """Infer which samples contradict the shortcut, and choose the cells of the validation data.
 
-    Groups of validation rows count the same where they are given. Without them, classes do where the validation data
-    contradict the shortcut more often than the training data, as a group-balanced set does; else classes by the
-    inferred attribute. Where nothing can be inferred, cells are classes.
+    The cells are the groups of the validation data, if given. Without them they are the classes if the validation data
+    contradict the shortcut more often than the training data, as a group-balanced set does; else classes by inferred
+    attribute. If nothing can be inferred, cells are classes.
 
-    Given groups are spread to the training rows where the validation data are as these, and where that finds rare
-    groups more precisely than the inference does, both judged on validation rows.
+    Given groups are propagated to the training samples if the validation data are distributed like these and if that
+    finds rare groups with higher precision than inference, as measured on the validation data.
     """
     try:
         found = find_groups(rows, n_classes, strategy, seed=seed, device=device, **options)
@@ -84,7 +86,7 @@ def find_cells(
         if not shifted:
             rare = (inferred != usual[validation.y]) & (inferred != UNSURE)
             about["precision"] = _precisions(known, rare, n_classes, seed)
-            if about["precision"]["std"] > about["precision"]["inferred"]:
+            if about["precision"]["propagated"] > about["precision"]["inferred"]:
                 train = propagate_groups(rows, known)
         return BalanceCells(train, known.groups, "groups", about)
     if shifted:
@@ -93,7 +95,7 @@ def find_cells(
 
 
 def _usual(cells: np.ndarray, y: np.ndarray, n_classes: int, n_values: int) -> np.ndarray:
-    """Return the commonest inferred cell of each class, of shape (C,)."""
+    """Return the most frequent inferred cell of each class, of shape (C,)."""
     counts = np.bincount(cells, minlength=n_classes * n_values).reshape(n_classes, n_values)
     return np.arange(n_classes) * n_values + counts.argmax(1)
 
@@ -101,7 +103,7 @@ def _usual(cells: np.ndarray, y: np.ndarray, n_classes: int, n_values: int) -> n
 def _contradicts_more(
     train: np.ndarray, y: np.ndarray, validation: np.ndarray, y_val: np.ndarray, usual: np.ndarray
 ) -> tuple[bool, dict[str, float]]:
-    """Compare how often rows lack the attribute that is usual in their class of the training data."""
+    """Compare how often samples lack the attribute that is most frequent in their class of the training data."""
     means, variance = [], 0.0
     known = [code for code in range(len(usual)) if (y_val == code).any()]
     for cells, labels in ((train, y), (validation, y_val)):
@@ -114,22 +116,22 @@ def _contradicts_more(
 
 
 def _precisions(known: Samples, inferred: np.ndarray, n_classes: int, seed: int) -> dict[str, float]:
-    """Return which share of the validation rows that are taken for rare is so: inferred (n,), and spread to halves."""
+    """Return the precision of finding rare validation samples by inference (n,) and by propagation between halves."""
     assert known.groups is not None
     commonest = np.zeros(n_classes, np.int64)
     for code in np.unique(known.y):
         commonest[code] = np.bincount(known.groups[known.y == code]).argmax()
     first, second = halves(known, n_classes, np.random.default_rng(seed))
-    std = np.zeros(len(known), np.int64)
+    propagated = np.zeros(len(known), np.int64)
     for labelled, others in ((first, second), (second, first)):
-        std[others] = propagate_groups(known.take(others), known.take(labelled))
+        propagated[others] = propagate_groups(known.take(others), known.take(labelled))
     rare = known.groups != commonest[known.y]
-    taken = {"inferred": inferred, "std": std != commonest[known.y]}
+    taken = {"inferred": inferred, "propagated": propagated != commonest[known.y]}
     return {name: float(rare[rows].mean()) if rows.any() else 0.0 for name, rows in taken.items()}
 
 
 def draw_support(cells: np.ndarray, y: np.ndarray, n_support: int, generator: np.random.Generator) -> np.ndarray:
-    """Draw positions of as many rows of each class, in equal parts from its cells as far as they reach.
+    """Draw equally many positions of each class, in equal parts from its cells as far as they suffice.
 
     Examples
     --------
@@ -166,20 +168,20 @@ def hardest(losses: np.ndarray, cells: np.ndarray, n_hard: int) -> np.ndarray:
 
 
 def even_weights(cells: np.ndarray) -> np.ndarray:
-    """Return weights (n,) that sum to 1, with which all cells count the same."""
+    """Return weights (n,) that sum to 1 and give all cells the same total."""
     _, codes, counts = np.unique(cells, return_inverse=True, return_counts=True)
     return np.asarray(1 / (counts[codes] * len(counts)))
 
 
 def one_standard_error_rule(correct: np.ndarray, cells: np.ndarray) -> tuple[int, np.ndarray]:
-    """Choose the earliest candidate whose accuracy, cells counting the same, is within a standard error of the best.
+    """Choose the earliest candidate whose mean accuracy over cells is within a standard error of the best.
 
     Parameters
     ----------
     correct : ndarray of shape (n, E), bool
-        Whether each held-out row is right, for each candidate in the order of editing.
+        Whether each held-out sample is classified correctly, for each candidate in the order of editing.
     cells : ndarray of shape (n,)
-        Rows that are ``UNSURE`` do not count.
+        Samples that are ``UNSURE`` are ignored.
 
     Returns
     -------
@@ -202,11 +204,11 @@ def one_standard_error_rule(correct: np.ndarray, cells: np.ndarray) -> tuple[int
 
 
 class SupportEditor:
-    """A support, and the head that descends from zero on it; edited by exact hypergradients.
+    """A support edited by exact hypergradients, and the head that gradient descent from zero finds on it.
 
-    Steps do not depend on the scale or the basis of features: the gradient is divided by one running norm, not entry
-    by entry, and rows move by a share of their own length. Dividing each entry, as Adam does, moves directions that
-    hold nothing but noise as far as all others.
+    Steps do not depend on the scale or basis of the features: the whole gradient is divided by one running norm, and
+    samples move by a fraction of their length. Dividing entry by entry, as Adam does, would move directions of pure
+    noise as far as all others.
 
     Parameters
     ----------
@@ -218,9 +220,9 @@ class SupportEditor:
     rate : float
         Inner step size, times the inverse of the inner loss's curvature.
     edit_rate : float
-        How far a row moves in the first edit, as a share of the mean row's length; falls linearly to 0.
+        Distance that a sample moves in the first edit, relative to the mean norm; it decays linearly to 0.
     edits : int
-        Edits in all.
+        Total number of edits.
     """
 
     def __init__(
@@ -233,15 +235,15 @@ class SupportEditor:
         self.first, self.second = torch.zeros_like(support), 0.0
 
     def head(self) -> Head:
-        """Return the head that descends from zero on the support as it is now."""
+        """Return the head that gradient descent from zero finds on the current support."""
         return adapt(self.support, self.labels, self.zero, steps=self.steps, rate=self._step())
 
     def against(self, hard: Tensor, labels: Tensor, weights: Tensor) -> OuterLoss:
-        """Return the weighted loss on hard samples that edits are to lower."""
+        """Return the weighted loss on hard samples that edits should lower."""
         return OuterLoss(self.labels, hard, labels, self.zero, steps=self.steps, hard_weights=weights)
 
     def edit(self, outer: OuterLoss) -> float | None:
-        """Edit once against that loss; return it, or None if it is no longer finite."""
+        """Take one edit that lowers this loss; return the loss, or None if it is no longer finite."""
         found = outer.gradient(self.support, self._step())
         square = float(found.support.square().sum()) / len(self.support)
         if not math.isfinite(square) or not math.isfinite(float(found.loss)):

@@ -1,4 +1,4 @@
-"""HSFM: edits of support features such that the head trained on them does well on hard samples."""
+"""HSFM: edit support features so that the head trained on them does well on hard samples."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from longway.utils.progress import progress
 from longway.utils.rules import COUNT, HEAD, MAPPING, NON_NEGATIVE, POSITIVE, Choice, OrNone
 
 WHITENING_ROWS = 2**14
-"""Training rows, drawn at random, that features' correlations are taken from."""
+"""Random training samples that the feature covariance is estimated from."""
 DRAWN_ROWS = 2**15
-"""Training rows, drawn at random with as many of each class, among which a draw infers groups and finds its support."""
+"""Random training samples, equally many of each class, from which a draw infers groups and takes its support."""
 
 
 @register
@@ -45,73 +45,73 @@ class HSFM(Method):
     Each epoch takes the validation samples on which the head does worst, edits a small support set of training
     features by the exact gradient of the adapted head's loss on them, and moves the head.
 
-    Two variants share this outline. ``paper`` is the published algorithm: features as they are, the inner descent
-    starts at the head, which itself takes Adam steps on the edited support. It stalls where the first head fits its
-    support already, because the inner gradient vanishes there, and its rates suit one scale of features only.
+    Two variants share this outline. ``paper`` is the published algorithm: raw features, and an inner descent from the
+    head, which itself takes Adam steps on the edited support. It stalls if the first head already fits its support,
+    because the inner gradient vanishes there, and its rates suit one scale of features only.
 
-    ``scale_free`` standardises and whitens features (shrunk, see ``functional.whitening``), starts the inner descent at
-    zero with the step that the support's curvature allows, and takes the adapted head as the head. Beyond the paper:
-    the support is drawn in equal parts from the training rows that a biased reference gets right and wrong without
-    having seen them (or from inferred groups of another kind; or, where validation groups are given and are as in the
-    training data and it is more precise, from the training rows that are most plainly of each, see
-    ``groups.propagate_groups``); in the outer loss all cells count the same, which are the validation groups where they
-    are given, else the classes where the validation data contradict the shortcut more often than the training data do,
-    else the classes by right and wrong; each half of the validation data provides hard samples while the other judges;
-    of the epochs, the first is kept whose held-out accuracy is within a standard error of the best; and the heads of
-    both halves and of several draws, each with an inference and an epoch of its own, are averaged.
+    ``scale_free`` standardises and whitens features (with shrinkage), starts the inner descent at zero with the step
+    size that the support's curvature allows, and takes the adapted head as the head. Beyond the paper:
+
+    - The support is drawn in equal parts from the training samples that a weak, cross-fitted head gets right and wrong,
+      or from groups inferred by another strategy. Given validation groups are propagated to the training samples
+      (``groups.propagate_groups``) if they are distributed alike and this is more precise.
+    - The outer loss weights all cells equally: validation groups if given; else classes, if the validation data
+      contradict the shortcut more often than the training data; else classes by right and wrong.
+    - Each half of the validation data provides hard samples while the other selects the epoch: the first whose held-out
+      accuracy is within a standard error of the best.
+    - The heads of both halves and of several draws, each with its own inference and epoch, are averaged.
 
     Parameters
     ----------
     variant : {"scale_free", "paper"}, default "scale_free"
     n_support : int, default 64
-        Support samples per class, the paper's n (at most what the smallest class has, and in ``scale_free`` what its
-        cells have in equal parts).
+        Support samples per class, the paper's n (at most the size of the rarest class; in ``scale_free``, at most what
+        its cells provide in equal parts).
     n_hard : int, default 1024
-        Hard samples per class, in ``scale_free`` per cell, the paper's K (at most what there are).
+        Hard samples per class, in ``scale_free`` per cell, the paper's K (at most all).
     inner_steps : int, default 30
         Steps of the inner descent, the paper's T.
     inner_rate : float, default 1.0
         Inner step size, the paper's alpha; in ``scale_free`` it multiplies the inverse of the inner loss's curvature.
     outer_rate : float, default 0.03
-        The paper's eta. In ``paper`` Adam's rate on the support; in ``scale_free`` how far a row moves in the first
-        edit, as a share of its length, falling to 0 with the last.
+        The paper's eta. In ``paper``, Adam's rate on the support; in ``scale_free``, the distance that a sample moves
+        in the first edit, relative to its norm, which decays to 0.
     outer_steps : int, default 1
         Edits per epoch, the paper's K_H.
     epochs : int, default 16
     n_refits : int, default 8
-        Draws in ``scale_free``: in each, rows that contradict the shortcut are inferred anew (among 32,768 training
-        rows at most), and a support is edited.
+        Draws in ``scale_free``; each infers anew which samples contradict the shortcut (among at most 32,768 training
+        samples) and edits a support.
     group_inference : {"errors", "axes", "clusters", "disagreement"}, default "errors"
-        How ``scale_free`` finds the training rows that contradict the shortcut; ``errors`` are those of a linear head
-        with a strong ridge. See ``longway.groups``.
+        Strategy by which ``scale_free`` finds the training samples that contradict the shortcut; ``errors`` are those
+        of a linear head with a strong L2 penalty. See ``longway.groups``.
     group_inference_params : dict, optional
-        Options of that way.
+        Options of that strategy.
     head : (array-like of shape (C, d), array-like of shape (C,)), optional
-        Weight and bias that ``paper`` starts from, such as the backbone's own last layer, which is the paper's; rows in
-        sorted order of the labels. Without it, a linear head is fitted to the training features. ``scale_free`` starts
-        at zero.
+        Weight and bias that ``paper`` starts from; the paper takes the backbone's own last layer. Rows are in sorted
+        order of the labels. Without it, a linear head is fitted to the training features. ``scale_free`` starts at
+        zero.
     l2 : float, default 1e-2
-        Of that fitted head.
+        Penalty of that fitted head.
     selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
         Which validation score chooses the epoch in ``paper``; ``auto`` is ``worst_group`` (the paper's) where
         validation groups are given, else ``worst_class``. In ``scale_free`` the held-out accuracy chooses, cells
         counting the same; a rule without groups keeps given validation groups out of it.
     validation_fraction : float, default 0.2
-    device : str, default "auto"
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+    **method
+        All other parameters of ``Method``.
 
     Attributes
     ----------
     support_before_, support_after_ : ndarray of shape (m, d)
-        Support features before and after editing, in the units of the input; of the first support, and the mean of what
-        both halves made of it, in ``scale_free``.
+        Support features before and after editing, in input units; in ``scale_free`` those of the first draw, after
+        editing the mean over both halves.
     support_labels_ : ndarray of shape (m,)
         Their class codes.
     group_inference_ : dict
-        What was inferred in the first draw of ``scale_free`` and how far to trust it. Training and validation rows that
-        are likely misread are left out (``groups.group_purity``), ``left_out`` of the former; ``contradicting`` holds
-        the share of training and of validation rows that lack what is usual in their class.
+        Record of the first draw's inference in ``scale_free``, with ``caveats``. Training and validation samples that
+        are probably misassigned are left out (``groups.group_purity``), ``left_out`` of the former; ``contradicting``
+        holds the fraction of training and of validation samples that lack the usual attribute of their class.
 
     References
     ----------
@@ -181,8 +181,8 @@ class HSFM(Method):
         editor = PublishedEditor(self, network, support)
         if editor.vanishing():
             warnings.warn(
-                "the first head fits the support already, so there is next to no gradient to edit it by and the result "
-                "is close to the first head: take variant='scale_free', or a head that is less fitted (ridge)",
+                "the first head already fits the support, so its gradient vanishes and the result stays close to the "
+                "first head: use variant='scale_free', or a less fitted head (raise l2)",
                 stacklevel=4,
             )
         logits = current_logits(network, validation)
@@ -203,7 +203,7 @@ class HSFM(Method):
         return network
 
     def _scale_free(self, task: FitData, rows: Samples, validation: Samples, source: str) -> FeatureHead:
-        """Return the mean head of several draws, each as little edited as does as well as its best on held-out rows."""
+        """Return the mean head of several draws, each edited as little as the one-standard-error rule allows."""
         resolve_rule(self.selection, validation.groups)
         network = self._scaled_network(rows, task.n_classes).to(resolve_device(self.device))
         whitening = _whitening(network, rows, task.generator)
@@ -229,23 +229,23 @@ class HSFM(Method):
                     self.group_inference_, kind = dict(cells.about), cells.kind
                     self._keep(support, network.standardize.undo((edited.support @ whitening.back).double()))
         if lacking:
-            doubt = "the validation data lack a class, so the support is not edited: give an eval_set with every class"
-            self.group_inference_["caveats"] = [*self.group_inference_["caveats"], doubt]
+            caveat = "the validation data lack a class, so the support is not edited: give an eval_set with every class"
+            self.group_inference_["caveats"] = [*self.group_inference_["caveats"], caveat]
         self._record_scores(validation, logits, scores)
         epoch, score = np.mean(chosen, 0).tolist()
-        rule = f"held-out accuracy, {kind} counting the same, least edited within a standard error, mean over draws"
+        rule = f"held-out accuracy with equally weighted {kind}, least edited within a standard error, mean over draws"
         self.selection_ = {"rule": rule, "epoch": round(epoch, 2), "score": score, "data": source}
         network.set_linear(Head(*(torch.stack(parts).mean(0) for parts in zip(*heads, strict=True))))
         return network
 
     def _drawn(self, rows: Samples, task: FitData) -> Samples:
-        """Return the training rows, or of many as many of each class."""
+        """Return the training samples, or equally many of each class if there are more than ``DRAWN_ROWS``."""
         if len(rows) <= DRAWN_ROWS:
             return rows
         return rows.take(np.sort(draw_per_code(rows.y, DRAWN_ROWS // task.n_classes, task.generator)))
 
     def _cells(self, task: FitData, rows: Samples, validation: Samples) -> BalanceCells:
-        """Infer what is to count the same, by chances of its own."""
+        """Infer the cells of a draw from its own seed."""
         seed, options = int(task.generator.integers(2**31)), dict(self.group_inference_params or {})
         return find_cells(
             rows, validation, task.n_classes, self.group_inference, options, seed=seed, device=self.device
@@ -259,7 +259,7 @@ class HSFM(Method):
         return network
 
     def _record_losses(self, draw: int, edited: Edited, epochs: int) -> None:
-        """Add a draw's outer losses to the history; warn where they end early."""
+        """Add a draw's outer losses to the history; warn if they end early."""
         for fold, losses in enumerate(edited.losses):
             self.history_ += [
                 {"epoch": epoch, "outer_loss": loss, "draw": draw, "fold": fold} for epoch, loss in enumerate(losses, 1)
@@ -268,7 +268,7 @@ class HSFM(Method):
                 self._stopped(len(losses) + 1, len(losses))
 
     def _record_scores(self, validation: Samples, logits: Tensor, scores: np.ndarray) -> None:
-        """Add the held-out scores of each epoch to the history, were it kept in all draws."""
+        """Add to the history the held-out scores that each epoch would have if all draws kept it."""
         for epoch, score in enumerate(scores.tolist()):
             metrics = evaluate_groups(validation.y, logits[:, epoch].argmax(1).numpy(), validation.groups)
             rules = {n: rule for n, rule in RULES.items() if n != "worst_group" or validation.groups is not None}

@@ -33,7 +33,7 @@ PAPER = {
     "batch_size": 256,
     "selection": "balanced",
 }
-"""What all published settings share."""
+"""The part that all published settings share."""
 
 
 @register
@@ -41,71 +41,68 @@ class SITAR(Method):
     r"""Shortcut Invariance via Targeted Anisotropic Regularization, for any number of classes.
 
     A beta-VAE and a classifier on its latent space are trained together. Each axis is scored by its correlation with
-    the label, noise in proportion to the score is added before the classifier, and what the classifier says with and
-    without noise is pulled together. It is the method for data in which hardly a sample contradicts the shortcut, or
-    not one.
+    the label. Noise in proportion to the score is added before the classifier, and its predictions with and without
+    noise are pulled together. The method is meant for data in which few samples contradict the shortcut, or none.
 
-    Two variants share this outline. ``paper`` is the published algorithm. What the paper leaves open is settled so:
-    Adam at 1e-3 with batches of 256, squared error summed over pixels as in its Algorithm 1, scores weighted to balance
-    the classes, the correlation ratio with more than two. It ends anywhere: the classifier widens the shortcut
-    axis until the noise is small beside it, shrinks its logits until the penalty is, or has the encoder write the
-    shortcut into axes whose correlation is small. ``scale_free`` takes these ways out:
+    Two variants share this outline. ``paper`` is the published algorithm; where the paper is silent: Adam at 1e-3 with
+    batches of 256, squared error summed over pixels as in its Algorithm 1, scores weighted to balance the classes, and
+    the correlation ratio for more than two classes. Its result is unreliable, because the loss can be lowered without
+    invariance: the classifier scales up the shortcut axis until the noise is relatively small, shrinks its logits until
+    the penalty is, or has the encoder move the shortcut to axes of low correlation. ``scale_free`` closes these exits:
 
-    1. The beta-VAE is first trained alone, with a beta that follows the variance of the images, so that its shortcut
-       axes are there before the classifier is.
-    2. These axes are used as well as flattened. They are cut into a pseudo-attribute. Where recolouring an image is all
-       that it takes to change that attribute, training images are recoloured at random (see
-       ``longway.groups.recolouring``). Else, where weak classifiers that are trained apart get the same images wrong,
-       these contradict the shortcut, and count as much as the others (see ``consistent_errors``); else, where
-       gaps set the pseudo-groups of the axes apart and nothing speaks against these, each counts the same. In all
-       three the shortcut tells nothing any more; in the first two the classifier weighs much beside the beta-VAE, as
-       there is nothing to hide. Where there is the noise alone, classes count the same.
-    3. Noise is in proportion to each axis's spread as well as to its score, of which a running mean is kept; the
-       consistency compares probabilities; the VAE's loss is divided by the variance of the data.
+    1. The beta-VAE is first trained alone, with a beta scaled to the variance of the images, so that its shortcut axes
+       exist before the classifier does.
+    2. These axes also yield a pseudo-attribute, which decides how training is debiased (``debias_mode``). If
+       recolouring an image changes the attribute, training images are recoloured at random
+       (``longway.groups.recolouring``). Else, if separately trained weak classifiers get the same images wrong, these
+       images contradict the shortcut and get the same total weight as the others (``consistent_errors``). Else, if gaps
+       separate the pseudo-groups and nothing speaks against them, they are weighted equally. In all three modes the
+       shortcut no longer predicts the label; in the first two the classifier's loss has a large weight relative to the
+       beta-VAE's, as there is no shortcut left for the encoder to hide. With noise alone, the classes are weighted
+       equally.
+    3. Noise is in proportion to each axis's standard deviation as well as to its score, of which a running mean is
+       kept; consistency compares probabilities; the VAE's loss is divided by the variance of the data.
 
     Parameters
     ----------
     variant : {"scale_free", "paper"}, default "scale_free"
     latent_dim : int, default 10
-        Latent axes, the paper's d.
+        Number of latent axes, the paper's d.
     noise_scale : float, default 0.5
-        Noise scale, the paper's alpha; of ``scale_free`` in spreads of each axis.
+        Scale of the noise, the paper's alpha; in ``scale_free`` in standard deviations of each axis.
     beta : float, default 2
-        Weight of the KL term, the paper's beta; of ``scale_free`` times ``longway.nn.vae.scaled_beta``.
+        Weight of the KL term, the paper's beta; in ``scale_free`` times ``longway.nn.vae.scaled_beta``.
     consistency_weight : float, default 10
-        Weight of the distance of clean and noisy predictions, the paper's lambda.
+        Weight of the distance between clean and noisy predictions, the paper's lambda.
     reconstruction : {"sum", "mean"}, default "sum"
-        Squared error summed or averaged over one sample, of ``paper``; it decides what beta means.
+        In ``paper``, whether the squared error is summed or averaged over a sample, which sets the scale of beta.
     channels : sequence of int, default (32, 32, 64, 128)
-        Convolutions of the encoder; the last are left out on images too small for them.
+        Channels of the encoder's convolutions; the last ones are dropped on images too small for them.
     class_balanced : bool, default True
-        Whether scores weigh the classes equally.
+        Whether scores weight the classes equally.
     first_epochs : int, default 8
-        Of the beta-VAE alone, in ``scale_free``.
+        Epochs of the beta-VAE alone, in ``scale_free``.
     epochs : int, default 30
     batch_size : int, default 128
     learning_rate : float, default 1e-3
         Of Adam.
     selection : {"auto", "balanced", "average", "worst_class", "worst_group"}, default "auto"
-        Which validation score chooses the epoch. Where the validation data hold the shortcut too, accuracy favours
-        epochs that use it. ``auto`` is the worst group where groups are given. Else it is, in ``scale_free``, the worst
-        of the groups, or classes, that count the same in training, or class-balanced accuracy where images are
-        recoloured, then of recoloured validation images; in ``paper`` class-balanced accuracy.
-    validation_fraction : float, default 0.1
-    device : str, default "auto"
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+        Validation score that selects the epoch. If the validation data hold the shortcut too, accuracy favours epochs
+        that use it. ``auto`` is ``worst_group`` if groups are given. Else, in ``scale_free``, it is the worst of the
+        groups or classes that are weighted equally in training, or the class-balanced accuracy on recoloured validation
+        images if training images are recoloured; in ``paper`` it is ``balanced``.
+    **method
+        All other parameters of ``Method``.
 
     Attributes
     ----------
     shortcut_scores_ : ndarray of shape (latent_dim,)
         Score v of each axis over all training data, after training.
     group_inference_ : dict
-        Of ``scale_free``: the shortcut axes before the classifier was trained, the sizes of the axes' pseudo-groups,
-        whether gaps set these apart (``gaps``), the doubts, the share of images whose pseudo-attribute recolouring
-        changed (``recoloured``), how far two error sets are the same and how far they can be learnt (``errors``, where
-        looked at), and how training was made to contradict the shortcut (``debias_mode``: "recolouring", "errors",
-        "groups" or "noise" alone).
+        Of ``scale_free``: the shortcut axes before the classifier was trained, the sizes of their pseudo-groups,
+        whether gaps separate these (``gaps``), ``caveats``, the fraction of images whose pseudo-attribute recolouring
+        changed (``recoloured``), the overlap of two error sets and how well they can be learnt (``errors``, if they
+        were computed), and the ``debias_mode``: "recolouring", "errors", "groups" or "noise".
 
     Warns
     -----

@@ -25,8 +25,8 @@ from longway.training.selection import RULES, resolve_rule
 from longway.utils.errors import LongwayError
 from longway.utils.rules import COUNT, NON_NEGATIVE, PROPORTION, UP_TO_ONE, Other
 
+# Fraction of the largest variance below which a principal axis is rounding error; double precision leaves about 1e-16.
 FLAT = 1e-10
-"""Share of the largest variance below which a principal axis is rounding error."""
 
 AXES = Other(
     lambda value: isinstance(value, str | Sequence | np.ndarray), "'auto' or a list of whole numbers, such as [0, 3]"
@@ -35,36 +35,36 @@ AXES = Other(
 
 @register
 class SITARHead(Method):
-    """Make a linear head flat along whitened principal axes: those that are named, or those that tell the label most.
+    """Make a linear head flat along whitened principal axes: the named ones, or the most predictive of the label.
 
-    SITAR's penalty in the limit of a large lambda, for a linear head. The head is fitted with all axes and the weights
-    of the shortcut's are then removed. Fitted without those axes, as an anisotropic ridge does, the others would take
-    over what the shortcut explained.
+    This is SITAR's penalty for a linear head in the limit of a large lambda. The head is fitted with all axes, and the
+    weights of the shortcut's axes are then removed. If the head were fitted without them, as an anisotropic L2 penalty
+    does, the other axes would take over what the shortcut explained.
 
-    Where no sample contradicts the shortcut, no statistic of the data tells it from the core: name its axes if you can.
+    If no sample contradicts the shortcut, no statistic tells it from the core: name its axes if you can.
 
     Parameters
     ----------
     axes : "auto" or sequence of int, default "auto"
-        Axes of the shortcut, ``project(X)``'s columns. "auto" takes those that tell the label most, as many as leave
-        the others enough to tell it. An empty sequence leaves an ordinary head.
+        Axes of the shortcut, as columns of ``project(X)``. "auto" takes the axes most predictive of the label, as many
+        as leave the others predictive enough. An empty sequence leaves an ordinary head.
     n_axes : int, default 100
-        Principal axes of the features within classes that are kept, in the order of their variance.
+        Number of principal axes of the within-class features, by descending variance.
     min_relative_score : float, default 0.2
-        With "auto": share of the highest score from which an axis may count as the shortcut's.
+        With "auto": lowest score, relative to the highest, at which an axis may belong to the shortcut.
     retained_fraction : float, default 0.25
-        With "auto": share of the validation score above chance that the head must keep. Axes are removed in the order
-        of their scores, as many as keep it. Where the worst group judges, as many as serve it best.
+        With "auto": fraction of the validation score above chance that the head must keep. Axes are removed by
+        descending score, as many as this allows. If selection is by the worst group, as many as serve it best.
     l2 : float, default 1e-2
-        Penalty on the weights of whitened axes, beside the mean loss.
+        Penalty on the squared weights of the whitened axes, relative to the mean loss.
     selection : {"auto", "balanced", "worst_class", "worst_group", "average"}, default "auto"
-        Which validation score judges what "auto" chose: the worst group where validation groups are given, else
-        class-balanced accuracy.
+        Validation score that decides how many axes "auto" removes; ``auto`` is ``worst_group`` if validation groups are
+        given, else ``balanced``.
     validation_fraction : float, default 0.2
     device : str, default "auto"
-        Not used: the head is fitted on the CPU.
-    random_state : int, RandomState or None, default 0
-    verbose : int, default 0
+        Unused: the head is fitted on the CPU.
+    **method
+        All other parameters of ``Method``.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class SITARHead(Method):
     components_ : ndarray of shape (d, k)
         Standardised features to whitened axes.
     caveats_ : tuple of str
-        What was assumed that the data cannot show; empty where the axes were named.
+        Assumptions that the data cannot confirm; empty if the axes were named.
 
     References
     ----------
@@ -93,11 +93,11 @@ class SITARHead(Method):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.poor_score = True  # it gives up what tells the label of training data most
+        tags.classifier_tags.poor_score = True  # it gives up the axes that predict the training labels best
         return tags
 
     def project(self, X: ArrayLike) -> np.ndarray:
-        """Return the whitened axes of rows, (n, k): the extremes of a column show what the axis means."""
+        """Return coordinates of samples on the whitened axes, (n, k); the extremes of a column show what it means."""
         module = self._fitted_module()
         assert isinstance(module, FeatureHead)
         return _projected(module, self._samples(X), torch.from_numpy(self.components_)).numpy()
@@ -130,7 +130,7 @@ class SITARHead(Method):
         return network
 
     def _candidates(self, k: int) -> tuple[tuple[int, ...], range]:
-        """Return axes that may be the shortcut's, the likeliest first, and how many of them may be removed."""
+        """Return the axes that may belong to the shortcut, most likely first, and how many of them may be removed."""
         if isinstance(self.axes, str):
             if self.axes != "auto":
                 raise LongwayError(f"axes={self.axes!r} must be 'auto' or numbers of axes, such as [0, 3]")
@@ -142,30 +142,30 @@ class SITARHead(Method):
         return tuple(int(j) for j in self.axes), range(len(self.axes), len(self.axes) + 1)
 
     def _best(self, scores: list[float], rule: str, chance: float) -> int:
-        """Return which head to take: the best where the worst group judges, else the last that keeps enough."""
+        """Return the index of the head to take: the best by worst group, else the last that keeps enough."""
         if rule == "worst_group":
             return int(np.argmax(scores))
         enough = chance + self.retained_fraction * (scores[0] - chance)
         return max(n for n, score in enumerate(scores) if n == 0 or score >= enough)
 
     def _caveats(self, best: int, scores: list[float], rule: str) -> tuple[str, ...]:
-        """Return what is assumed by taking a head."""
+        """Return the assumptions behind the head that was taken."""
         if not isinstance(self.axes, str) or (rule == "worst_group" and best):
             return ()
-        told = f"{rule} validation accuracy {scores[0]:.2f} with all axes"
+        scored = f"{rule} validation accuracy {scores[0]:.2f} with all axes"
         if rule == "worst_group":
-            return (f"an ordinary head is no worse than one without axes ({told})",)
+            return (f"an ordinary head is no worse than one without axes ({scored})",)
         if not best:
-            return (f"the other axes hardly tell the label, so the head is an ordinary one ({told})",)
-        told += f", {scores[best]:.2f} without {list(self.axes_)}"
-        doubt = "the axes that tell the label most are taken for the shortcut; if they are the core, this head is worse"
-        return (f"{doubt} than an ordinary one: look at project(X) and name axes ({told})",)
+            return (f"the other axes hardly predict the label, so the head is an ordinary one ({scored})",)
+        scored += f", {scores[best]:.2f} without {list(self.axes_)}"
+        caveat = "the axes most predictive of the label are taken for the shortcut; if they are the core, this head is"
+        return (f"{caveat} worse than an ordinary one: look at project(X) and name axes ({scored})",)
 
 
 def _whitening(network: FeatureHead, rows: Samples, n_axes: int) -> Tensor:
     """Return the map (d, k) from standardised features to principal axes of variance 1 within classes.
 
-    Within, because the distance of the classes is common to the core and the shortcut, and would mix them in one axis.
+    Within classes, because core and shortcut both separate the class means, and would otherwise share one axis.
     """
     means = _class_means(network, rows)
     moments = torch.zeros(rows.shape[0], rows.shape[0], dtype=torch.float64)
@@ -176,7 +176,9 @@ def _whitening(network: FeatureHead, rows: Samples, n_axes: int) -> Tensor:
     values, vectors = torch.linalg.eigh(moments)
     values, vectors = values.flip(0)[:n_axes], vectors.flip(1)[:, :n_axes]
     real = values > FLAT * values[:1]
-    real[0] = True  # of constant features one axis is left, with variance 0
+    real[0] = True  # constant features leave one axis, of variance 0
+    # The sign of an eigenvector is arbitrary; make its largest entry positive, so that axes are the same on any
+    # machine.
     vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
     return vectors[:, real] / values[real].where(values[real] > 0, 1.0).sqrt()
 
@@ -192,12 +194,12 @@ def _class_means(network: FeatureHead, rows: Samples) -> Tensor:
 
 
 def _projected(network: FeatureHead, rows: Samples, components: Tensor) -> Tensor:
-    """Return whitened axes of rows, (n, k)."""
+    """Return the coordinates of samples on the whitened axes, (n, k)."""
     return rows.gather(lambda part: network.standardize(rows.inputs(part, torch.float64)) @ components)
 
 
 def _solved(latents: Tensor, labels: Tensor, weight: np.ndarray, n_classes: int, l2: float) -> Head:
-    """Return the optimal head of axes (n, k)."""
+    """Return the optimal head on the axes (n, k)."""
 
     def chunks() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         return iter([(latents, labels, torch.from_numpy(weight))])
@@ -206,7 +208,7 @@ def _solved(latents: Tensor, labels: Tensor, weight: np.ndarray, n_classes: int,
 
 
 def _flattened(full: Head, axes: tuple[int, ...], latents: Tensor, labels: Tensor, weight: np.ndarray) -> Head:
-    """Remove axes from a head; scale and bias of what is left are fitted again, with all classes counting the same."""
+    """Remove axes from a head, and fit scale and bias of the rest again with balanced classes."""
     left = full.weight.clone()
     left[:, list(axes)] = 0
     logits = latents @ left.T
@@ -215,6 +217,6 @@ def _flattened(full: Head, axes: tuple[int, ...], latents: Tensor, labels: Tenso
 
 
 def _score(head: Head, latents: Tensor, rows: Samples, rule: str) -> float:
-    """Return the validation score of a head of axes."""
+    """Return the validation score of a head on the axes."""
     predicted = (latents @ head.weight.T + head.bias).argmax(1).numpy()
     return float(RULES[rule](evaluate_groups(rows.y, predicted, rows.groups)))
