@@ -46,7 +46,7 @@ def test_doubts_are_said():
     assert any("contradicts" in doubt for doubt in infer_groups(perfect.X, perfect.y, latent_dim=3).caveats)
     generator = np.random.default_rng(0)
     noise = infer_groups(generator.normal(size=(300, 5)), np.arange(300) % 2, latent_dim=3)
-    assert any("no axis is plainly associated" in doubt for doubt in noise.caveats)
+    assert any("no axis is clearly associated" in doubt for doubt in noise.caveats)
 
 
 def test_rwg_records_how_to_find_its_groups_again():
@@ -123,9 +123,9 @@ def test_no_row_is_judged_by_a_classifier_that_saw_it():
 def test_an_empty_error_set_is_refused():
     y = np.arange(60) % 2
     X = np.stack([100.0 * y, np.random.default_rng(0).normal(size=60)], 1)
-    with pytest.raises(LongwayError, match=r"right on every row.*Make it weaker with group_inference_params"):
+    with pytest.raises(LongwayError, match=r"right on every sample.*Make it weaker with group_inference_params"):
         infer_groups(X, y, "errors")
-    with pytest.raises(LongwayError, match=r"agree on every row.*group_inference_params"):
+    with pytest.raises(LongwayError, match=r"agree on every sample.*group_inference_params"):
         infer_groups(X, y, "disagreement")
     with pytest.raises(LongwayError, match="early_epochs=5 must be below epochs=5"):
         infer_groups(X, y, "disagreement", epochs=5, early_epochs=5)
@@ -141,7 +141,7 @@ def test_clusters_of_each_class_are_chosen_by_themselves():
     assert np.bincount(found.groups).tolist() == [150, 150, 0, 100, 100, 100]
     assert infer_groups(X, y, "clusters", n_clusters=4).summary()["clusters"] == [4, 4]
     noise = infer_groups(generator.normal(size=(300, 8)), np.arange(300) % 2, "clusters")
-    assert any("no plain clusters" in doubt for doubt in noise.caveats)
+    assert any("no clear clusters" in doubt for doubt in noise.caveats)
 
 
 @pytest.mark.parametrize("strategy", ["errors", "clusters", "disagreement"])

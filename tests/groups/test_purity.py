@@ -47,7 +47,7 @@ def test_an_impure_group_keeps_its_surest_rows():
 def test_other_rows_are_judged_alike():
     rows, _, read = blurred(1.2)
     others, attribute, other_read = blurred(1.2, seed=1)
-    confident = group_purity(rows, read, seed=0).sure_of(others, other_read)
+    confident = group_purity(rows, read, seed=0).confident_in(others, other_read)
     rare = other_read != others.y
     right = attribute == other_read
     assert np.mean(right[rare & confident]) > np.mean(right[rare]) + 0.1

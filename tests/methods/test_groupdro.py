@@ -50,7 +50,7 @@ def test_online_weights_are_the_printed_ones():
 def test_small_inferred_groups_join_and_given_ones_stay():
     groups = np.where(np.arange(600) == 0, 9, DATA.groups)
     assert len(GroupDRO().fit(DATA.X, DATA.y, groups=groups).group_weights_) == 5
-    few = GroupDRO(group_inference="errors", group_inference_params={"smallest": 10**6}).fit(DATA.X, DATA.y)
+    few = GroupDRO(group_inference="errors", group_inference_params={"min_group_size": 10**6}).fit(DATA.X, DATA.y)
     assert len(few.group_weights_) == 2
 
 

@@ -134,7 +134,7 @@ def test_a_support_that_the_head_fits_already_says_so():
     weight = 1e3 * np.linalg.lstsq(data.X, 2.0 * data.y - 1, rcond=None)[0]
     y = (data.X @ weight > 0).astype(int)
     head = (np.stack([-weight, weight]), np.zeros(2))
-    with pytest.warns(UserWarning, match="the first head fits the support already"):
+    with pytest.warns(UserWarning, match="the first head already fits the support"):
         HSFM(variant="paper", head=head, epochs=1, inner_rate=1e-5).fit(data.X, y)
 
 
@@ -178,13 +178,13 @@ def test_a_hard_set_larger_than_a_class_is_the_class(variant):
 
 def test_cells_are_classes_where_validation_data_contradict_the_shortcut_more():
     train = planted_shortcut(1000, correlation=0.95)
-    for correlation, kind in ((0.5, "classes counting"), (0.95, "classes by inferred attribute counting")):
+    for correlation, kind in ((0.5, "weighted classes,"), (0.95, "weighted classes by inferred attribute,")):
         val = planted_shortcut(600, correlation=correlation, seed=1)
         method = HSFM(epochs=2, n_refits=1).fit(train.X, train.y, eval_set=(val.X, val.y))
         assert kind in method.selection_["rule"]
         assert method.supervision_ == "none"
         known = HSFM(epochs=2, n_refits=1).fit(train.X, train.y, eval_set=(val.X, val.y, val.groups))
-        assert "groups counting" in known.selection_["rule"]
+        assert "weighted groups," in known.selection_["rule"]
         assert known.supervision_ == "val_groups"
         kept_out = HSFM(epochs=2, n_refits=1, selection="average")
         kept_out.fit(train.X, train.y, eval_set=(val.X, val.y, val.groups))

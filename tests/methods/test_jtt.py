@@ -30,7 +30,7 @@ def test_error_sets_that_say_nothing_raise_a_doubt():
     plain = np.stack([100.0 * DATA.y, DATA.X[:, 0]], 1)
     method = JTT().fit(plain, DATA.y)
     assert len(method.error_set_) == 0
-    assert "nothing to weigh up" in method.group_inference_["caveats"][0]
+    assert "none is upweighted" in method.group_inference_["caveats"][0]
     assert "raise first_l2" in method.group_inference_["caveats"][0]
     np.testing.assert_array_equal(method.predict_proba(plain), ERM().fit(plain, DATA.y).predict_proba(plain))
     random = np.random.default_rng(0).integers(0, 5, 400)

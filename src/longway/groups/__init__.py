@@ -1,4 +1,4 @@
-"""Groups without group labels, and how far to trust them: one file a way."""
+"""Group inference without group labels, one file per strategy, with caveats on how far to trust it."""
 
 from longway.groups._base import InferredGroups
 from longway.groups.axes import AxisGroups, shortcut_axes

@@ -1,4 +1,4 @@
-"""Cutting points into parts: where their density has gaps, or along their widest direction where it has none."""
+"""Clustering of points: at gaps in their density, or along their widest direction if there are none."""
 
 from __future__ import annotations
 
@@ -12,49 +12,44 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 
 MOST_POINTS = 10_000
-"""Points, drawn at random, that a mixture is fitted to."""
-
+"""Random points that a mixture is fitted to, at most."""
+# The following constants are from docs/experiments/0007-sitar-default.md or chosen by hand.
+# Restarts of a mixture; the one with the highest likelihood is kept.
 STARTS = 8
-"""Mixtures that begin from starts of their own, of which the likeliest is kept."""
-
+# Added to each variance: a cluster of identical points would otherwise have infinite likelihood.
 LEAST_VARIANCE = 1e-4
-"""What is added to each variance: a part of equal points would else have an infinite likelihood."""
-
+# Mean posterior probability of a point's own cluster; below it, the clusters overlap.
 CERTAIN = 0.98
-"""How sure a mixture must be of the part of a point, on average; less says that its parts run into each other."""
-
-
+# Points per parameter of the mixture; with fewer, it is certain of clusters that do not exist.
 ENOUGH = 5
-"""Points for each number that a mixture is made of; with fewer it is sure of parts that are not there."""
-
+# Inverse penalty of the boundaries: almost none, so that they lie midway between separate clusters.
 FAR = 1e3
-"""The inverse penalty of the boundaries: next to none, so that they lie midway between parts that are apart."""
 
-Cut: TypeAlias = LogisticRegression | KMeans
-"""Says by ``predict`` in which part a point is."""
+Clustering: TypeAlias = LogisticRegression | KMeans
+"""A model whose ``predict`` returns the cluster of a point."""
 
 
-def cut_points(points: np.ndarray, n_parts: int, seed: int) -> Cut:
-    """Cut points into parts.
+def cluster_points(points: np.ndarray, n_parts: int, seed: int) -> Clustering:
+    """Cluster points.
 
-    A mixture of Gaussians finds parts that are long and narrow, lie aslant and differ in size, where k-means halves the
-    widest direction, whatever lies in it. Where there are no parts, halving is what is wanted of points that lie on
-    shortcut axes, and what a mixture makes of them is arbitrary.
+    A mixture of Gaussians finds elongated, oblique clusters of different sizes, whereas k-means always halves the
+    widest direction. If there are no clusters, halving points on shortcut axes is the right fallback, and a mixture
+    would be arbitrary.
 
-    The boundaries between a mixture's parts are drawn straight. By the mixture itself, a point off all of them would be
-    of the widest, however near another is.
+    The boundaries between the clusters of a mixture are linear. The mixture itself would assign a point far from all
+    clusters to the widest one, even if another is nearer.
 
     Parameters
     ----------
     points : ndarray of shape (n, k), float64
-        In units in which their spread is about 1.
+        Scaled to a standard deviation of about 1.
     n_parts : int
-        Number of parts.
+        Number of clusters.
     seed : int
 
     Returns
     -------
-    Cut
+    Clustering
     """
     some = points[np.sort(np.random.default_rng(seed).permutation(len(points))[:MOST_POINTS])]
     k = points.shape[1]

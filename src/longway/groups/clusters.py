@@ -1,4 +1,4 @@
-"""Groups from clusters: the parts that each class falls into by itself."""
+"""Groups from clusters within each class."""
 
 from __future__ import annotations
 
@@ -21,32 +21,29 @@ from longway.nn.classifier import Features
 from longway.utils.rules import COUNT, POSITIVE, OrNone, Whole
 
 SILHOUETTE_ROWS = 1000
-"""Rows of a class, drawn at random, by which the number of its clusters is chosen: the cost is quadratic in them."""
-
-PLAIN = 0.15
-"""A mean silhouette below this says that a class has no clusters to speak of."""
-
+"""Random samples per class for the silhouettes, whose cost is quadratic in them."""
 PCA_ROWS = 2**14
-"""Rows, drawn at random, that principal components are taken from."""
+"""Random samples that principal components are computed from."""
+# Chosen by hand: with a lower mean silhouette, a class has no clear clusters.
+CLEAR = 0.15
 
 
 @dataclass(frozen=True)
 class ClusterGroups(InferredGroups):
     """Groups whose pseudo-attribute is a cluster within the class.
 
-    The same value in two classes means nothing: the clusters of each class are numbered on their own, the largest
-    first.
+    Values are not comparable between classes: the clusters of each class are numbered separately, the largest first.
 
     Parameters
     ----------
     representation : Representation
-        In which the clusters are.
+        The space of the clusters.
     centres : tuple of ndarray of shape (n_clusters, k)
-        Of each class.
+        Centres of each class.
     silhouettes : tuple of float
-        How well the clusters of each class are set apart, from -1 to 1.
+        Mean silhouette of each class, from -1 to 1; high values mean separate clusters.
     **inferred
-        What all ``InferredGroups`` have.
+        As in ``InferredGroups``.
     """
 
     strategy: ClassVar[str] = "clusters"
@@ -56,7 +53,7 @@ class ClusterGroups(InferredGroups):
     silhouettes: tuple[float, ...]
 
     def attribute_of(self, rows: Samples) -> np.ndarray:
-        """Return the nearest cluster of each row's own class, of shape (m,); looks at labels."""
+        """Return the nearest cluster of each sample's class, of shape (m,); uses labels."""
         return _nearest(self.representation.read(rows), rows.y, self.centres)
 
     def _particulars(self) -> dict[str, Any]:
@@ -78,34 +75,34 @@ def feature_clusters(
     device: str = "auto",
     verbose: int = 0,
 ) -> ClusterGroups:
-    """Cut each class into clusters by k-means.
+    """Cluster each class by k-means.
 
-    It is done on the leading principal components of standardised features; of images, on those of the features of a
-    network that was trained to classify them.
+    The space is that of the leading principal components of standardised features; images are first mapped to the
+    features of a network trained to classify them.
 
     Parameters
     ----------
-    rows : Rows
+    rows : Samples
         Training data.
     n_classes : int
         C.
     seed : int
-        Of k-means and of training.
+        Seed of k-means and of training.
     n_clusters : int, optional
-        Clusters of each class. Without it, each class gets the number, from 2 to ``most_clusters``, whose mean
-        silhouette is highest.
+        Clusters per class. By default, each class gets the number from 2 to ``most_clusters`` with the highest mean
+        silhouette.
     most_clusters : int, default 5
     components : int, default 10
-        Principal components that are kept, at most.
+        Number of principal components, at most.
     epochs : int, default 2
-        Of the network on images; one that is trained for longer forgets what it does not need for the label.
+        Of the network on images; longer training discards information that the label does not need.
     batch_size, learning_rate
         Of the network on images.
     min_group_size : int, default 5
-        A group below this size is too small to lean on and raises a doubt.
+        A smaller group is unreliable and raises a caveat.
     device : str, default "auto"
     verbose : int, default 0
-        Not used.
+        Unused.
 
     Returns
     -------
@@ -113,12 +110,12 @@ def feature_clusters(
 
     Notes
     -----
-    k-means would rather cut a large cluster in half than find a small one: a group of a few percent of its class is
-    missed unless it lies far off. Low silhouettes then raise a doubt.
+    k-means tends to halve a large cluster rather than find a small one: a group of a few percent of its class is missed
+    unless it is far away. Low silhouettes then raise a caveat.
 
     References
     ----------
-    Sohoni et al., "No subclass left behind", NeurIPS 2020 (GEORGE): clusters within classes, chosen by silhouettes.
+    Sohoni et al., "No subclass left behind", NeurIPS 2020 (GEORGE): clusters within classes, selected by silhouette.
     """
     network = None
     if len(rows.shape) == 3:
@@ -131,32 +128,32 @@ def feature_clusters(
             device=device,
         )
         network = Features(fit(rows, np.random.default_rng(seed))[0])
-    representation = Representation.of(rows, network, components, seed)
+    representation = Representation.fit(rows, network, components, seed)
     points = representation.read(rows)
     wanted = range(2, most_clusters + 1) if n_clusters is None else (n_clusters,)
-    found = [_cut(points[rows.y == code], wanted, seed) for code in range(n_classes)]
+    found = [_clusters(points[rows.y == code], wanted, seed) for code in range(n_classes)]
     centres, silhouettes = tuple(part for part, _ in found), tuple(value for _, value in found)
     attribute = _nearest(points, rows.y, centres)
     n_values = max(map(len, centres))
     groups = rows.y * n_values + attribute
     present = np.unique(groups, return_inverse=True)[1]
     caveats = size_caveats(present, sum(map(len, centres)), min_group_size)
-    if min(silhouettes) < PLAIN:
-        caveats += (f"a class has no plain clusters (mean silhouette {min(silhouettes):.2f})",)
+    if min(silhouettes) < CLEAR:
+        caveats += (f"a class has no clear clusters (mean silhouette {min(silhouettes):.2f})",)
     return ClusterGroups(attribute, groups, n_values, caveats, representation, centres, silhouettes)
 
 
 @dataclass(frozen=True)
 class Representation:
-    """Leading principal components of standardised features; of images, those of the features of a network."""
+    """Leading principal components of standardised features, or of the features that a network computes from images."""
 
     network: nn.Module | None
     scale: Standardize
     basis: Tensor
 
     @classmethod
-    def of(cls, rows: Samples, network: nn.Module | None, components: int, seed: int) -> Representation:
-        """Find at most so many components of rows; ``network`` reads images and is None for features."""
+    def fit(cls, rows: Samples, network: nn.Module | None, components: int, seed: int) -> Representation:
+        """Compute at most so many components; ``network`` maps images to features and is None for features."""
         features = _features(rows, network)
         scale = Standardize(features.shape[0]).double()
         scale.set(*features.moments())
@@ -166,7 +163,7 @@ class Representation:
         return cls(network, scale, torch.from_numpy(pca.components_.T.copy()))
 
     def read(self, rows: Samples) -> np.ndarray:
-        """Map rows to (n, k)."""
+        """Map samples to points (n, k)."""
         features = _features(rows, self.network)
         return features.gather(lambda part: self.scale(features.inputs(part, torch.float64)) @ self.basis).numpy()
 
@@ -175,10 +172,10 @@ def _features(rows: Samples, network: nn.Module | None) -> Samples:
     return rows if network is None else replace(rows, X=predict_logits(network, rows).numpy(), index=None)
 
 
-def _cut(points: np.ndarray, wanted: Sequence[int], seed: int) -> tuple[np.ndarray, float]:
-    """Return the centres of a class's clusters, the largest first, and their mean silhouette.
+def _clusters(points: np.ndarray, wanted: Sequence[int], seed: int) -> tuple[np.ndarray, float]:
+    """Return the centres of the clusters of one class, the largest first, and their mean silhouette.
 
-    The number is the one of ``wanted`` with the highest silhouette; it is 1 where points do not differ.
+    Their number is the one of ``wanted`` with the highest silhouette, or 1 if all points are equal.
     """
     some = np.random.default_rng(seed).permutation(len(points))[:SILHOUETTE_ROWS]
     distinct = len(np.unique(points[some], axis=0))
@@ -186,17 +183,17 @@ def _cut(points: np.ndarray, wanted: Sequence[int], seed: int) -> tuple[np.ndarr
     for number in wanted:
         if not 1 < number < distinct:
             continue
-        cut = KMeans(number, n_init=10, random_state=seed).fit(points)
-        labels = cut.labels_[some]
+        found = KMeans(number, n_init=10, random_state=seed).fit(points)
+        labels = found.labels_[some]
         value = float(silhouette_score(points[some], labels)) if 1 < len(np.unique(labels)) < len(some) else 0.0
         if len(best) == 1 or value > score:
-            sizes = np.bincount(cut.labels_, minlength=number)
-            best, score = cut.cluster_centers_[np.argsort(-sizes, kind="stable")], value
+            sizes = np.bincount(found.labels_, minlength=number)
+            best, score = found.cluster_centers_[np.argsort(-sizes, kind="stable")], value
     return best, score
 
 
 def _nearest(points: np.ndarray, y: np.ndarray, centres: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the nearest centre of each row's own class, of shape (n,)."""
+    """Return the nearest centre of each sample's class, of shape (n,)."""
     nearest = np.zeros(len(y), np.int64)
     for code, own in enumerate(centres):
         members = np.flatnonzero(y == code)

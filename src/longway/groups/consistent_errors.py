@@ -1,4 +1,4 @@
-"""Whether errors are a group: the same rows whoever judges, and rows that a classifier can get right."""
+"""Errors as a group: the same samples for every weak classifier, and samples that a classifier can get right."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from longway.groups.errors import ErrorGroups, weak_errors
 from longway.utils.device import seeded
 from longway.utils.errors import NoGroupsError
 
+# From docs/experiments/0007-sitar-default.md. Overlap of two error sets at which they are the same samples.
 ALIKE = 0.8
-"""Overlap of two error sets from which they are the same rows."""
+# Accuracy above chance that a classifier must reach on errors and on other samples alike.
 LEARNT = 0.15
-"""How much more often than by chance a classifier must be right on errors and on other rows alike."""
 
 
 @dataclass(frozen=True)
 class ConsistentErrors:
-    """Errors of weak classifiers on images, and what speaks for their being a group.
+    """Errors of weak classifiers on images, and the evidence that they are a group.
 
     Parameters
     ----------
     found : ErrorGroups
     overlap : float
-        Rows that two weak classifiers, trained apart, get wrong, as a share of those that either does. Of hard images
-        every classifier gets others wrong; those that contradict a plain shortcut all do.
+        Samples that two separately trained weak classifiers both get wrong, as a fraction of those that either does.
+        Classifiers err on different hard images, but on the same images that contradict an easy shortcut.
     learnt : float
-        How often a classifier for which errors count as much as other rows is right on the former and how often on the
-        latter, less 1, the mean over classes; each judged unseen. Where labels are wrong, no classifier is right on
-        both.
+        Sum of the held-out accuracies on errors and on other samples, minus 1, of a classifier that weights both
+        equally; the mean over classes. If labels are wrong, no classifier is right on both.
     """
 
     found: ErrorGroups
@@ -41,17 +40,17 @@ class ConsistentErrors:
 
     @property
     def are_a_group(self) -> bool:
-        """Whether they are the same whoever judges, and can be learnt."""
+        """Whether the errors are consistent and can be learnt."""
         return self.overlap >= ALIKE and self.learnt >= LEARNT
 
     def summary(self) -> dict[str, Any]:
-        """Return what a record of the fit should hold, ready for JSON."""
+        """Return a record of the errors, ready for JSON."""
         sizes = np.bincount(self.found.groups).tolist()
         return {"overlap": round(self.overlap, 3), "learnt": round(self.learnt, 3), "group_sizes": sizes}
 
 
 def consistent_errors(rows: Samples, n_classes: int, *, seed: int, device: str = "auto") -> ConsistentErrors | None:
-    """Find the errors of weak classifiers twice, and see whether they are a group.
+    """Find the errors of weak classifiers twice, and test whether they are a group.
 
     Parameters
     ----------
@@ -60,15 +59,15 @@ def consistent_errors(rows: Samples, n_classes: int, *, seed: int, device: str =
     n_classes : int
         C.
     seed : int
-        Of the folds and of training.
+        Seed of the folds and of training.
     device : str, default "auto"
 
     Returns
     -------
     ConsistentErrors or None
-        None where there are no errors, or nothing else.
+        None if no sample is an error, or all are.
     """
-    with seeded(seed):  # what is trained afterwards begins as it would without
+    with seeded(seed):  # later training must not depend on whether this ran
         try:
             found, again = (weak_errors(rows, n_classes, seed=seed + i, device=device) for i in range(2))
         except NoGroupsError:
@@ -80,7 +79,7 @@ def consistent_errors(rows: Samples, n_classes: int, *, seed: int, device: str =
 
 
 def _learnt(rows: Samples, found: ErrorGroups, n_classes: int, seed: int, device: str) -> float:
-    """Return how often a classifier to which errors count as much is right on both kinds of rows, less 1."""
+    """Return the ``learnt`` of ``ConsistentErrors``."""
     fit = stopped_nets(n_classes, [2], batch_size=64, learning_rate=1e-3, balanced="groups", device=device)
     right = cross_fit(rows.grouped(found.groups), fit, 3, seed)[0].probabilities.argmax(1).numpy() == rows.y
     cells = [[(rows.y == code) & (found.attribute == wrong) for wrong in (0, 1)] for code in range(n_classes)]

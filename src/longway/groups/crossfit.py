@@ -1,4 +1,4 @@
-"""Classifiers that judge each row without having seen it."""
+"""Cross-fitting: classifiers that predict each sample without having been trained on it."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ from longway.nn.convnet import ConvNet
 from longway.training.loop import Schedule, train
 
 Fit = Callable[[Samples, np.random.Generator], Sequence[ConvNet | FeatureHead]]
-"""Trains one network or several on rows."""
+"""Trains one or several networks."""
 
 
 @dataclass(frozen=True)
 class CrossFit:
-    """One network a fold, and what each said of the rows that it did not see.
+    """One network per fold, and its predictions on the samples that it was not trained on.
 
     Parameters
     ----------
     probabilities : Tensor of shape (n, C)
-        Of each training row, by the network that did not see it.
+        Of each training sample, by the network that was not trained on it.
     networks : tuple of nn.Module
-        One a fold, inputs to logits.
+        One per fold, inputs to logits.
     """
 
     probabilities: Tensor
     networks: tuple[nn.Module, ...]
 
     def predict(self, rows: Samples) -> Tensor:
-        """Return the networks' mean probabilities (m, C) of rows that none of them saw."""
+        """Return the networks' mean probabilities (m, C) for other samples."""
         return torch.stack([predict_logits(network, rows).softmax(1) for network in self.networks]).mean(0)
 
 
 def cross_fit(rows: Samples, fit: Fit, folds: int, seed: int) -> list[CrossFit]:
-    """Train on all folds but one, judge the rows of that one, and so for each fold.
+    """Train on all folds but one and predict that one, for each fold.
 
     Parameters
     ----------
-    rows : Rows
-        Training data of n rows.
+    rows : Samples
+        Training data.
     fit : callable
         ``fit(rows, generator)`` returns networks, inputs to logits.
     folds : int
-        Parts that the rows are cut into; each has every class in its share, as far as that can be.
+        Number of folds, stratified by class.
     seed : int
 
     Returns
@@ -81,7 +81,7 @@ def cross_fit(rows: Samples, fit: Fit, folds: int, seed: int) -> list[CrossFit]:
 
 
 def linear_heads(n_classes: int, l2s: Sequence[float], *, class_balanced: bool) -> Fit:
-    """Return a ``Fit`` of linear heads on features, one for each ridge."""
+    """Return a ``Fit`` of linear heads on features, one per L2 penalty."""
 
     def fit(rows: Samples, generator: np.random.Generator) -> Sequence[ConvNet | FeatureHead]:
         if class_balanced:
@@ -94,9 +94,9 @@ def linear_heads(n_classes: int, l2s: Sequence[float], *, class_balanced: bool) 
 def stopped_nets(
     n_classes: int, epochs: Sequence[int], *, batch_size: int, learning_rate: float, balanced: str | None, device: str
 ) -> Fit:
-    """Return a ``Fit`` of one network on images, as it is after each of these numbers of epochs (in rising order).
+    """Return a ``Fit`` of one network on images, as it is after each of these numbers of epochs (ascending).
 
-    ``balanced`` says what is drawn as often: "classes", the rows' "groups", or None.
+    ``balanced`` names what is drawn equally often: "classes", "groups", or None.
     """
 
     def fit(rows: Samples, generator: np.random.Generator) -> Sequence[ConvNet | FeatureHead]:
@@ -119,24 +119,24 @@ def stopped_nets(
 
 
 class _Snapshots:
-    """Copies of a network as it is after some epochs."""
+    """Copies of a network after some of its epochs."""
 
     def __init__(self, network: ConvNet | FeatureHead, epochs: Sequence[int]) -> None:
         self.network, self.epochs = network, epochs
         self.kept: dict[int, ConvNet | FeatureHead] = {}
 
     def take(self, epoch: int) -> dict[str, float]:
-        """Copy the network if this is one of the epochs."""
+        """Copy the network after one of the epochs."""
         if epoch in self.epochs:
             self.kept[epoch] = copy.deepcopy(self.network).cpu().eval()
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the copies' weights by epoch, for a checkpoint."""
+        """Return the weights of the copies by epoch, for a checkpoint."""
         return {str(epoch): network.state_dict() for epoch, network in self.kept.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Make the copies from their weights."""
+        """Restore the copies from their weights."""
         for epoch, weights in state.items():
             network = copy.deepcopy(self.network).cpu().eval()
             network.load_state_dict(weights)

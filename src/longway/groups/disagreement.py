@@ -1,4 +1,4 @@
-"""Groups from disagreement: the rows on which a weak and a strong classifier do not say the same."""
+"""Groups from disagreement: the samples on which a weak and a strong classifier disagree."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class DisagreementGroups(InferredGroups):
     Parameters
     ----------
     weak, strong : CrossFit
-        The classifiers, one a fold.
+        The classifiers, one per fold.
     **inferred
-        What all ``InferredGroups`` have.
+        As in ``InferredGroups``.
     """
 
     strategy: ClassVar[str] = "disagreement"
@@ -32,7 +32,7 @@ class DisagreementGroups(InferredGroups):
     strong: CrossFit
 
     def attribute_of(self, rows: Samples) -> np.ndarray:
-        """Return 1 where the two classifiers name different classes, of shape (m,)."""
+        """Return 1 where the two classifiers predict different classes, of shape (m,)."""
         weak, strong = (judge.predict(rows).argmax(1) for judge in (self.weak, self.strong))
         return (weak != strong).numpy().astype(np.int64)
 
@@ -57,34 +57,34 @@ def head_disagreement(
     device: str = "auto",
     verbose: int = 0,
 ) -> DisagreementGroups:
-    """Take for the pseudo-attribute whether a weak and a strong classifier disagree.
+    """Use the disagreement of a weak and a strong classifier as the pseudo-attribute.
 
-    Both learn the same; the weak one has had to make do with what is easiest, the shortcut. On features they are
-    linear heads with a strong and with a weak ridge, on images one network early and late in its training. They judge
-    only rows that they did not see. Unlike errors, disagreement needs no label of the row that is judged.
+    The weak classifier relies on the easiest feature, the shortcut. On features the two are linear heads with a strong
+    and a weak L2 penalty, on images one network early and late in training. They predict only samples that they were
+    not trained on. Unlike errors, disagreement does not need the label of the sample.
 
     Parameters
     ----------
-    rows : Rows
+    rows : Samples
         Training data.
     n_classes : int
         C.
     seed : int
-        Of the folds and of training.
+        Seed of the folds and of training.
     folds : int, default 3
     l2, strong_l2 : float, default 1e-3 and 100
-        Of the two linear heads on standardised features.
+        Penalties of the strong and the weak linear head, on standardised features.
     epochs, early_epochs : int, default 20 and 2
-        Of the network on images, when it is strong and when it is weak.
+        Of the network on images, as the strong and as the weak classifier.
     batch_size, learning_rate
         Of the network on images.
     class_balanced : bool, default True
-        Let every class count the same.
+        Whether to weight classes equally.
     min_group_size : int, default 5
-        A group below this size is too small to lean on and raises a doubt.
+        A smaller group is unreliable and raises a caveat.
     device : str, default "auto"
     verbose : int, default 0
-        Not used.
+        Unused.
 
     Returns
     -------
@@ -93,13 +93,12 @@ def head_disagreement(
     Raises
     ------
     LongwayError
-        If the two agree on all rows, or ``early_epochs`` is not below ``epochs``.
+        If the two agree on all samples, or ``early_epochs`` is not below ``epochs``.
 
     References
     ----------
     LaBonte et al., "Towards last-layer retraining for group robustness with fewer annotations", NeurIPS 2023 (SELF),
-    which takes the rows with the largest divergence; that rows are judged by classifiers that did not see them is not
-    in it.
+    which takes the samples with the largest divergence; cross-fitting is ours.
     """
     if early_epochs >= epochs:
         raise LongwayError(f"group_inference_params: early_epochs={early_epochs} must be below epochs={epochs}")

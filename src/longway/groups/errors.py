@@ -1,4 +1,4 @@
-"""Groups from errors: the rows that a deliberately weak classifier gets wrong without having seen them."""
+"""Groups from errors: the samples that a deliberately weak, cross-fitted classifier gets wrong."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class ErrorGroups(InferredGroups):
     Parameters
     ----------
     judge : CrossFit
-        The weak classifiers, one a fold.
+        The weak classifiers, one per fold.
     **inferred
-        What all ``InferredGroups`` have.
+        As in ``InferredGroups``.
     """
 
     strategy: ClassVar[str] = "errors"
@@ -32,13 +32,13 @@ class ErrorGroups(InferredGroups):
     judge: CrossFit
 
     def attribute_of(self, rows: Samples) -> np.ndarray:
-        """Return 1 where the weak classifiers together get a row wrong, of shape (m,); looks at labels."""
+        """Return 1 where the weak classifiers together get a sample wrong, of shape (m,); uses labels."""
         return (self.judge.predict(rows).argmax(1).numpy() != rows.y).astype(np.int64)
 
     def common_attribute(self, rows: Samples | None = None) -> np.ndarray | None:
-        """Return the class that a row is taken for."""
-        told = self.judge.probabilities if rows is None else self.judge.predict(rows)
-        return told.argmax(1).numpy()
+        """Return the predicted class."""
+        probabilities = self.judge.probabilities if rows is None else self.judge.predict(rows)
+        return probabilities.argmax(1).numpy()
 
     def _particulars(self) -> dict[str, Any]:
         return {"errors": int(self.attribute.sum())}
@@ -59,34 +59,34 @@ def weak_errors(
     device: str = "auto",
     verbose: int = 0,
 ) -> ErrorGroups:
-    """Take for the pseudo-attribute whether a weak classifier gets a row wrong.
+    """Use the errors of a weak classifier as the pseudo-attribute.
 
-    A classifier that is held back takes what is easiest, the shortcut, and is wrong where it does not hold. On
-    features it is a linear head with a strong ridge, on images a small network that is stopped early. It is fitted
-    once a fold and judges only rows that it did not see: one that saw a row may have learnt it by heart.
+    A weak classifier learns the easiest feature, the shortcut, and is wrong where the shortcut does not hold. On
+    features it is a linear head with a strong L2 penalty, on images a small network that is stopped early. It is fitted
+    once per fold and predicts only samples that it was not trained on, because it may have memorised the others.
 
     Parameters
     ----------
-    rows : Rows
+    rows : Samples
         Training data.
     n_classes : int
         C.
     seed : int
-        Of the folds and of training.
+        Seed of the folds and of training.
     folds : int, default 3
     l2 : float, default 10
-        Of the linear head on standardised features; the stronger, the weaker the head.
+        Penalty of the linear head, on standardised features; a stronger one makes a weaker head.
     epochs : int, default 2
-        Of the network on images; the fewer, the weaker the network.
+        Of the network on images; fewer make a weaker network.
     batch_size, learning_rate
         Of the network on images.
     class_balanced : bool, default True
-        Let every class count the same; the errors are else those of the rare classes.
+        Whether to weight classes equally; otherwise the errors are mostly those of rare classes.
     min_group_size : int, default 5
-        A group below this size is too small to lean on and raises a doubt.
+        A smaller group is unreliable and raises a caveat.
     device : str, default "auto"
     verbose : int, default 0
-        Not used.
+        Unused.
 
     Returns
     -------
@@ -95,11 +95,11 @@ def weak_errors(
     Raises
     ------
     NoGroupsError
-        If the classifier is right on all rows, or on none: errors name no group then.
+        If the classifier is right on all samples, or on none.
 
     References
     ----------
-    Liu et al., "Just Train Twice", ICML 2021 (the error set); the cross-fitting is not in it.
+    Liu et al., "Just Train Twice", ICML 2021, for the error set; cross-fitting is ours.
     """
     if len(rows.shape) == 3:
         fit = stopped_nets(
@@ -116,24 +116,23 @@ def weak_errors(
     wrong = judge.probabilities.argmax(1) != torch.from_numpy(rows.y)
     attribute = wrong.numpy().astype(np.int64)
     if attribute.min() == attribute.max():
-        said, more = ("wrong", "stronger") if attribute[0] else ("right", "weaker")
+        outcome, remedy = ("wrong", "stronger") if attribute[0] else ("right", "weaker")
         raise NoGroupsError(
-            f"group_inference='errors' finds no groups: the weak classifier is {said} on every sample, even on those "
-            f"it was not trained on. Make it {more} with group_inference_params (l2 for features, epochs for images), "
-            "or choose another strategy"
+            f"group_inference='errors' finds no groups: the weak classifier is {outcome} on every sample, even on "
+            f"held-out ones. Make it {remedy} with group_inference_params (l2 for features, epochs for images), or "
+            "choose another strategy"
         )
     groups = 2 * rows.y + attribute
     return ErrorGroups(attribute, groups, 2, _caveats(attribute, rows.y, n_classes, min_group_size), judge)
 
 
 def _caveats(wrong: np.ndarray, y: np.ndarray, n_classes: int, min_group_size: int) -> tuple[str, ...]:
-    """Return the reasons not to trust errors as groups."""
+    """Return the reasons to distrust errors as groups."""
     caveats = list(size_caveats(2 * y + wrong, 2 * n_classes, min_group_size))
-    share = (np.bincount(y, wrong, n_classes) / np.bincount(y, minlength=n_classes)).mean()
-    # Guessing is wrong on 1 - 1/C of each class
-    if share > 0.8 * (1 - 1 / n_classes):
+    error_rate = (np.bincount(y, wrong, n_classes) / np.bincount(y, minlength=n_classes)).mean()
+    if error_rate > 0.8 * (1 - 1 / n_classes):  # guessing is wrong on 1 - 1/C of each class
         caveats.append(
-            f"the weak classifier is wrong on {100 * share:.0f} % of the rows, hardly better than guessing: its errors "
-            "are near-random"
+            f"the weak classifier is wrong on {100 * error_rate:.0f} % of the samples, hardly better than guessing: "
+            "its errors are nearly random"
         )
     return tuple(caveats)

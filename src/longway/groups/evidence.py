@@ -1,4 +1,4 @@
-"""How training can be made to contradict a shortcut, as far as the training data tell without a group label."""
+"""Evidence of a shortcut in training data without group labels, and ways to contradict it."""
 
 from __future__ import annotations
 
@@ -17,29 +17,28 @@ from longway.groups.consistent_errors import ConsistentErrors, consistent_errors
 from longway.groups.recolouring import Recolouring, recolouring
 
 MOST_RECOLOURED = 10_000
-"""Validation images that are recoloured, and held in memory, to choose the epoch on."""
+"""Recoloured validation images, held in memory, that select the epoch; at most."""
 
 HELD_BACK = (
-    "neither recolouring nor images on which weak classifiers agree contradict the shortcut, so the classifier is held "
-    "back instead: that costs average accuracy, and pays only where the shortcut is easier to learn than the core"
+    "neither recolouring nor consistent errors of weak classifiers contradict the shortcut, so the classifier is held "
+    "back instead: that costs average accuracy, and pays only if the shortcut is easier to learn than the core"
 )
-"""What is to be said of images where nothing is sure."""
+"""The caveat of images without confident evidence."""
 
 
 @dataclass(frozen=True)
 class ShortcutEvidence:
-    """What is known of the shortcut before a classifier is trained, and how to contradict it.
+    """Evidence of the shortcut before a classifier is trained, and the way to contradict it.
 
     Parameters
     ----------
-    training : Rows
-        The data.
+    training : Samples
     axes : AxisGroups
         Pseudo-groups from the axes of a beta-VAE.
     maps : Recolouring, optional
-        Of images.
+        For images.
     errors : ConsistentErrors, optional
-        Of images for which recolouring does not do.
+        For images that recolouring does not debias.
     """
 
     training: Samples
@@ -49,10 +48,12 @@ class ShortcutEvidence:
 
     @property
     def debias_mode(self) -> str:
-        """How: "recolouring" of images at random; "errors" of weak classifiers, or each of the axes' "groups", count as
-        much as the rest; or "noise", where nothing else can be done.
+        """The way to contradict the shortcut.
+
+        "recolouring" recolours images at random; "errors" weights the errors of weak classifiers like the other
+        samples; "groups" weights the groups from axes equally; "noise" is left if nothing else applies.
         """
-        if self.maps is not None and self.maps.is_the_shortcut and self.axes.is_plain:
+        if self.maps is not None and self.maps.is_the_shortcut and self.axes.is_reliable:
             return "recolouring"
         if self.errors is not None and self.errors.are_a_group:
             return "errors"
@@ -60,22 +61,22 @@ class ShortcutEvidence:
 
     @property
     def is_confident(self) -> bool:
-        """Whether what contradicts the shortcut is sure to: groups of axes may be those of another attribute."""
+        """Whether the evidence is about the shortcut; groups from axes may be those of another attribute."""
         return self.debias_mode in ("recolouring", "errors")
 
     @property
     def found(self) -> InferredGroups:
-        """The groups that a method which needs some had best take: of errors where these are a group, else of axes."""
+        """The groups for a method that needs some: from errors if these are a group, else from axes."""
         return self.errors.found if self.errors is not None and self.debias_mode == "errors" else self.axes
 
     @property
     def groups(self) -> InferredGroups | None:
-        """The groups that count the same."""
+        """The groups that are weighted equally, if any."""
         return self.found if self.debias_mode in ("errors", "groups") else None
 
     @cached_property
     def rows(self) -> Samples:
-        """Training data; each of these groups weighs the same in them, or each class where there is the noise alone."""
+        """Training data in which these groups, or the classes with noise alone, are weighted equally."""
         if self.debias_mode == "recolouring":
             return self.training
         codes = self.training.y if self.groups is None else self.groups.groups
@@ -83,13 +84,13 @@ class ShortcutEvidence:
 
     @property
     def rule(self) -> str:
-        """The name of the validation score that chooses the epoch: of all recoloured images, or of the worst part."""
+        """The rule that selects the epoch: balanced accuracy on recoloured images, else the worst group or class."""
         return "balanced" if self.debias_mode == "recolouring" else "auto"
 
     def of_validation(self, validation: Samples, generator: np.random.Generator) -> Samples:
-        """Return validation data that can tell an epoch that uses the shortcut from one that does not.
+        """Return validation data that reveal whether an epoch uses the shortcut: recoloured, or with inferred groups.
 
-        Recoloured like the training data, or with the same groups; as they are where there is the noise alone.
+        With noise alone they are returned unchanged.
         """
         if self.groups is not None:
             return validation.grouped(self.groups.assign(validation))
@@ -102,8 +103,8 @@ class ShortcutEvidence:
         return Samples(self.maps.apply(chosen.inputs(slice(None)), *pair).numpy(), chosen.y, chosen.weight)
 
     def summary(self) -> dict[str, Any]:
-        """Return what a record of the fit should hold, ready for JSON; doubts are about what is done."""
-        # Recolouring needs no groups, and is not taken where the axes are in doubt
+        """Return a record of the evidence, ready for JSON; its caveats are those of the ``debias_mode``."""
+        # Recolouring needs no groups, and is not used with unreliable axes
         of_groups = () if self.debias_mode == "recolouring" else self.found.caveats
         held_back = [HELD_BACK] if len(self.training.shape) == 3 and not self.is_confident else []
         return {
@@ -119,19 +120,19 @@ class ShortcutEvidence:
 def find_shortcut_evidence(
     rows: Samples, n_classes: int, *, seed: int, device: str = "auto", **options: Any
 ) -> ShortcutEvidence:
-    """Find out how the shortcut of training data can be contradicted.
+    """Find evidence of a shortcut and the way to contradict it.
 
     Parameters
     ----------
-    rows : Rows
-        Training data of features or images; no group is looked at.
+    rows : Samples
+        Training data, features or images; groups are ignored.
     n_classes : int
         C.
     seed : int
-        Of all that is trained.
+        Seed of all training.
     device : str, default "auto"
     **options
-        Of ``shortcut_axes``.
+        Options of ``shortcut_axes``.
     """
     axes = shortcut_axes(rows, n_classes, seed=seed, device=device, **options)
     if len(rows.shape) == 1:

@@ -1,4 +1,4 @@
-"""The leakage probe: which latent axes still tell an attribute, also where no correlation shows it."""
+"""The leakage probe: latent axes that reveal an attribute, even without a correlation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from longway.utils.errors import LongwayError
 
 @dataclass(frozen=True)
 class Leakage:
-    """How well a small non-linear probe reads an attribute from sets of latent axes, on rows it did not see.
+    """Accuracy of a small non-linear probe that predicts an attribute from sets of latent axes, on held-out samples.
 
     All numbers are balanced accuracies: the mean over the attribute's values.
 
@@ -25,13 +25,13 @@ class Leakage:
     everything : float
         From all axes.
     without_top : float
-        From all but ``top``: what a classifier can fall back on that is flat along these.
+        From all but ``top``: the information left to a classifier that is flat along these.
     each : ndarray of shape (d,)
         From each axis alone.
     top : tuple of int
-        The axes that were left out.
+        The excluded axes.
     chance : float
-        One over the number of values: what guessing gets.
+        One over the number of values: the accuracy of guessing.
     """
 
     everything: float
@@ -41,7 +41,7 @@ class Leakage:
     chance: float
 
     def summary(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
+        """Return the numbers, ready for JSON."""
         return {
             "everything": self.everything,
             "without_top": self.without_top,
@@ -56,21 +56,21 @@ def leakage(
 ) -> Leakage:
     """Probe latent axes for an attribute: all of them, all but the top ones, and each alone.
 
-    The probe is gradient-boosted trees. A correlation sees only what is linear: an axis of correlation 0.03 to the
-    shortcut may tell it in 7 cases of 10, and several together nearly always.
+    The probe is a gradient-boosted tree ensemble. A correlation sees only linear relations: an axis with correlation
+    0.03 to the shortcut may reveal it in 7 cases of 10, and several axes together nearly always.
 
     Parameters
     ----------
     latents : ndarray of shape (n, d)
         Posterior means, such as ``SITAR.latents`` or ``AxisGroups.latents`` hold.
     attribute : ndarray of shape (n,)
-        What is read: the shortcut where it is known, a pseudo-attribute, or the label.
+        The attribute to predict: the shortcut if known, a pseudo-attribute, or the label.
     top : sequence of int
         The shortcut axes, such as ``AxisGroups.axes``.
     seed : int, default 0
-        Of the halves: the probe learns on one and is judged on the other.
+        Seed of the split into halves, one for training the probe and one for testing it.
     most_rows : int, default 10,000
-        Of more rows so many are drawn.
+        Random samples to use, at most.
 
     Returns
     -------
@@ -79,15 +79,15 @@ def leakage(
     Raises
     ------
     LongwayError
-        If the attribute has one value only or a value with a single row, an axis does not exist, or none is left.
+        If the attribute has a single value or a value with a single sample, an axis does not exist, or none is left.
 
     Examples
     --------
     >>> generator = np.random.default_rng(0)
     >>> attribute = generator.integers(0, 2, 600)
     >>> z = generator.normal(size=(600, 3))
-    >>> z[:, 0] += 8 * attribute           # plain to see
-    >>> z[:, 1] *= 1 + 9 * attribute       # uncorrelated, and yet it tells
+    >>> z[:, 0] += 8 * attribute           # a linear signal
+    >>> z[:, 1] *= 1 + 9 * attribute       # uncorrelated, yet informative
     >>> found = leakage(z, attribute, top=(0,))
     >>> found.everything > 0.95, found.without_top > 0.8, bool(abs(found.each[2] - 0.5) < 0.1)
     (True, True, True)

@@ -1,4 +1,4 @@
-"""Groups of a few labelled rows, spread to rows whose groups are not known."""
+"""Propagation of known groups of a few samples to samples without."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from longway.linear.fit import fit_linear
 
 
 def propagate_groups(rows: Samples, labelled: Samples, *, l2: float = 0.5) -> np.ndarray:
-    """Give every row a group of its class, each group as often as it is in that class of the labelled rows.
+    """Give every sample a group of its class, with the group frequencies of that class in the labelled samples.
 
-    A linear head is fitted to the labelled rows, all groups counting the same. Within a class, the rarest group gets
-    the rows that the head is surest of, then the next rarest, and the commonest what is left: the rows of a rare group
-    are few but mostly right, which a threshold at one half would not give.
+    A linear head is fitted to the labelled samples with equally weighted groups. Within a class, the rarest group gets
+    the samples that the head is most confident of, then the next rarest, and the most frequent group gets the rest. A
+    rare group thus has few but mostly correct samples, unlike with a threshold at one half.
 
     Parameters
     ----------
-    rows : Rows of n features
-        Their groups, if any, are not looked at.
-    labelled : Rows of m features, with groups
-        Drawn like ``rows``.
+    rows : Samples of n features
+        Their groups, if any, are ignored.
+    labelled : Samples of m features, with groups
+        From the same distribution as ``rows``.
     l2 : float, default 0.5
-        Of the head on standardised features.
+        Penalty of the head, on standardised features.
 
     Returns
     -------
     ndarray of shape (n,), int64
-        Codes of groups as in ``labelled.groups``; 0 for rows of a class that ``labelled`` lacks.
+        Group codes as in ``labelled.groups``; 0 for samples of a class that ``labelled`` lacks.
 
     References
     ----------
-    Nam et al., "Spread Spurious Attribute", ICLR 2022, has the idea of it; the shares are ours.
+    Nam et al., "Spread Spurious Attribute", ICLR 2022, for the idea; matching the frequencies is ours.
 
     Examples
     --------

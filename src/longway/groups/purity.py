@@ -1,16 +1,17 @@
-"""How pure the rare groups of an inferred attribute are, and which of their rows to leave out, without a group label.
+"""Purity of rare inferred groups, estimated without group labels, and the samples to leave out of them.
 
-Where an attribute is read off features, rows of the commonest groups are misread now and then. The rows of a rare group
-are few, so that those which were misread into it can outnumber its own: of faces that were taken for smiling women
-where nearly all women do not smile, two thirds may be men. A method that balances such groups keeps the shortcut.
+An attribute inferred from features is sometimes wrong for samples of the frequent groups. A rare group has few samples,
+so those misassigned to it can outnumber its own: where few women smile, two thirds of the inferred smiling women may be
+men. A method that balances such groups keeps the shortcut.
 
-Rows that have the attribute by right look alike in all classes, as seen by a head that tells the attribute where every
-group counts the same. So the classes in which the value is common say how sure of it such a head is, and those of a
-rare group that are less sure are too many: that is its purity, and it rises with the least sureness that is asked for.
+A head that predicts the attribute from equally weighted groups sees the true samples of a value alike in all classes.
+Its scores in the classes where the value is frequent therefore tell how the true samples of a rare group are scored;
+additional samples with lower scores are misassigned. Their fraction gives the purity, which rises with the lowest score
+that is accepted.
 
-They do not look alike where features were learnt from the same rows, which then show the label in everything. So a
-second estimate, that knows of one class only, must agree that something is wrong: as many rows are misread on one side
-of a class's usual rows as lie equally far on the other.
+Scores are not alike in all classes if the features were trained on the same samples, and then encode the label
+everywhere. A second estimate from one class alone must therefore agree that the group is impure: as many samples are
+misassigned on one side of a class's usual samples as lie equally far on the other.
 """
 
 from __future__ import annotations
@@ -29,38 +30,38 @@ from longway.groups.crossfit import CrossFit, cross_fit
 from longway.linear.fit import fit_linear
 from longway.utils.device import seeded
 
+# All constants are from docs/experiments/0011-purity-of-inferred-groups.md.
+# Purity at which a group is used unchanged.
 LEAST = 0.5
-"""Purity from which a group is taken as it is."""
+# Purity below which the estimate is invalid, because the value looks different from class to class.
 UNLIKE = 0.15
-"""Purity below which rows that have the value by right look different from class to class, so that it says nothing: as
-features that a network learnt from the same rows do."""
+# Purity by the second estimate, averaged over groups, at which groups are used unchanged.
 DISTINCT = 0.85
-"""Purity by the second estimate, the mean over groups, from which they are taken as they are."""
+# Samples that an estimate needs, and that a group always keeps.
 FEWEST = 20
-"""Rows of a group below which nothing can be said of it, and that are always kept."""
+# Quantiles of the scores of true samples, tried in turn as the lowest accepted score.
 PLACES = np.arange(0, 0.95, 0.1)
-"""Quantiles of how sure the head is of rows that have the value by right, tried in turn as the least."""
-SURE = (0.5, 0.7)
-"""Quantiles beyond which hardly a row is misread."""
+# Quantiles above which almost no sample is misassigned.
+CERTAIN = (0.5, 0.7)
 
 
 @dataclass(frozen=True)
 class Purity:
-    """Which rows surely have an inferred attribute's value, and what judges that.
+    """The samples that certainly have their inferred value, and the criterion for other samples.
 
     Parameters
     ----------
     confident : ndarray of shape (n,), bool
-        Of the training rows: False for those of rare groups that are more likely misread.
+        False for training samples of rare groups that are probably misassigned.
     shares : dict of (int, int) to float
-        Estimated purity of each rare group (class, value) before rows are left out.
+        Estimated purity of each rare group (class, value) before samples are left out.
     least : dict of (int, int) to float
-        How much surer of the value than of its class's usual one the head must be, in those groups where rows are left
-        out.
+        Log-odds of the value against the usual one of its class that the head must exceed, in the groups that leave out
+        samples.
     usual : ndarray of shape (C,)
-        The commonest value in each class.
+        The most frequent value in each class.
     judge : CrossFit
-        Tells the attribute.
+        Predicts the attribute.
     """
 
     confident: np.ndarray
@@ -69,26 +70,26 @@ class Purity:
     usual: np.ndarray
     judge: CrossFit
 
-    def sure_of(self, rows: Samples, attribute: np.ndarray) -> np.ndarray:
-        """Return the same of other rows with their inferred attribute (m,): bool, of shape (m,)."""
+    def confident_in(self, rows: Samples, attribute: np.ndarray) -> np.ndarray:
+        """Return ``confident`` for other samples with their inferred attribute (m,), of shape (m,)."""
         if not self.least:
             return np.ones(len(rows), bool)
         return _above(_scores(self.judge.predict(rows)), rows.y, attribute, self.usual, self.least)
 
 
 def group_purity(rows: Samples, attribute: np.ndarray, *, seed: int, l2: float = 10.0) -> Purity:
-    """Estimate the purity of rare groups (class x attribute), and leave out rows until half of each are right.
+    """Estimate the purity of rare groups (class x attribute), and leave out samples until half of each are right.
 
     Parameters
     ----------
-    rows : Rows of n features
+    rows : Samples of n features
         Training data.
     attribute : ndarray of shape (n,), int
-        Inferred values from 0, which mean the same in every class.
+        Inferred values from 0, with the same meaning in every class.
     seed : int
-        Of the halves: heads are fitted to each, and judge the rows of the other.
+        Seed of the two halves for cross-fitting.
     l2 : float, default 10
-        Of these heads, on standardised features.
+        Penalty of the heads, on standardised features.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def group_purity(rows: Samples, attribute: np.ndarray, *, seed: int, l2: float =
     groups = rows.y * n_values + attribute
     weight = rows.weight * inverse_frequency(groups, rows.weight)
     task = replace(rows, y=attribute.astype(np.int64), weight=weight, groups=None)
-    with seeded(seed):  # what is fitted afterwards begins as it would without
+    with seeded(seed):  # later fits must not depend on whether this ran
         judge = cross_fit(task, lambda part, _: [fit_linear(part, n_values, l2)], 2, seed)[0]
     scores, counted = _scores(judge.probabilities), rows.weight > 0
     usual = np.stack([np.bincount(attribute[rows.y == c], minlength=n_values) for c in np.unique(rows.y)]).argmax(1)
@@ -125,7 +126,7 @@ def _scores(probabilities: Tensor) -> np.ndarray:
 def _above(
     scores: np.ndarray, y: np.ndarray, attribute: np.ndarray, usual: np.ndarray, least: dict[tuple[int, int], float]
 ) -> np.ndarray:
-    """Return whether rows (m,) are above the bound of their group, if it has one."""
+    """Return whether samples (m,) exceed the bound of their group, if it has one."""
     above = np.ones(len(y), bool)
     for (code, value), bound in least.items():
         own = (y == code) & (attribute == value)
@@ -134,33 +135,33 @@ def _above(
 
 
 def _distinct(margins: np.ndarray, middle: float) -> float:
-    """Return which share of a class's rows beyond 0 is more than the tail of rows that are usual, around ``middle``."""
+    """Return the fraction of samples beyond 0 that usual ones, symmetric around ``middle``, do not explain."""
     beyond = max(int(np.sum(margins > 0)), 1)
     return 1 - min(np.sum(margins < 2 * middle) / beyond, 1)
 
 
 def _bound(own: np.ndarray, by_right: np.ndarray) -> tuple[float, float]:
-    """Return the purity of a rare group, and the margin above which it is pure enough; -inf where it is as it is."""
-    real = np.mean([np.sum(own > np.quantile(by_right, place)) / (1 - place) for place in SURE])
-    share, fewest = float(min(real / len(own), 1)), float(np.sort(own)[-FEWEST - 1 :][0])
+    """Return the purity of a rare group, and the margin above which it is pure enough; -inf if unchanged."""
+    real = np.mean([np.sum(own > np.quantile(by_right, place)) / (1 - place) for place in CERTAIN])
+    purity, fewest = float(min(real / len(own), 1)), float(np.sort(own)[-FEWEST - 1 :][0])
     bound = -np.inf
-    for place in PLACES[PLACES > 0] if UNLIKE <= share < LEAST else ():
+    for place in PLACES[PLACES > 0] if UNLIKE <= purity < LEAST else ():
         bound = min(float(np.quantile(by_right, place)), fewest)
         if bound == fewest or real * (1 - place) >= LEAST * np.sum(own > bound):
             break
-    return share, bound
+    return purity, bound
 
 
 def judge_groups(found: InferredGroups, rows: Samples, about: dict[str, Any]) -> Purity | None:
-    """Judge inferred groups of features by their purity, and record it; None where nothing can be said.
+    """Estimate the purity of inferred groups of features and record it; None if it cannot be estimated.
 
     Parameters
     ----------
     found : InferredGroups
-        Of ``rows``.
-    rows : Rows
+        Groups of ``rows``.
+    rows : Samples
     about : dict
-        With the ``seed`` of the inference; gets ``purity``, a list of (class, value, share), and ``left_out``.
+        Record with the ``seed`` of the inference; gets ``purity``, a list of (class, value, purity), and ``left_out``.
     """
     attribute = found.common_attribute() if len(rows.shape) == 1 else None
     if attribute is None:
@@ -172,6 +173,6 @@ def judge_groups(found: InferredGroups, rows: Samples, about: dict[str, Any]) ->
 
 
 def confident_samples(found: InferredGroups, judged: Purity | None, rows: Samples) -> np.ndarray:
-    """Return which of other rows surely are of their inferred group, of shape (m,), bool."""
+    """Return whether other samples certainly belong to their inferred group, of shape (m,), bool."""
     attribute = None if judged is None else found.common_attribute(rows)
-    return np.ones(len(rows), bool) if judged is None or attribute is None else judged.sure_of(rows, attribute)
+    return np.ones(len(rows), bool) if judged is None or attribute is None else judged.confident_in(rows, attribute)

@@ -1,4 +1,4 @@
-"""The pseudo-attribute as appearance: whether recolouring an image changes it, and views of images so changed."""
+"""The pseudo-attribute as appearance: maps that recolour images from one value to another, and a test of them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from longway.functional.colour import colour_maps, colour_moments
 from longway.groups.axes import AxisGroups
 
 WITNESSES = 2048
-"""Images on which it is judged whether recolouring changes the pseudo-attribute."""
+"""Images for testing whether recolouring changes the pseudo-attribute."""
 
 
 @dataclass(frozen=True)
 class Recolouring:
     """Linear maps of pixels that give images of one pseudo-attribute the colours of another.
 
-    Where the shortcut is appearance (colour, stain, light), these maps exchange it and leave every shape as it is, so
-    they make the samples that contradict the shortcut, also where the training data hold none.
+    If the shortcut is appearance (colour, stain, light), these maps exchange it and preserve every shape. They create
+    samples that contradict the shortcut even if the training data hold none.
 
     Parameters
     ----------
     maps : Tensor of shape (V, V, c, c)
         ``maps[a, b] @ pixel`` makes an image of value a look like one of value b.
     flipped : float
-        Share of images whose pseudo-attribute, read off the shortcut axes, is the one aimed at after recolouring.
+        Fraction of images whose pseudo-attribute, read off the shortcut axes, is the intended one after recolouring.
     """
 
     maps: Tensor
@@ -36,20 +36,20 @@ class Recolouring:
 
     @property
     def is_the_shortcut(self) -> bool:
-        """Whether recolouring is all that it takes to change the pseudo-attribute, in 9 images of 10."""
+        """Whether recolouring alone changes the pseudo-attribute of 9 images in 10."""
         return self.flipped >= 0.9
 
     def apply(self, images: Tensor, of: Tensor, to: Tensor) -> Tensor:
-        """Return images (n, c, h, w) of values ``of`` (n,) as if they had the values ``to`` (n,), within [0, 1]."""
+        """Recolour images (n, c, h, w) from the values ``of`` (n,) to the values ``to`` (n,), within [0, 1]."""
         recoloured = torch.einsum("nij,njhw->nihw", self.maps.to(images)[of, to], images).clamp(0, 1)
         return torch.where((of == to).view(-1, 1, 1, 1), images, recoloured)
 
 
 def recolouring(rows: Samples, found: AxisGroups, *, seed: int) -> Recolouring:
-    """Fit recolourings between the values of a pseudo-attribute, and see whether they change it.
+    """Fit maps between the values of a pseudo-attribute, and test whether they change it.
 
-    Maps that turn the colours and keep the brightness come first; where they do not change the pseudo-attribute, those
-    that match the moments of the colours stand in, which may leave a trace (see ``colour_maps``).
+    Maps that rotate colours and preserve brightness are tried first. If they do not change the pseudo-attribute, maps
+    that match the moments of the colours are used, which may leave a trace (see ``colour_maps``).
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def recolouring(rows: Samples, found: AxisGroups, *, seed: int) -> Recolouring:
     found : AxisGroups
         Groups read off shortcut axes.
     seed : int
-        Draws the images on which the maps are judged, and what they are changed to.
+        Seed of the images that the maps are tested on and of their new values.
 
     Returns
     -------
@@ -78,12 +78,12 @@ def recolouring(rows: Samples, found: AxisGroups, *, seed: int) -> Recolouring:
     to = (of + generator.integers(1, n_values, len(chosen))) % n_values
     witnesses = rows.inputs(chosen), torch.from_numpy(of), torch.from_numpy(to)
 
-    def judged(*, matched: bool) -> Recolouring:
-        """Return maps, and how often they change what is read off the axes."""
+    def fitted(*, matched: bool) -> Recolouring:
+        """Return maps and the fraction of images that they change as intended."""
         maps = colour_maps(*totals, matched=matched).float()
         swapped = Recolouring(maps, 0.0).apply(*witnesses)
         read = found.attribute_of(Samples(swapped.numpy(), rows.y[chosen], np.ones(len(chosen))))
         return Recolouring(maps, float((read == to).mean()))
 
-    turned = judged(matched=False)
-    return turned if turned.is_the_shortcut else judged(matched=True)
+    rotated = fitted(matched=False)
+    return rotated if rotated.is_the_shortcut else fitted(matched=True)
