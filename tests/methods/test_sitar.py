@@ -120,7 +120,7 @@ def test_groups_count_the_same_only_where_gaps_set_them_apart(gaps):
     width = 0.1 if gaps else 0.6
     X = (value + width * generator.standard_normal(600))[:, None] + 0.1 * generator.standard_normal((600, 6))
     known = contradicted(X.astype(np.float32), y, latent_dim=1, epochs=20)
-    assert known.axes.is_plain
+    assert known.axes.is_reliable
     assert known.axes.caveats == (() if gaps else (NO_GAPS,))
     assert known.summary()["gaps"] == gaps
     assert known.summary()["caveats"] == ([] if gaps else [NO_GAPS])
