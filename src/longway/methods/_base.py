@@ -115,6 +115,8 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
 
     supervision: ClassVar[str] = "none"
     takes_images: ClassVar[bool] = False
+    needs: ClassVar[str] = "labels only"
+    """The condition under which the method can work, for tables of methods."""
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     selection: str = parameter("auto", Choice(("auto", *RULES)))

@@ -72,6 +72,7 @@ class AFR(LastLayer):
     Qiu et al., "Simple and fast group robustness by automatic feature reweighting", ICML 2023.
     """
 
+    needs = "training samples that contradict the shortcut"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "waterbirds": {
             "variant": "paper",

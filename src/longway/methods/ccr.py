@@ -78,6 +78,7 @@ class CCR(Method):
     "Causal feature reweighting" (CCR), arXiv 2411.01045, NAACL 2025.
     """
 
+    needs = "training samples that a first head gets wrong"
     supervision = "val_groups"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # The paper's penalty is 2 |W|^2, without the factor 1/2 of ours.

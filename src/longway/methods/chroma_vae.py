@@ -74,6 +74,7 @@ class ChromaVAE(Method):
     not give the sizes and weights of its runs.
     """
 
+    needs = "a shortcut that a beta-VAE isolates"
     takes_images = True
     supervision = "val_groups"
 

@@ -70,6 +70,7 @@ class DFR(GroupAware, LastLayer):
     Kirichenko et al., "Last layer re-training is sufficient for robustness to spurious correlations", ICLR 2023.
     """
 
+    needs = "samples of every group in the data it draws from"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "val": {"on": "val", "Cs": (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01), "n_refits": 20},
         "train": {"on": "train", "Cs": (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01), "n_refits": 10},

@@ -61,6 +61,7 @@ class DiffusionClassifier(Method):
     "Variational diffusion models", NeurIPS 2021.
     """
 
+    needs = "a core that shows in the input, and time to learn it"
     takes_images = True
 
     width: int = parameter(64, COUNT, search=Integer(32, 128, log=True))

@@ -63,6 +63,7 @@ class FreezeThenTrain(ERM):
     noise", AISTATS 2023.
     """
 
+    needs = "validation data that are balanced, or can be"
     always_trains = True
     supervision = "val_groups"
     # The published runs take SGD on pre-trained networks.

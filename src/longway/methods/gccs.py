@@ -49,6 +49,7 @@ class GCCS(ERM):
     EURASIP Journal on Information Security, 2023 (arXiv 2010.15487). Only the abstract was available.
     """
 
+    needs = "several samples of each class in a batch"
     always_trains = True
     separation: float = parameter(5.0, POSITIVE, search=Real(2.0, 50.0, log=True))
     covariance: str = parameter("diagonal", Choice(("diagonal", "full")), search=Categorical(("diagonal", "full")))

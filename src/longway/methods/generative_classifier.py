@@ -56,6 +56,7 @@ class GenerativeClassifier(Method):
     "Generative classifiers avoid shortcut solutions", ICLR 2025 (only the abstract was available).
     """
 
+    needs = "inputs that VAEs model well"
     takes_images = True
     supervision = "val_groups"
 

@@ -64,6 +64,7 @@ class GroupDRO(GroupAware, ERM):
     Sagawa et al., "Distributionally robust neural networks for group shifts", ICLR 2020, Algorithm 1.
     """
 
+    needs = "samples that contradict the shortcut"
     weighting = staticmethod(by_group)
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "waterbirds": {

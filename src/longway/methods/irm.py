@@ -54,6 +54,7 @@ class IRM(ComparesEnvironments, GroupAware, ERM):
     adds its variance over batches to the penalty.
     """
 
+    needs = "samples that contradict the shortcut"
     difference = staticmethod(irm_penalty)
     # The published run takes full batches and has its l2 penalty in the loss.
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {

@@ -55,6 +55,7 @@ class JTT(ERM):
     Liu et al., "Just Train Twice: improving group robustness without training group information", ICML 2021.
     """
 
+    needs = "training samples that a weak classifier gets wrong"
     supervision = "val_groups"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "waterbirds": {

@@ -49,6 +49,7 @@ class LfF(ERM):
     Nam et al., "Learning from failure: training debiased classifier from biased classifier", NeurIPS 2020.
     """
 
+    needs = "a shortcut that is learnt first"
     always_trains = True
     supervision = "val_groups"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {

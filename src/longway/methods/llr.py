@@ -50,6 +50,7 @@ class LLR(LastLayer):
     LaBonte et al., "Towards last-layer retraining for group robustness with fewer annotations", NeurIPS 2023.
     """
 
+    needs = "validation data that are balanced, or can be"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "class_balanced": {"balance": "class"},
         "group_balanced": {"balance": "group"},

@@ -55,6 +55,7 @@ class LORT(LastLayer):
     "Rectify the classifier by logit retargeting", arXiv 2403.00250 (at ICLR 2025 as "Label Over-Smooth").
     """
 
+    needs = "data in which the shortcut does not hold"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {"on": "train", "smoothings": (0.98,)}}
 
     on: str = parameter("val", Choice(("val", "train")), search=Categorical(("val", "train")))

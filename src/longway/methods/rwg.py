@@ -32,6 +32,7 @@ class RWG(GroupAware, ERM):
     Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (RWG).
     """
 
+    needs = "samples that contradict the shortcut"
     weighting = staticmethod(by_group)
 
     averaging: float = 0.1

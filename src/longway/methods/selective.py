@@ -81,6 +81,7 @@ class Selective(LastLayer):
     LaBonte et al., "Towards last-layer retraining for group robustness with fewer annotations", NeurIPS 2023.
     """
 
+    needs = "validation samples that contradict the shortcut"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "vision": {"variant": "paper", "steps": 250, "learning_rates": (1e-4, 1e-3, 1e-2)},
         "text": {"variant": "paper", "steps": 500, "learning_rates": (1e-6, 1e-5, 1e-4)},

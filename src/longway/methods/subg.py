@@ -52,6 +52,7 @@ class SUBG(GroupAware, ERM):
     Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022 (SUBG).
     """
 
+    needs = "many samples in the smallest group"
     subset = staticmethod(equal_groups)
 
     n_refits: int = parameter(8, COUNT)

@@ -33,4 +33,5 @@ class VREx(ComparesEnvironments, GroupAware, ERM):
     Krueger et al., "Out-of-distribution generalization via risk extrapolation (REx)", ICML 2021.
     """
 
+    needs = "samples that contradict the shortcut"
     difference = staticmethod(risk_variance)

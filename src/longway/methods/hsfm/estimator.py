@@ -119,6 +119,7 @@ class HSFM(Method):
     arXiv 2603.29313.
     """
 
+    needs = "validation data in which the shortcut does not hold"
     supervision = "val_groups"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {

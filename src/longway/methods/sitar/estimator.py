@@ -114,6 +114,7 @@ class SITAR(Method):
     "Shortcut Invariance: Targeted Jacobian Regularization in Disentangled Latent Space", arXiv 2511.19525.
     """
 
+    needs = "a shortcut that a beta-VAE isolates"
     takes_images = True
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cmnist": {**PAPER, "latent_dim": 10, "noise_scale": 1.0, "consistency_weight": 10.0, "channels": (32, 64)},

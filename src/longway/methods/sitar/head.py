@@ -82,6 +82,7 @@ class SITARHead(Method):
     "Shortcut Invariance: Targeted Jacobian Regularization in Disentangled Latent Space", arXiv 2511.19525, Theorem 1.
     """
 
+    needs = "a shortcut on few axes of the features"
     supervision = "val_groups"
 
     axes: str | Sequence[int] = parameter("auto", AXES)
