@@ -6,8 +6,8 @@ from torch import nn
 from longway import IRM, LongwayError, VREx
 from longway.datasets._make_planted import planted_shortcut
 from longway.functional.invariance import irm_penalty, risks
-from longway.methods._environments import environments
-from longway.methods.irm import InvarianceObjective
+from longway.methods.invariance._environments import environments
+from longway.methods.invariance.irm import InvarianceObjective
 from longway.training.schedule import Warmup
 
 DATA = planted_shortcut(600, correlation=0.9, n_features=5)

@@ -1,0 +1,1 @@
+"""Linear heads and their solvers."""

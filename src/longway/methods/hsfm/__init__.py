@@ -1,0 +1,1 @@
+"""HSFM: learned edits of support features."""

@@ -1,0 +1,1 @@
+"""SITAR: noise along latent axes that are correlated with the label."""

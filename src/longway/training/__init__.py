@@ -1,0 +1,1 @@
+"""The training loop with its options, schedules, checkpoints, loggers and selection of epochs."""

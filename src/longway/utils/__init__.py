@@ -1,0 +1,1 @@
+"""Errors, devices and seeds, progress, atomic storage and memory-mapped arrays."""
