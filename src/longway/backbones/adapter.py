@@ -1,4 +1,4 @@
-"""What an adapter is told, and what it hands over."""
+"""The interface of adapters: the request that they get and the encoder that they return."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from longway.utils.errors import LongwayError
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user wants of a backbone, for adapters that build it accordingly.
+    """The user's request, for adapters that build an encoder accordingly.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 OPTIONS = ("size", "mean", "std", "crop", "interpolation", "layer", "pooling", "precision")
-"""What `load_backbone` takes beside the backbone itself, and what a cache and a model keep of it."""
+"""Options of `load_backbone` in addition to the backbone itself; caches and models store them."""
 
 _USUAL = {"crop": None, "interpolation": "bilinear", "layer": None, "pooling": None, "precision": "float32"}
 

@@ -16,7 +16,7 @@ from longway.utils.errors import LongwayError
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How inputs become what a model takes.
+    """The preprocessing that turns raw inputs into the inputs of a model.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class InputSpec:
 
     @property
     def transform(self) -> Transform:
-        """How images that are taken as they are get their size."""
+        """The transform that resizes raw images."""
         return Transform(self.size, crop=self.crop, interpolation=self.interpolation)
 
 

@@ -24,7 +24,7 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
 @dataclass(frozen=True)
 class Transform:
-    """How images become what a backbone expects.
+    """The preprocessing that turns images into the input of a backbone.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a protocol costs each method: the same method, seeds and test samples under two of them."""
+"""The cost of a protocol for each method: the same method, seeds and test samples under two protocols."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ from longway.utils.storage import write_json
 
 BACKENDS = ("loky", "sequential", "ray")
 CLUSTER_DEATHS = ("WorkerCrashedError", "OwnerDiedError", "NodeDiedError")
-"""What clusters raise where a worker died."""
+"""Exceptions that clusters raise when a worker dies."""
 BUSY, LOST = "busy", "lost"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Where trials run.
+    """The place where trials run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a comparison looks like as rows of words, whatever they are written in."""
+"""A comparison as grids of words, independent of the output format."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def warned(method: str, text: str, which: Sequence[int]) -> str:
 
 
 class Notes:
-    """Where published numbers come from, each source once."""
+    """The sources of the published numbers, each once."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

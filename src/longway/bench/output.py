@@ -1,4 +1,4 @@
-"""What a run leaves in its folder for people and programs, beside its records."""
+"""The files that a run writes for people and programs, in addition to its records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from longway.bench.table import Table, tabulate
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a result folder says.
+    """The contents of a result folder.
 
     Parameters
     ----------

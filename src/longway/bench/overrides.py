@@ -11,7 +11,7 @@ from longway.methods import METHODS
 from longway.utils.errors import LongwayError, nearest
 
 FEATURES = "erm_features"
-"""What a plan says of a benchmark beside its options."""
+"""The key of a plan's benchmark that is not one of its options."""
 
 
 def overridden(

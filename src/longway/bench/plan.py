@@ -1,4 +1,4 @@
-"""What is to be compared: methods x benchmarks x protocols x seeds x settings, from a TOML file or from Python."""
+"""Plans of comparisons: methods x benchmarks x protocols x seeds x settings, from a TOML file or from Python."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def arrays(part: GroupedDataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 _KEPT: dict[tuple[str, int], Prepared] = {}
-"""What this process read last: trials come in the order of their data."""
+"""The data that this process read last; trials are ordered by data."""
 
 
 def prepare(spec: DataSpec, seed: int) -> Prepared:

@@ -1,4 +1,4 @@
-"""Who may know what: which group labels are visible, what the validation data look like, and what selects."""
+"""Protocols: the visible group labels, the kind of validation data, and the selection rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ data's; or the training data's too.
 """
 
 VALIDATION = ("as_train", "balanced")
-"""What the validation data are like: drawn as the training data are, or with all groups of one size."""
+"""Kinds of validation data: distributed like the training data, or group-balanced."""
 
 OWN = "own"
 """Selection of epochs by the rule that each method has by default, such as SITAR's on recoloured validation images."""
@@ -26,7 +26,7 @@ ORACLE = "oracle"
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a method is trained and selected, apart from the method.
+    """The rules of training and selection, independent of the method.
 
     Parameters
     ----------

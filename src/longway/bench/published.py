@@ -70,7 +70,7 @@ class Published:
 
     @property
     def average(self) -> str:
-        """Which average is meant, in words; empty where none is given."""
+        """The average that a source reports, in words; empty if it reports none."""
         names = [name.split(".")[1] for name in self.figures]
         return next((AVERAGES[name] for name in names if name in AVERAGES), "")
 
@@ -180,7 +180,7 @@ def reproduction(
 
 
 class Setting(NamedTuple):
-    """What a line of ours was run with.
+    """The settings of one of our own results.
 
     Parameters
     ----------

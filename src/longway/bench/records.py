@@ -1,4 +1,4 @@
-"""What a trial's record holds, and what a protocol's rule makes of it."""
+"""The record of a trial, and its score under the rule of a protocol."""
 
 from __future__ import annotations
 

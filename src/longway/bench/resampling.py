@@ -14,7 +14,7 @@ _FEW_ALIKE = 6
 """Kinds of fewer samples than this, on average, are drawn faster sample by sample."""
 
 _DRAWN_BY_SAMPLE, _DRAWN_BY_KIND = 2**16, 2**22
-"""How much is drawn at once: what stays in a processor's cache, and in memory."""
+"""Size of a block of draws: small enough for a processor's cache and for memory."""
 
 
 def resample(tests: Sequence[Test], resamples: int, generator: np.random.Generator) -> dict[str, np.ndarray]:

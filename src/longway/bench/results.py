@@ -26,12 +26,12 @@ FIGURES: dict[str, Callable[[GroupMetrics], float]] = {
     "balanced": lambda m: m.balanced_accuracy,
     "worst_class": lambda m: m.worst_class_accuracy,
 }
-"""What a table can show of a test part, by name."""
+"""Metrics of a test part that a table can show, by name."""
 
 
 @dataclass(frozen=True)
 class Test:
-    """What one test part said of one fit.
+    """The metrics of one fit on one test part.
 
     Parameters
     ----------

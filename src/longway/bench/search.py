@@ -1,4 +1,4 @@
-"""Which settings are tried next: drawn at random beforehand, or proposed by Optuna from what came before."""
+"""Hyper-parameter search: settings drawn at random beforehand, or proposed by Optuna from earlier results."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Which data: a benchmark with its options, and what was done with it before methods see it.
+    """The data of a trial: a benchmark with its options, and its preparation before methods see it.
 
     Parameters
     ----------

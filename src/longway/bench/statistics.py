@@ -24,7 +24,7 @@ Figure = tuple[str, str]
 """A test part and the name of a figure, such as ("test", "worst_group")."""
 
 Runs = Mapping[Hashable, Mapping[int, Mapping[str, Test]]]
-"""What was run, by any name; of each its seeds, of each the test parts."""
+"""Results by method, then by seed, then by test part."""
 
 
 class Estimate(NamedTuple):
@@ -95,7 +95,7 @@ class Bootstrap:
 
     @cached_property
     def names(self) -> list[Hashable]:
-        """What was run."""
+        """Names of the compared methods."""
         return list(self.runs)
 
     @cached_property
@@ -263,7 +263,7 @@ def _means(values: np.ndarray) -> np.ndarray:
 
 
 class Rank(NamedTuple):
-    """Where a method stands.
+    """The rank of a method.
 
     Parameters
     ----------

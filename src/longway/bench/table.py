@@ -18,7 +18,7 @@ from longway.metrics.group_metrics import wilson_interval
 from longway.utils.errors import LongwayError
 
 Failed = Sequence[tuple[Cell, Mapping[str, Any]]]
-"""What `longway.bench.results.failures` returns."""
+"""The result of `longway.bench.results.failures`."""
 
 TEST = "test"
 SUPERVISION = {"none": "none", "val_groups": "validation", "train_groups": "training", ORACLE: "ORACLE: test labels"}
@@ -140,7 +140,7 @@ class Block:
 
     @property
     def oracle(self) -> bool:
-        """Whether the test data chose the settings."""
+        """True if the settings were selected on the test data."""
         return bool(self.rules["settings"] == ORACLE)
 
     def to_dict(self) -> dict[str, Any]:

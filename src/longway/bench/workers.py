@@ -1,4 +1,4 @@
-"""What a worker process does once, so that its trials cost what their arithmetic costs."""
+"""One-time set-up of a worker process, so that its trials cost only their arithmetic."""
 
 from __future__ import annotations
 

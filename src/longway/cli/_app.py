@@ -35,7 +35,7 @@ _NAMES = (
     "mixed_precision|precision|devices|device|clip|checkpoint|log|tracker|backbone|opset"
 )
 _ARGUMENT = re.compile(rf"(?<![-\w])({_NAMES})=(?:(?P<bare>True\b|(?=[\s,:;)]|$))|(?=['(]))")
-"""Where the library's messages name an argument of Python's that is an option here: ``label=``, ``dtype='float32'``."""
+"""Arguments in messages of the library that are options here, such as ``label=`` and ``dtype='float32'``."""
 
 
 def _show_version(wanted: bool) -> None:

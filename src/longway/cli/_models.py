@@ -1,4 +1,4 @@
-"""What fit, evaluate and predict share."""
+"""Functions that fit, evaluate and predict share."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ class Loaded(NamedTuple):
 
     model: Method | Exported
     about: dict[str, Any]
-    """What the model's file says of its fit."""
+    """The record of the fit in the model's file."""
     data: GroupedDataset
     """The part meant, in the form that the model takes."""
     part: str
     drawn: bool
-    """Whether that part was drawn at random, rather than by a column."""
+    """True if that part was drawn at random rather than given by a column."""
 
 
 def loaded(

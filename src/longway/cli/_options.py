@@ -110,7 +110,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where the data are and what their columns mean."""
+    """The location of the data and the roles of their columns."""
 
     source: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""Which columns of a table are the inputs, and bringing them to the shape of ``X``."""
+"""The input columns of a table, and their conversion to the shape of ``X``."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class GroupedDataset:
 
     @property
     def kind(self) -> Kind:
-        """What X holds: "features", "images" or "texts"."""
+        """The kind of X: "features", "images" or "texts"."""
         if isinstance(self.X, np.ndarray):
             return "images" if self.X.ndim == 4 else "features"
         return self.X.kind

@@ -98,12 +98,12 @@ class Samples:
 
     @property
     def is_small(self) -> bool:
-        """Whether the inputs can be held in memory."""
+        """True if the inputs fit in memory."""
         return 4 * len(self) * int(np.prod(self.shape)) <= RESIDENT_BYTES
 
     @property
     def cached(self) -> int:
-        """How many rows stay in a processor's cache while they are computed with; ``NETWORK_ROWS`` at most."""
+        """Number of samples whose computation stays in a processor's cache; at most ``NETWORK_ROWS``."""
         return min(NETWORK_ROWS, max(1, CACHED_NUMBERS // int(np.prod(self.shape))))
 
     def slices(self, size: int | None = None) -> Iterator[slice]:

@@ -28,7 +28,7 @@ _READERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 _NO_ROWS = ("corresponds to no data", "BatchSize must be greater than 0")
-"""What `datasets` says of a CSV with a header only, and of an empty Parquet file."""
+"""Messages of `datasets` for a CSV with only a header and for an empty Parquet file."""
 
 
 def open_source(

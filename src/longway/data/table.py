@@ -112,7 +112,7 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What was found at a place: a table and, where the place itself says which they are, the inputs.
+    """A data source as found: a table and, if the source itself defines them, the inputs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What every benchmark has: a card that says what it is, and a builder that makes it from raw files."""
+"""The contract of a benchmark: a card that describes it, and a builder that makes it from raw files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Parts = dict[str, GroupedDataset]
 
 @dataclass(frozen=True)
 class Card:
-    """What a benchmark is, for people.
+    """The description of a benchmark for people.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Benchmark(ABC):
     later: ClassVar[tuple[str, ...]] = ()
     """Options that came after records had been made: not named where they have their default, so that those stand."""
     in_place: ClassVar[bool] = False
-    """Whether the parts lie on disk already as they are, so that there is nothing to gain by keeping a copy."""
+    """True if the parts already lie on disk in their final form, so that a copy would gain nothing."""
 
     @abstractmethod
     def build(self, seed: int) -> Parts:

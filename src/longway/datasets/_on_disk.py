@@ -1,4 +1,4 @@
-"""What benchmarks share whose images or texts lie in a folder of the user's."""
+"""The base of benchmarks whose images or texts lie in a folder of the user's."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class MemmapRef(Benchmark):
 
     @property
     def root(self) -> Path:
-        """Where it is.
+        """The location of the raw data.
 
         Raises
         ------

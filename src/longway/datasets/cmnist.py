@@ -14,11 +14,11 @@ from longway.datasets.classics import MNIST, Arrays
 from longway.utils.errors import LongwayError
 
 ENVIRONMENTS = {0.1: "+90", 0.2: "+80", 0.9: "-90"}
-"""How often the colour differs from the label, and what the tables call it."""
+"""Probability that the colour differs from the label in each part, with the names of the parts in tables."""
 
 
 class Scheme(NamedTuple):
-    """How a variant draws: what labels and colours are called, the channel of each colour, of how many."""
+    """A variant: the names of labels and colours, the channel of each colour, and the number of channels."""
 
     classes: tuple[str, str]
     colours: tuple[str, str]

@@ -21,7 +21,7 @@ from longway.metrics.group_metrics import evaluate_groups, summarise
 from longway.utils.progress import progress
 
 RECOMMENDED = "SITAR"
-"""What the demonstration recommends: SITAR as Longway has it."""
+"""The method that the demonstration recommends: SITAR's default."""
 
 PSEUDO_GROUPS = "Pseudo-groups"
 """RWG on groups that it infers from shortcut axes."""
@@ -35,7 +35,7 @@ CONTRACT = {
     PSEUDO_GROUPS: "labels",
     RECOMMENDED: "labels",
 }
-"""What each method was given, in words."""
+"""The supervision of each method, in words."""
 
 FIRST_SEED = 30
 """The task and the network were designed on seeds below this one; the demonstration shows none of those."""

@@ -30,7 +30,7 @@ TOLERANCE = 1e-3
 
 
 class Part(NamedTuple):
-    """What is to be exported, and what its record says of it."""
+    """The model to export, with the facts for its record."""
 
     network: nn.Module
     head: Head

@@ -1,4 +1,4 @@
-"""What a ``.pt2`` file may hold: torch would unpickle, evaluate or call what stands in it, so all else is refused."""
+"""The contents that a ``.pt2`` file may have; torch would unpickle, evaluate or call anything else: it is refused."""
 
 from __future__ import annotations
 

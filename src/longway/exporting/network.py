@@ -11,7 +11,7 @@ from longway.backbones import Backbone, Transform
 from longway.backbones.pooling import Tokens, pool
 
 Scores = dict[str, Tensor]
-"""What a graph gives: ``logits`` and ``probabilities``, each (N, C) in float32."""
+"""The outputs of a graph: ``logits`` and ``probabilities``, each (N, C) in float32."""
 
 
 class Head(nn.Module):

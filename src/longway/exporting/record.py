@@ -1,4 +1,4 @@
-"""What an exported file says of itself, in its metadata."""
+"""The metadata of an exported file."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Record:
 
     @property
     def as_form(self) -> InputSpec:
-        """How data become what the graph takes."""
+        """The preprocessing that turns data into the inputs of the graph."""
         return InputSpec.from_dict(self.form)
 
     def summary(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How strongly each latent axis is associated with the label."""
+"""Association of each latent axis with the label."""
 
 from __future__ import annotations
 

@@ -72,12 +72,12 @@ class AxisGroups(InferredGroups):
 
     @property
     def is_reliable(self) -> bool:
-        """Whether axes and clustering raise no caveat, regardless of gaps and group sizes."""
+        """True if axes and clustering raise no caveat, regardless of gaps and group sizes."""
         return not self.axis_caveats
 
     @property
     def has_gaps(self) -> bool:
-        """Whether gaps separate the clusters on the axes."""
+        """True if gaps separate the clusters on the axes."""
         return not isinstance(self.clustering, KMeans)
 
     def _particulars(self) -> dict[str, Any]:

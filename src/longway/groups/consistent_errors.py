@@ -40,7 +40,7 @@ class ConsistentErrors:
 
     @property
     def are_a_group(self) -> bool:
-        """Whether the errors are consistent and can be learnt."""
+        """True if the errors are consistent and can be learnt."""
         return self.overlap >= ALIKE and self.learnt >= LEARNT
 
     def summary(self) -> dict[str, Any]:

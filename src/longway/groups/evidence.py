@@ -61,7 +61,7 @@ class ShortcutEvidence:
 
     @property
     def is_confident(self) -> bool:
-        """Whether the evidence is about the shortcut; groups from axes may be those of another attribute."""
+        """True if the evidence is about the shortcut; groups from axes may be those of another attribute."""
         return self.debias_mode in ("recolouring", "errors")
 
     @property

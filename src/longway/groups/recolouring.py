@@ -36,7 +36,7 @@ class Recolouring:
 
     @property
     def is_the_shortcut(self) -> bool:
-        """Whether recolouring alone changes the pseudo-attribute of 9 images in 10."""
+        """True if recolouring alone changes the pseudo-attribute of 9 images in 10."""
         return self.flipped >= 0.9
 
     def apply(self, images: Tensor, of: Tensor, to: Tensor) -> Tensor:

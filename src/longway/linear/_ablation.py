@@ -1,4 +1,4 @@
-"""How much a linear head needs each of its features."""
+"""The necessity of each feature to a linear head."""
 
 from __future__ import annotations
 

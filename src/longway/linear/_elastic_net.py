@@ -29,11 +29,11 @@ NEWTON_STEPS = 10
 LEAST_GROWTH = 30
 """Parameters that join a working set at a time, or half as many as are in use."""
 FORCING = 0.5
-"""How far a working set is brought towards its optimum before it grows, as a share of the worst violation."""
+"""Violation, relative to the worst one, to which a working set is solved before it grows."""
 MODEL_TOLERANCE = 0.3
 """Duality gap at which descent on the model ends, as a share of what the worst violation is worth in the objective."""
 COMMON = 20.0
-"""How far the solution that problems start from is from its optimum, as a multiple of the tolerance."""
+"""Tolerance of the common starting solution, as a multiple of the tolerance of the problems."""
 UNUSED = np.random.RandomState(0)
 """Decides nothing, as coordinates are taken in turn; without one, NumPy's global state would be drawn from."""
 LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.02)

@@ -19,7 +19,8 @@ GroupedChunks = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]]
 """Yields (features (m, d), labels (m,), weights (m,), groups (m,)) over all the data, the same each time."""
 
 TEMPERATURE = 0.03
-"""Of the smooth maximum, as a share of the largest loss of the empty head; smaller ones are stiff to minimise."""
+"""Temperatures of the smooth maximum, relative to the largest loss of the empty head; smaller ones make the problem
+stiff."""
 ROUNDS = 50
 """At most, in each of which the groups' weights move once; ten are common."""
 

@@ -125,7 +125,7 @@ class _Data:
 
     @property
     def scaling(self) -> tuple[Tensor | None, Tensor | None]:
-        """What the solver has still to scale by: mean and spread."""
+        """Mean and standard deviation that the solver still has to scale by."""
         scale = self.network.standardize
         return (None, None) if self.rows.is_small else (scale.mean, scale.std)
 

@@ -74,7 +74,7 @@ class ERM(Method):
     weighting = staticmethod(equally)
     subset = staticmethod(everything)
     always_trains: ClassVar[bool] = False
-    """Whether even a linear head is trained by gradient steps, because the objective is not convex."""
+    """True if even a linear head is trained by gradient steps, because the objective is not convex."""
 
     hidden: Sequence[int] = parameter((), WIDTHS)
     l2: float = parameter(1e-2, NON_NEGATIVE, search=Real(1e-4, 1.0, log=True))

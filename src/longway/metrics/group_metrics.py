@@ -117,7 +117,7 @@ def wilson_interval(
 
 @dataclass(frozen=True)
 class GroupResult:
-    """How one group, or one class, is predicted.
+    """The metrics of one group or one class.
 
     Parameters
     ----------

@@ -16,11 +16,11 @@ SMALLEST = 4
 """Side in patches from which on images are not halved any more."""
 
 FREQUENCIES = (0.1, 4.0)
-"""Of the sines that tell a network the ratio of signal and noise, the lowest and the highest, in radians."""
+"""Lowest and highest frequency of the sines that encode the signal-to-noise ratio, in radians."""
 
 
 class Condition(nn.Module):
-    """What a network is told beside its input, as one vector: the ratio of signal and noise, and the class.
+    """The conditioning of a network as one vector: the signal-to-noise ratio and the class.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class FeatureDenoiser(nn.Module):
 
 
 class FeatureBlock(nn.Module):
-    """What ``Block`` is for images.
+    """The counterpart of ``Block`` for images.
 
     Parameters
     ----------

@@ -168,7 +168,7 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """Whether each column holds numbers only."""
+        """For each column, true if it holds only numbers."""
         columns = [[row[j] for row in self.rows] for j in range(len(self.columns))]
         return [
             any(_number(v) is not None for v in column)

@@ -20,11 +20,11 @@ SNIPPET = 220
 
 
 class Found(Protocol):
-    """What holds examples: an audit or an explanation."""
+    """A result that holds examples: an audit or an explanation."""
 
     @property
     def kind(self) -> str:
-        """What was looked at: features, images or texts."""
+        """The kind of inputs: features, images or texts."""
 
     @property
     def n_given(self) -> int:

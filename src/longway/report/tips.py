@@ -1,4 +1,4 @@
-"""What a mark of a plot says when it is pointed at.
+"""Tooltips of the marks of a plot.
 
 A tip travels inside the mark's own id, which is all that matplotlib carries into an SVG; `longway.report.svg` turns it
 into an attribute that the page's script reads.

@@ -1,4 +1,4 @@
-"""How reports write estimates and other people's texts."""
+"""Formatting of estimates and of untrusted texts in reports."""
 
 from __future__ import annotations
 

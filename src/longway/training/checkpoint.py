@@ -1,4 +1,4 @@
-"""What changes while a network is trained, as one state that can be saved, restored, and told from another's."""
+"""The state of a training run, which can be saved, restored, and told apart from another run's."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 _SHARED = False
-"""Whether this process is one of several that Longway started to train one network."""
+"""Return whether this process is one of several that Longway started to train one network."""
 
 
 def share_batches() -> None:

@@ -70,7 +70,7 @@ def launch(fabric: Fabric, work: Callable[[Fabric], None], objective: nn.Module)
 
 
 class _Process:
-    """What each process runs; importing this module silences Fabric there too."""
+    """The function that each process runs; importing this module silences Fabric there too."""
 
     def __init__(self, work: Callable[[Fabric], None], objective: nn.Module) -> None:
         self.work, self.objective = work, objective

@@ -37,7 +37,7 @@ CHECK_EVERY = 50
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train: Adam with decoupled weight decay on shuffled batches.
+    """Length and speed of training: Adam with decoupled weight decay on shuffled batches.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def _check(options: TrainingOptions, device: torch.device) -> None:
 
 @dataclass(frozen=True)
 class _Job:
-    """What a training run is given, and never changes."""
+    """The constant inputs of a training run."""
 
     rows: Samples
     schedule: Schedule
@@ -156,7 +156,7 @@ class _Job:
     place: RunPaths
     marks: Mapping[str, str]
     seed: int = 0
-    """Of several processes' chance: each draws its own in every epoch."""
+    """Seed the random numbers of several processes: each draws its own in every epoch."""
 
     def settings(self) -> dict[str, Any]:
         """Return the numbers and words that decide what comes out."""

@@ -1,4 +1,4 @@
-"""How training runs are carried out, apart from what is trained: precision, devices, checkpoints, curves."""
+"""Options for the execution of training runs: precision, devices, checkpoints, loggers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRACKERS = ("tensorboard", "mlflow")
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What every training run inside ``with longway.training_options(...)`` keeps to.
+    """The options of every training run inside ``with longway.training_options(...)``.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class RunPaths:
-    """Where one training run keeps its files.
+    """The paths of one training run's files.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How far a training run has come, for losses that change on the way."""
+"""Progress of a training run, for losses that change during training."""
 
 from __future__ import annotations
 

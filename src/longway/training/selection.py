@@ -1,4 +1,4 @@
-"""Which epoch to keep: explicit rules, judged on validation data and recorded."""
+"""Selection of the epoch to keep: explicit rules, applied to validation data and recorded."""
 
 from __future__ import annotations
 

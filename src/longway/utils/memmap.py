@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 BLOCK_BYTES, BLOCKS = 2 * 2**20, 32
-"""What a system may bring in around one row that is read, and how many of these blocks are held at a time."""
+"""Size of the blocks that a system may read around one row, and the number of such blocks held at a time."""
 
 
 @dataclass(frozen=True)
 class MemmapRef:
-    """Where an array lies in a file, from which another process can map it.
+    """The location of an array in a file, from which another process can map it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How many threads libraries use, and that those of one do not wait in the way of another's."""
+"""Limits on the threads of libraries, so that those of one do not wait for another's."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Run:
 
     @property
     def _is_chosen(self) -> bool:
-        """Whether a cell has more samples than the hard set takes."""
+        """True if a cell has more samples than the hard set takes."""
         return bool(np.unique(self.cells, return_counts=True)[1].max() > self.method.n_hard)
 
     def _hard(self, head: Head) -> OuterLoss:
@@ -113,7 +113,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Edited:
-    """What became of a support that was edited against each half of the validation rows.
+    """The result of editing a support against each half of the validation samples.
 
     Parameters
     ----------

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from longway.functional.invariance import irm_penalty
-from longway.methods.invariance._environments import ComparesEnvironments
 from longway.methods._group_aware import GroupAware
 from longway.methods._registry import register
 from longway.methods.erm import ERM
+from longway.methods.invariance._environments import ComparesEnvironments
 
 
 @register

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from longway.functional.invariance import risk_variance
-from longway.methods.invariance._environments import ComparesEnvironments
 from longway.methods._group_aware import GroupAware
 from longway.methods._registry import register
 from longway.methods.erm import ERM
+from longway.methods.invariance._environments import ComparesEnvironments
 
 
 @register
