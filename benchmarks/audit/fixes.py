@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.audit.cache import kept
 from benchmarks.audit.zoo import Case, zoo
 from longway import ERM, RWG, SUBG, audit
-from longway.auditing.probes import alike_halves
+from longway.auditing.probes import stratified_halves
 from longway.utils.storage import write_json
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "audit_fixes.json"
@@ -39,10 +39,10 @@ def measure(case: Case, seed: int) -> dict[str, Any] | None:
         return None
     true = 2 * y + attribute.astype(np.int64)
     first = found.candidates[0].name
-    own, sure = found.pseudo_groups(first), found.sure(first)
+    own, confident = found.pseudo_groups(first), found.confident(first)
     everyone = np.ones(len(y), bool)
-    halves = alike_halves(true, np.random.default_rng(seed))
-    heads = {"erm": (ERM(), own, everyone), "rwg": (RWG(), own, sure), "subg": (SUBG(), own, sure)}
+    halves = stratified_halves(true, np.random.default_rng(seed))
+    heads = {"erm": (ERM(), own, everyone), "rwg": (RWG(), own, confident), "subg": (SUBG(), own, confident)}
     heads["subg, all rows"] = (SUBG(), own, everyone)
     heads |= {"rwg, true groups": (RWG(), true, everyone), "subg, true groups": (SUBG(), true, everyone)}
     record: dict[str, Any] = {"family": case.family, "name": case.name, "seed": seed, "shape": list(X.shape)}

@@ -14,10 +14,10 @@ from sklearn.mixture import GaussianMixture
 from benchmarks.audit.zoo import Case
 from longway import audit
 from longway.auditing import Audit
-from longway.auditing.model import fitted_here
-from longway.auditing.pca import Space
-from longway.auditing.probes import alike_halves
-from longway.auditing.signals import Signal, split
+from longway.auditing.model import fit_linear_model
+from longway.auditing.pca import PCASpace
+from longway.auditing.probes import stratified_halves
+from longway.auditing.signals import Signal, split_signal
 
 READ = 0.8
 """A candidate reads an attribute where it ranks the samples of either class by it with at least this area."""
@@ -69,9 +69,9 @@ def _read(values: np.ndarray, attribute: np.ndarray, y: np.ndarray) -> float:
 def _precisions(found: Audit, X: np.ndarray, y: np.ndarray, minority: np.ndarray, seed: int) -> dict[str, float]:
     """Return the average precision with which each way ranks the true minority, and that of chance."""
     first, n_classes = found.candidates[0], int(y.max()) + 1
-    sides = split(Signal(first.name, "", first.source, first.index, first.values), y, n_classes)
-    points = Space.of(X).read(X)
-    judge = fitted_here(points, y, n_classes, alike_halves(y, np.random.default_rng(seed)))
+    sides = split_signal(Signal(first.name, "", first.source, first.index, first.values), y, n_classes)
+    points = PCASpace.fit(X).transform(X)
+    judge = fit_linear_model(points, y, n_classes, stratified_halves(y, np.random.default_rng(seed)))
     wrong = (judge.codes != y).astype(np.float64)  # JTT's error set, of a head that did not see the rows
     ways = {"audit": -sides.margin(y), "errors": wrong, "domino": _domino(points, y, wrong, seed)}
     if (cleanlab := _cleanlab(points, y, judge.probabilities)) is not None:

@@ -1,4 +1,4 @@
-"""An audit made by hand, of the kind and with the texts that a test asks for."""
+"""Make an audit by hand, with the texts that a test asks for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from longway.auditing import (
+    Advice,
     Association,
     Audit,
     Candidate,
@@ -26,7 +27,7 @@ N = 60
 
 
 def candidate(name: str = "place = sea", **changes: Any) -> Candidate:
-    """Return a candidate of every part; texts that come from users are its name."""
+    """Return a candidate with every field filled; texts that come from users are its name."""
     values = np.tile([0.0, 1.0], N // 2)
     ends = [tuple(Example(row, f"{name} {row}", name, "land", float(end)) for row in range(8)) for end in (0, 1)]
     used = Reliance(
@@ -57,6 +58,7 @@ def candidate(name: str = "place = sea", **changes: Any) -> Candidate:
         mitigation_trial=MitigationTrial(
             Estimate(0.4, 0.3, 0.5), Estimate(0.6, 0.5, 0.7), change, change, change, 0.01, 9
         ),
+        advice=Advice("rwg", columns=(name,)),
         command=f"longway fit rwg birds.csv --attribute '{name}'",
         python=f"longway.RWG().fit(X, y, groups=audit.pseudo_groups({name!r}))",
         values=values,
@@ -74,7 +76,7 @@ def made_slice(name: str = "land", **changes: Any) -> Slice:
 
 
 def audit(words: str = "place = sea", **changes: Any) -> Audit:
-    """Return an audit whose untrusted texts all hold the words."""
+    """Return an audit whose untrusted texts all hold these words."""
     plain = candidate(
         "axis 1",
         source="axis",
@@ -97,7 +99,7 @@ def audit(words: str = "place = sea", **changes: Any) -> Audit:
         columns=(words,),
         notes=(words,),
         skipped=(Skipped(60, words, words), Skipped(61, "b", words)),
-        assumptions=("Everything is as it is.",),
+        assumptions=("Axes are linear.",),
         model=ModelFacts("predictions", words, Estimate(0.9, 0.8, 0.95), {words: Estimate(0.9, 0.8, 0.95)}),
         verdict=Verdict(
             "strong evidence", 0.9, words, (f"Because of {words}.", words), "rwg", words, f"longway fit {words}",
@@ -115,6 +117,6 @@ def audit(words: str = "place = sea", **changes: Any) -> Audit:
 
 def clean(**changes: Any) -> Audit:
     """Return an audit that found nothing."""
-    verdict = Verdict("no evidence", 0.1, "", ("Nothing was found.",), "", "", "", None)
+    verdict = Verdict("no evidence", 0.1, "", ("Nothing was found.",))
     found = (candidate("axis 0", source="axis", suspicion=0.1),)
     return audit("birds", verdict=verdict, candidates=found, slices=(), skipped=(), notes=(), **changes)

@@ -5,9 +5,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import longway
-from longway.auditing import LEVELS
+from longway.auditing import LEVELS, Advice
 from longway.auditing.association import holm
-from longway.auditing.pca import Space
+from longway.auditing.pca import PCASpace
 from longway.datasets._make_planted import planted_shortcut
 
 
@@ -45,7 +45,7 @@ def test_wrong_labels_are_not_strong_evidence():
     assert found.verdict.level != "strong evidence"
 
 
-def test_a_model_that_was_fixed_leans_on_the_shortcut_less():
+def test_a_fixed_model_relies_less_on_the_shortcut():
     drawn = planted_shortcut(2000, correlation=0.9, seed=100)
     found = longway.audit(drawn.X, drawn.y)
     name = found.candidates[0].name
@@ -71,13 +71,13 @@ def test_misread_samples_are_counted_and_left_out():
     assert misread.mean() > kept.mean()
 
 
-def test_a_model_that_does_not_lean_is_not_strong_evidence():
+def test_a_model_without_reliance_is_not_strong_evidence():
     drawn = planted_shortcut(1000, correlation=0.9, seed=100)
     core = np.where(np.random.default_rng(0).random(1000) < 0.95, drawn.y, 1 - drawn.y)
     assert longway.audit(drawn.X, drawn.y, predictions=core).verdict.level != "strong evidence"
 
 
-def test_predictions_say_what_the_model_uses(planted):
+def test_predictions_reveal_reliance(planted):
     drawn, found = planted
     used = longway.audit(drawn.X, drawn.y, predictions=drawn.shortcut).candidate(found.candidates[0].name).reliance
     assert used.how == "predictions"
@@ -109,7 +109,7 @@ def test_many_classes_and_strings():
     assert found.verdict.level != "no evidence"
 
 
-def test_columns_are_tested_and_a_column_that_is_the_label_is_told():
+def test_columns_are_tested_and_one_that_equals_the_label_is_reported():
     drawn = planted_shortcut(600, correlation=0.5, seed=100)
     generator = np.random.default_rng(0)
     metadata = {
@@ -128,7 +128,24 @@ def test_columns_are_tested_and_a_column_that_is_the_label_is_told():
     assert found.verdict.level != "no evidence"
 
 
-def test_a_feature_that_is_the_label_is_told():
+def test_advice_groups_by_values_of_given_columns_and_otherwise_infers_groups(planted):
+    drawn, _ = planted
+    generator = np.random.default_rng(0)
+    place = np.where(generator.random(1000) < 0.9, drawn.y, 1 - drawn.y)
+    metadata = {"o'clock": np.array(["am", "pm"])[place], "age": place + generator.normal(size=1000)}
+    found = longway.audit(drawn.X, drawn.y, metadata=metadata, source="birds.csv")
+    advice = {each.name.split(" = ")[0]: each.advice for each in found.candidates}
+    assert advice["o'clock"] == Advice("subg", columns=("o'clock",))
+    assert (
+        advice["age"] == advice["axis 0"] == Advice("subg", {"group_inference": "axes"})
+    )  # real numbers are no groups
+    assert advice["simplest direction"] == Advice("subg", {"group_inference": "errors"})
+    assert {each.command for each in found.candidates} == {found.verdict.command} == {""}
+    texts = [f"{'good' if y else 'bad'} film {'!' * (k % 3) if y else ''}" for k, y in enumerate(drawn.y)]
+    assert not longway.audit(texts, drawn.y).candidate("text length").advice.columns  # computed, not a column
+
+
+def test_a_feature_that_equals_the_label_is_reported():
     drawn = planted_shortcut(300, correlation=0.5, seed=100)
     found = longway.audit(np.c_[drawn.X, 7.0 - drawn.y], drawn.y)
     assert "feature 20 equals the label" in found.notes
@@ -148,7 +165,7 @@ def test_a_small_class_is_left_out_and_told():
     y[:3] = 2
     found = longway.audit(drawn.X, y)
     assert list(found.classes) == ["0", "1"]
-    assert any("class '2' has 3 samples" in note for note in found.notes)
+    assert any("class '2' was left out: 3 samples" in note for note in found.notes)
 
 
 def test_large_data_are_sampled_from_a_memory_map(tmp_path):
@@ -167,7 +184,7 @@ BAD = [
     (lambda X, y: (X, y, {"predictions": np.zeros((5, 2))}), "predictions has shape"),
     (lambda X, y: (X, y, {"predictions": np.zeros((len(y), 3))}), "3 columns for 2 classes"),
     (lambda X, y: (X, y, {"predictions": np.full((len(y), 2), 0.9)}), "not probabilities"),
-    (lambda X, y: (X, y, {"predictions": np.full(len(y), 5)}), "no class of y"),
+    (lambda X, y: (X, y, {"predictions": np.full(len(y), 5)}), "not a class of y"),
     (lambda X, y: (X, y, {"predictions": y, "model": 1}), "choose one"),
     (lambda X, y: (X, y, {"model": object()}), "neither predict_proba nor predict"),
     (lambda X, y: (X, None, {}), "needs the labels"),
@@ -195,7 +212,7 @@ BAD = [
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("change", "message"), BAD, ids=[message for _, message in BAD])
-def test_bad_input_is_told_in_one_line(change, message):
+def test_bad_input_gives_one_line(change, message):
     drawn = planted_shortcut(120, correlation=0.8, seed=100)
     X, y, options = change(drawn.X, drawn.y)
     with pytest.raises(longway.LongwayError, match=message) as caught:
@@ -265,19 +282,19 @@ def test_holm_is_the_slow_form():
 
 
 @pytest.mark.parametrize("shape", [(30, 8), (8, 30)])
-def test_the_space_keeps_all_there_is(shape):
+def test_the_space_keeps_everything(shape):
     X = np.random.default_rng(0).normal(size=shape) * np.arange(1, shape[1] + 1)
-    space = Space.of(X)
-    points = space.read(X)
-    assert np.allclose(space.back(points) + X.mean(0), X)
+    space = PCASpace.fit(X)
+    points = space.transform(X)
+    assert np.allclose(space.shift_features(points) + X.mean(0), X)
     assert np.allclose(points.std(0), space.deviation)
 
 
-def test_the_leading_candidates_are_looked_into():
+def test_the_leading_candidates_are_examined():
     drawn = planted_shortcut(400, correlation=0.85, seed=101, core=0.3)
     generator = np.random.default_rng(0)
     noisy = np.where(generator.random(400) < 0.9, drawn.shortcut, 1 - drawn.shortcut)
     found = longway.audit(drawn.X, drawn.y, metadata={f"c{k}": noisy + 0.1 * k * drawn.X[:, k] for k in range(12)})
-    assert all(each.reliance is not None and each.statement != "Not looked into." for each in found.candidates[:6])
+    assert all(each.reliance is not None and each.statement != "Not examined." for each in found.candidates[:6])
     levels = [each.suspicion for each in found.candidates]
     assert levels == sorted(levels, reverse=True)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from longway.auditing.bimodality import modes
-from longway.auditing.signals import Signal, split
+from longway.auditing.bimodality import measure_bimodality
+from longway.auditing.signals import Signal, split_signal
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def one_sided():
 
 def found(values, codes):
     signal = Signal("s", "", "axis", 0, values)
-    return modes(split(signal, codes, 2), codes)
+    return measure_bimodality(split_signal(signal, codes, 2), codes)
 
 
 def test_a_second_mode_counts_whichever_class_has_it(one_sided):

@@ -1,6 +1,7 @@
 import copy
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +12,17 @@ from longway.auditing._page_compare import changes_page, headline
 from longway.auditing.compare import compare_audits, read_audit
 from longway.utils.errors import LongwayError
 
+STORED = Path(__file__).parents[1] / "stored" / "audit-v0.json"
+"""Of an earlier version: ``trial`` for ``mitigation_trial``, no ``advice``."""
+
 
 def leaning(name, sensitivity, **changes):
-    """Return a candidate that the model leans on so far."""
+    """Return a candidate with this sensitivity."""
     used = replace(candidate().reliance, sensitivity=Estimate(sensitivity, 0.0, 1.0))
     return candidate(name, reliance=used, **changes)
 
 
-def test_an_audit_beside_itself():
+def test_an_audit_against_itself():
     own = audit(candidates=(candidate(),))
     changes = compare_audits(own, own)
     assert changes.accuracy.difference == 0
@@ -63,12 +67,12 @@ def test_axes_of_files_are_matched_by_name_with_a_warning():
     assert any("matched by name" in note for note in changes.notes)
 
 
-def test_what_makes_audits_hard_to_compare_is_said():
+def test_notes_say_why_audits_are_hard_to_compare():
     used = replace(candidate().reliance, how="predictions")
     after = audit(candidates=(candidate(reliance=used),), classes={"land": 3})
     notes = compare_audits(audit(candidates=(candidate(),)), after).notes
     assert len(notes) == 2
-    assert "other rows" in notes[0]
+    assert "different samples" in notes[0]
     assert "intervention" in notes[1]
 
 
@@ -103,6 +107,19 @@ def test_json_holds_all_of_it(tmp_path):
     assert read_audit(tmp_path / "audit.json") == json.loads(json.dumps(audit().to_dict()))
 
 
+def test_a_stored_audit_of_the_earlier_format_is_compared():
+    stored = read_audit(STORED)
+    assert stored["format"] == 1
+    assert "trial" in stored["candidates"][0]
+    changes = compare_audits(stored, audit())
+    assert (changes.signal, changes.leading.name) == ("axis 0", "axis 0")
+    assert changes.leading.sensitivity.before == stored["candidates"][0]["reliance"]["sensitivity"]["value"] > 0
+    assert (changes.level_before, changes.level_after) == ("strong evidence", "strong evidence")
+    own = compare_audits(stored, stored)
+    assert [each.times_less for each in own.signals if each.times_less == each.times_less] == [1.0] * 6
+    assert own.accuracy.difference == 0
+
+
 def damaged(*path, value=None):
     """Return the record of an audit with one part replaced."""
     record = copy.deepcopy(audit().to_dict())
@@ -114,14 +131,17 @@ def damaged(*path, value=None):
 
 
 BAD = {
-    "a list": ([], "before is no audit"),
-    "another record": ({"a": 1}, "before is no audit"),
-    "a later format": (damaged("format", value=2), "before is an audit of format 2, not 1: audit again"),
-    "no candidates": (damaged("candidates"), "its 'candidates' is missing or damaged"),
-    "a damaged candidate": (damaged("candidates", value=[3]), "one of its parts is damaged"),
-    "a damaged slice": (damaged("slices", value=[{}]), "one of its parts is damaged"),
-    "an unknown verdict": (damaged("verdict", "level", value="fine"), "one of its parts is damaged"),
-    "a model without classes": (damaged("model", "by_class"), "one of its parts is damaged"),
+    "a list": ([], "before is not an audit"),
+    "another record": ({"a": 1}, "before is not an audit"),
+    "a later format": (
+        damaged("format", value=3),
+        "before is an audit of format 3, and 1 and 2 can be read: audit again",
+    ),
+    "no candidates": (damaged("candidates"), "its 'candidates' is missing or of another type"),
+    "a damaged candidate": (damaged("candidates", value=[3]), "one of its parts is incomplete"),
+    "a damaged slice": (damaged("slices", value=[{}]), "one of its parts is incomplete"),
+    "an unknown verdict": (damaged("verdict", "level", value="fine"), "one of its parts is incomplete"),
+    "a model without classes": (damaged("model", "by_class"), "one of its parts is incomplete"),
 }
 
 
@@ -133,7 +153,7 @@ def test_bad_input(case):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"{", "is no JSON"), (b"\xff\xfe", "is no JSON"), (b"3", "is no audit")]
+    ("content", "message"), [(b"{", "is not JSON"), (b"\xff\xfe", "is not JSON"), (b"3", "is not an audit")]
 )
 def test_bad_files(tmp_path, content, message):
     (tmp_path / "a.json").write_bytes(content)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import longway
-from longway.auditing.duplicates import copies
+from longway.auditing.duplicates import find_duplicates
 from longway.auditing.prepare import as_dataset
 from longway.data import ImageColumn
 from longway.datasets._make_planted import planted_shortcut
@@ -18,7 +18,7 @@ Y = np.tile([0, 1], 60)
 
 
 def notes(X, y=Y, split=SPLIT):
-    return copies(as_dataset(X, y, None, split, None, None))
+    return find_duplicates(as_dataset(X, y, None, split, None, None))
 
 
 def features():
@@ -34,12 +34,12 @@ def texts():
 
 
 @pytest.mark.parametrize("make", [features, images, texts])
-def test_rows_without_copies_are_not_told(make):
+def test_distinct_samples_give_no_note(make):
     assert notes(make()) == []
 
 
 @pytest.mark.parametrize("make", [features, images, texts])
-def test_copies_in_another_part_are_leakage(make):
+def test_duplicates_in_another_part_are_leakage(make):
     X = make()
     for k in range(10):
         X[100 + k] = X[k]
@@ -52,13 +52,13 @@ def test_copies_in_another_part_are_leakage(make):
 
 
 @pytest.mark.parametrize("make", [features, images, texts])
-def test_copies_with_another_label_are_told(make):
+def test_duplicates_with_another_label_are_reported(make):
     X = make()
     X[1] = X[0]
     assert notes(X, split=None) == ["1 row repeats another row", "1 repeated row has different labels"]
 
 
-def test_texts_are_the_same_but_for_case_spaces_and_the_writing_of_accents():
+def test_texts_are_compared_without_case_spaces_and_accents_coding():
     X = texts()
     X[0], X[110] = "Un  caf\u00e9,\nSVP", " un cafe\u0301, svp "
     assert notes(X)[1] == "leakage: 2 rows are equal to rows of another part of the split, such as '0' and '110'"
@@ -70,15 +70,18 @@ def encoded(k):
     return out.getvalue()
 
 
-def test_image_files_are_compared_and_unreadable_ones_are_no_copies():
+def test_image_files_are_compared_and_unreadable_ones_are_no_duplicates():
     given = [encoded(k) for k in range(120)]
     given[110], given[5], given[6] = given[3], None, None
     column = ImageColumn(datasets.Dataset.from_dict({"image": given}), "image", "memory")
     data = replace(as_dataset(features(), Y, None, SPLIT, None, None), X=column)
-    assert copies(data)[1] == "leakage: 2 rows are equal to rows of another part of the split, such as '3' and '110'"
+    assert (
+        find_duplicates(data)[1]
+        == "leakage: 2 rows are equal to rows of another part of the split, such as '3' and '110'"
+    )
 
 
-def test_an_audit_tells_it():
+def test_an_audit_reports_leakage():
     drawn = planted_shortcut(300, correlation=0.5, seed=100)
     said = [f"{'good' if y else 'bad'} film number {k}" for k, y in enumerate(drawn.y)]
     found = longway.audit([*said, *said[:30]], np.r_[drawn.y, drawn.y[:30]], split=["train"] * 300 + ["test"] * 30)

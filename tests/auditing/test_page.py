@@ -71,7 +71,7 @@ def test_an_audit_of_nothing_can_be_drawn():
 def test_unknown_figures_are_dashes():
     used = replace(candidate().reliance, flip_rate=None, shuffled_accuracy=None, how="predictions")
     nothing = replace(candidate(), values=np.full(N, np.nan), reliance=used)
-    assert "only given predictions were looked at" in text(audit_page(audit(candidates=(nothing,))))
+    assert "only given predictions were used" in text(audit_page(audit(candidates=(nothing,))))
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 28, 28), (3, 40, 90)])

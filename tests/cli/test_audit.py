@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -27,7 +28,7 @@ def table(tmp_path):
 
 @pytest.fixture
 def heads(tmp_path, table, good):
-    """Return an ordinary head and one that balances the groups."""
+    """Save an ordinary head and one that balances the groups; return their paths."""
     paths = [tmp_path / f"{name}.safetensors" for name in ("erm", "rwg")]
     good("fit", "erm", table, *ROLES, "--out", paths[0])
     good("fit", "rwg", table, *ROLES, "--attribute", "place", "--use-groups", "train", "--out", paths[1])
@@ -55,6 +56,31 @@ def test_its_commands_run(good, table, tmp_path):
         words = shlex.split(command)
         assert words[0] == "longway"
         good(*words[1:], "--out", tmp_path / "model.safetensors")
+
+
+def test_commands_of_numbers_and_of_computed_properties_use_the_sides(good, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data, generator = birds(300), np.random.default_rng(0)
+    data["age"] = generator.normal(size=300) + 2 * (data["bird"] == "land")
+    data["text"] = np.where(data["bird"] == "land", "a land bird it is", "bird") + data["site"]
+    data.to_csv("birds.csv", index=False)
+    good("audit", "birds.csv", "--label", "bird", "--input", "text", "--split", "part", "--quiet")
+    record = json.loads(Path("longway-audit/audit.json").read_text(encoding="utf-8"))
+    commands = {each["name"]: each["command"] for each in record["candidates"]}
+    rest = "--use-groups train --label bird --split part --input text --backbone FILE.py:FUNCTION"
+    assert commands["age"] == f"longway fit subg birds.csv --signal age {rest}"
+    assert commands["text length"] == f"longway fit subg birds.csv --signal 'text length' {rest}"
+    (place,) = (each for each in record["candidates"] if each["name"].startswith("place"))
+    assert place["advice"] == {"method": "subg", "settings": {}, "columns": ["place"]}
+    assert place["command"] == f"longway fit subg birds.csv --attribute place {rest}"
+
+
+def test_an_audit_of_one_part_infers_groups_as_its_sides_are_of_other_samples(good, table, tmp_path):
+    good("audit", table, *ROLES, "--part", "train", "--out", tmp_path, "--quiet")
+    record = json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))
+    command = next(each["command"] for each in record["candidates"] if each["name"] == "axis 0")
+    assert command == shlex.join(["longway", "fit", "subg", str(table), "--set", "group_inference=axes", *ROLES[:2],
+                                  "--split", "part", "--input", "f*"])  # fmt: skip
 
 
 def test_rows_that_are_in_two_parts_are_told(good, table, tmp_path, monkeypatch):
@@ -141,10 +167,10 @@ BAD_PREDICTIONS = {
     "twice": ("id,prediction\n0,land\n0,land\n", "names a row twice"),
     "no column": ("id,said\n0,land\n", "has no column 'prediction'; it has id, said"),
     "ragged": ("id,prediction\n0\n", "has lines of different lengths"),
-    "no number": ("prediction,p(land)\n" + "land,x\n" * 600, "holds a probability that is no number"),
+    "no number": ("prediction,p(land)\n" + "land,x\n" * 600, "holds a probability that is not a number"),
     "too few": ("prediction\nland\n", "has 1 rows, "),
-    "strange": ("prediction\n" + "cat\n" * 600, "holds 'cat', which is no class of y"),
-    "empty": ("", "is no CSV with a header"),
+    "strange": ("prediction\n" + "cat\n" * 600, "holds 'cat', which is not a class of y"),
+    "empty": ("", "is not a CSV with a header"),
 }
 
 
@@ -240,7 +266,7 @@ def test_bad_data(bad, csv, tmp_path):
     out = ("--out", tmp_path / "out")
     assert "has no label" in bad("audit", csv, "--input", "f*", *out)
     assert "has no column 'kind'" in bad("audit", csv, "--label", "kind", *out)
-    assert "is no file and no column" in bad("audit", csv, *ROLES, "--predictions", "said", *out)
+    assert "is neither a file nor a column" in bad("audit", csv, *ROLES, "--predictions", "said", *out)
     assert "an audit needs 50 or more" in bad("audit", csv, "--label", "bird", "--input", "f*", "--limit", 20, *out)
 
 

@@ -13,7 +13,7 @@ def test_a_head_is_explained_and_its_command_runs(good, run, csv, tmp_path):
     words = ("--label", "bird", "--split", "part", "--input", "f*")
     good("fit", "sitarhead", csv, *words, "--set", "axes=[0,2]", "--out", head)
     shown = good("explain", head, csv, "--out", out)
-    assert "Axes, the one that tells the label most first" in shown
+    assert "Axes, the one most correlated with the label first" in shown
     assert "Reliance on attributes" in shown
     record = json.loads((out / "explanation.json").read_text("utf-8"))
     assert record["flat"] == [0, 2]

@@ -1,4 +1,4 @@
-"""An explanation made by hand, whose untrusted texts all hold the words that a test asks for."""
+"""Make an explanation by hand, whose untrusted texts all hold the words that a test asks for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from longway.auditing import Advice
 from longway.explaining import Alignment, ClassEdit, Direction, Edits, Explanation, Heat, Neighbour, Reliance
 from longway.utils.records import Estimate, Example
 
@@ -14,15 +15,15 @@ N = 40
 
 
 def explanation(words: str = "land", *, images: bool = True, **changes: Any) -> Explanation:
-    """Return an explanation of every part."""
+    """Return an explanation with every field filled."""
     generator = np.random.default_rng(0)
     values = generator.normal(size=N)
     ends = [tuple(Example(row, f"{words} {row}", words, "water", float(row)) for row in range(end, end + 8))
             for end in (0, 20)]  # fmt: skip
     walk = generator.random((9, 3, 12, 12)) if images else None
     axes = tuple(
-        Direction(f"axis {k}", k, *ends, 0.9 - k / 10, 0.1 * k, k == 1, f"longway fit sitarhead {words}", "longway",
-                  values, walk)
+        Direction(f"axis {k}", k, *ends, 0.9 - k / 10, 0.1 * k, k == 1, Advice("sitarhead", {"axes": [k]}),
+                  f"longway fit sitarhead {words}", "longway", values, walk)
         for k in range(5)
     )  # fmt: skip
     there = Estimate(0.5, 0.4, 0.6)
@@ -55,7 +56,7 @@ def explanation(words: str = "land", *, images: bool = True, **changes: Any) -> 
         settings={"n_examples": 6},
         seconds=1.0,
         y=np.array([words, "water"])[np.arange(N) % 2],
-        looked_at=np.arange(N),
+        explained=np.arange(N),
         rows=np.arange(N),
         images=generator.random((N, 3, 12, 12), dtype=np.float32) if images else None,
     )

@@ -1,11 +1,11 @@
-"""Reliance on attributes and alignment with them, against plain regressions and planted directions."""
+"""Check reliance on attributes against regressions, and alignment against planted directions."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from longway.explaining.attributes import Attribute, aligned, cosine, known_attributes, label_alignment, relied_on
+from longway.explaining.attributes import Attribute, align, align_with_class, cosine, known_attributes, measure_reliance
 
 N = 600
 
@@ -20,7 +20,7 @@ def drawn(seed=0):
 def test_reliance_is_a_regression_on_the_attribute_and_the_classes():
     generator, codes, has = drawn()
     odds = np.stack([2 * has + codes, codes, -1 * has], 1) + generator.normal(size=(N, 3))
-    (found,) = relied_on([Attribute("spot", has)], {"first": odds, "last": 3 * odds}, codes, ["a", "b", "c"])
+    (found,) = measure_reliance([Attribute("spot", has)], {"first": odds, "last": 3 * odds}, codes, ["a", "b", "c"])
     assert (found.attribute, found.label, found.n) == ("spot", "a", has.sum())
     design = np.column_stack([has, np.eye(3)[codes]])
     coefficient = np.linalg.lstsq(design, odds[:, 0], rcond=None)[0][0]
@@ -34,19 +34,21 @@ def test_reliance_is_a_regression_on_the_attribute_and_the_classes():
     assert high - low < 0.4
 
 
-def test_what_was_given_up_comes_first():
+def test_the_largest_decrease_comes_first():
     _, codes, has = drawn()
     other = np.roll(has, 7)
     before = {"before": np.stack([-1 * has - 0.9 * other, has + 0.9 * other], 1)}
     after = {"after": np.stack([-1.0 * has, 1.0 * has], 1)}
-    found = relied_on([Attribute("kept", has), Attribute("given up", other)], before | after, codes % 2, ["a", "b"])
+    found = measure_reliance(
+        [Attribute("kept", has), Attribute("given up", other)], before | after, codes % 2, ["a", "b"]
+    )
     assert [each.attribute for each in found] == ["given up", "kept"]
     assert {each.label for each in found} == {"b"}
 
 
-def test_a_model_that_says_one_thing_relies_on_nothing():
+def test_a_constant_model_relies_on_nothing():
     _, codes, has = drawn()
-    (found,) = relied_on([Attribute("spot", has)], {"flat": np.zeros((N, 3))}, codes, ["a", "b", "c"])
+    (found,) = measure_reliance([Attribute("spot", has)], {"flat": np.zeros((N, 3))}, codes, ["a", "b", "c"])
     assert found.by_model["flat"].value == 0
 
 
@@ -73,13 +75,13 @@ def test_alignment_finds_the_planted_direction():
     points[:, 0] += 3 * has
     points[:, 1] += 5 * codes
     other = generator.random(N) < 0.5
-    found = aligned(np.eye(6)[0], points, [Attribute("other", other), Attribute("spot", has)], codes)
+    found = align(np.eye(6)[0], points, [Attribute("other", other), Attribute("spot", has)], codes)
     assert [each.attribute for each in found] == ["spot", "other"]
     assert found[0].cosine > 0.95
     assert found[0].auroc > 0.95
     assert abs(found[1].auroc - 0.5) < 0.1
-    assert aligned(-np.eye(6)[0], points, [Attribute("spot", has)], codes)[0].auroc < 0.05
-    towards = label_alignment(np.eye(6)[1], points, codes == 2)
+    assert align(-np.eye(6)[0], points, [Attribute("spot", has)], codes)[0].auroc < 0.05
+    towards = align_with_class(np.eye(6)[1], points, codes == 2)
     assert towards.cosine > 0.9
     assert towards.auroc > 0.95
 

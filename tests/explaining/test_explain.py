@@ -10,6 +10,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 from longway import ERM, HSFM, SITAR, GroupedDataset, SITARHead, explain, infer_groups
+from longway.auditing import Advice
 from longway.datasets._make_digits import coloured_digits
 from longway.datasets._make_planted import planted_shortcut
 from longway.explaining._explain import log_odds
@@ -55,7 +56,9 @@ def test_a_head_with_named_axes(head):
         assert np.allclose(each.values, values[:, each.index])
         assert each.flat == (each.index in head.axes_)
         assert (each.effect < 1e-9) == each.flat
-        assert each.command == f"longway fit sitarhead 'my birds' --set 'axes=[{each.index}]'"
+        assert each.advice == Advice("sitarhead", {"axes": [each.index]})
+        assert each.python == f"longway.SITARHead(axes=[{each.index}]).fit(X, y)"
+        assert each.command == ""
         low, high = each.low[0], each.high[0]
         assert low.value == each.values.min()
         assert high.value == each.values.max()
@@ -78,18 +81,19 @@ def test_naming_the_axis_that_the_samples_show_makes_the_head_flat_there(head):
 def test_the_effect_of_an_axis_is_what_moving_along_it_does(head):
     named = SITARHead(axes=[]).fit(TRAIN.X, TRAIN.y)
     found = explain(named, TEST.X, TEST.y, n_axes=20)
-    back = np.linalg.pinv(named.components_) * named.module_.standardize.spread.numpy()
+    back = np.linalg.pinv(named.components_) * named.module_.standardize.std.numpy()
     for each in found.axes[:3]:
         step = 0.5 * each.values.std() * back[each.index]
         moved = named.predict_proba(TEST.X + step) - named.predict_proba(TEST.X - step)
         assert np.isclose(each.effect, np.abs(moved).max(1).mean(), atol=1e-6)
 
 
-def test_other_parameters_of_the_head_stay_in_its_command():
+def test_other_parameters_of_the_head_stay_in_the_advice():
     model = SITARHead(n_axes=6, l2=0.1, axes=[1]).fit(TRAIN.X, TRAIN.y)
-    command = explain(model, TEST.X, TEST.y).axes[0].command
-    assert "--set n_axes=6" in command
-    assert "--set l2=0.1" in command
+    found = explain(model, TEST.X, TEST.y)
+    for each in found.axes:
+        assert each.advice.settings == {"axes": [each.index], "n_axes": 6, "l2": 0.1}
+        assert each.python == f"longway.SITARHead(axes=[{each.index}], l2=0.1, n_axes=6).fit(X, y)"
 
 
 def test_hsfm_edits():
@@ -241,7 +245,7 @@ def test_models_that_cannot_stand_side_by_side(head, digits, networks):
     with pytest.raises(LongwayError, match="beside: ERM knows other classes than the model"):
         explain(head, TEST.X, TEST.y, beside=named)
     groups = infer_groups(images, y, epochs=1, latent_dim=2)
-    with pytest.raises(LongwayError, match="beside: inferred groups say nothing"):
+    with pytest.raises(LongwayError, match="beside: inferred groups make no predictions"):
         explain(groups, images, y, beside=networks[0])
     with pytest.raises(LongwayError, match="must hold images of shape"):
         explain(networks[0], TEST.X, TEST.y)

@@ -1,4 +1,4 @@
-"""Grad-CAM of our networks against a computation that takes them apart."""
+"""Check Grad-CAM of our networks against a computation that takes them apart."""
 
 from __future__ import annotations
 

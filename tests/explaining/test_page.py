@@ -25,7 +25,7 @@ def test_everything_is_shown():
     for words in (
         "The head is flat along axis 1.",
         "longway fit sitarhead land",
-        "Rows of class land moved much alike",
+        "Samples of class land moved much alike",
         "Nearest before",
         "Nearest after",
         "Moved towards",

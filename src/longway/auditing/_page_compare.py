@@ -1,11 +1,13 @@
-"""The report of what changed between two audits."""
+"""Lay out the differences between two audits as a page."""
 
 from __future__ import annotations
 
 import math
 
 from longway._version import __version__
+from longway.auditing._page_parts import DRAWN, MAX_ROWS, SORT, footer
 from longway.auditing.compare import AuditChanges, Change, SignalChange
+from longway.auditing.result import LEVELS
 from longway.report.blocks import (
     Block,
     Bullets,
@@ -23,13 +25,9 @@ from longway.report.page import Page
 from longway.report.signals import Pair, pairs
 from longway.report.words import clip, percent, points
 
-DRAWN = 12
-"""Lines of a drawing."""
-ORDER = ("no evidence", "suspicion", "strong evidence")
-
 
 def changes_page(changes: AuditChanges) -> Page:
-    """Lay out what changed between two audits on one page.
+    """Lay out the differences between two audits on one page.
 
     Parameters
     ----------
@@ -43,7 +41,7 @@ def changes_page(changes: AuditChanges) -> Page:
     """
     sections = [
         Section("Summary", _summary(changes)),
-        Section("Signals", _signals(changes), "What the model does with each signal, before and after."),
+        Section("Signals", _signals(changes), "The model's reliance on each signal, before and after."),
         Section("Slices", _slices(changes), "Slices that either audit confirmed."),
         Section("Accuracy", [_classes(changes)]),
     ]
@@ -52,37 +50,36 @@ def changes_page(changes: AuditChanges) -> Page:
         "After": clip(f"{changes.model_after} on {changes.source_after}"),
         "Version": __version__,
     }
-    footer = f"Made by longway audit, version {__version__}. This file loads nothing from the network."
-    return Page("Before and after", "What two audits say of a model.", sections, facts, footer)
+    return Page("Before and after", "The differences between two audits.", sections, facts, footer("audit"))
 
 
 def headline(changes: AuditChanges) -> str:
-    """Return what changed in one sentence or two."""
+    """Return the main difference in one or two sentences."""
     words = f"Verdict: {changes.level_before} before, {changes.level_after} after."
     lead = changes.leading
     if lead is None or math.isnan(lead.times_less):
         return words
     name = clip(lead.name, 60)
     if lead.times_less >= 1:
-        return f"{words} The model leans on {name!r} {lead.times_less:.1f} times less."
-    return f"{words} The model leans on {name!r} {1 / max(lead.times_less, 1e-9):.1f} times as much."
+        return f"{words} The model relies on {name!r} {lead.times_less:.1f} times less."
+    return f"{words} The model relies on {name!r} {1 / max(lead.times_less, 1e-9):.1f} times as much."
 
 
 def _summary(changes: AuditChanges) -> list[Block]:
-    worse = ORDER.index(changes.level_after) - ORDER.index(changes.level_before)
-    tone: Tone = "good" if worse < 0 else "bad" if worse > 0 else "neutral"
-    figures = [_figure(changes.accuracy, "accuracy"), _figure(changes.worst_class, "worst class")]
+    before, after = (LEVELS.index(level) for level in (changes.level_before, changes.level_after))
+    tone: Tone = "good" if after < before else "bad" if after > before else "neutral"
+    figures = [_key_figure(changes.accuracy, "accuracy"), _key_figure(changes.worst_class, "worst class")]
     lead = changes.leading
     if lead is not None:
-        figures.append(_figure(lead.contradicting_accuracy, "where samples contradict it", clip(lead.name, 40)))
+        figures.append(_key_figure(lead.contradicting_accuracy, "where samples contradict it", clip(lead.name, 40)))
         if not math.isnan(lead.times_less):
             note = f"{_small(lead.sensitivity.before)} before, {_small(lead.sensitivity.after)} after"
             figures.append(KeyFigure(f"{lead.times_less:.1f} ×", "less reliance on it", note))
-    blocks: list[Block] = [Callout(headline(changes), "What changed", tone), KeyFigures(figures)]
+    blocks: list[Block] = [Callout(headline(changes), "Summary of changes", tone), KeyFigures(figures)]
     return [*blocks, *([Bullets(changes.notes)] if changes.notes else [])]
 
 
-def _figure(change: Change, label: str, note: str = "") -> KeyFigure:
+def _key_figure(change: Change, label: str, note: str = "") -> KeyFigure:
     words = f"{percent(change.before)} before, {points(change.difference)} points"
     tone: Tone = "good" if change.difference > 0.02 else "bad" if change.difference < -0.02 else "neutral"
     return KeyFigure(percent(change.after), label, f"{words}{'; ' if note else ''}{note}", tone)
@@ -90,7 +87,11 @@ def _figure(change: Change, label: str, note: str = "") -> KeyFigure:
 
 def _signals(changes: AuditChanges) -> list[Block]:
     drawn = [
-        Pair(clip(_name(each), 60), (each.contradicting_accuracy.after, math.nan, math.nan), _before(each))
+        Pair(
+            clip(_name(each), 60),
+            (each.contradicting_accuracy.after, math.nan, math.nan),
+            (each.contradicting_accuracy.before, math.nan, math.nan),
+        )
         for each in changes.signals
         if not math.isnan(each.contradicting_accuracy.after + each.contradicting_accuracy.before)
     ][:DRAWN]
@@ -116,28 +117,24 @@ def _signals(changes: AuditChanges) -> list[Block]:
     ]
     columns: list[Column | str] = [
         "Signal",
-        Column("Sensitivity before", "Change of the predicted probability with one deviation of it.", ".3f"),
+        Column("Sensitivity before", "Change of the predicted probability with one standard deviation of it.", ".3f"),
         Column("Sensitivity after", format=".3f"),
-        Column("Times less", "Sensitivity before, divided by that after, both without sign.", ".1f"),
+        Column("Times less", "Absolute sensitivity before, divided by that after.", ".1f"),
         Column("Right against, before", "Accuracy on samples that contradict it.", ".1%"),
         Column("Right against, after", format=".1%"),
         Column("Flips before", "Predictions that change when it is swapped with another class.", ".1%"),
         Column("Flips after", format=".1%"),
         Column("Suspicion before", format=".2f"),
         Column("Suspicion after", format=".2f"),
-        Column("Known by", "How the two audits' signals were found to be one."),
+        Column("Matched by", "How the signals of the two audits were matched."),
     ]
-    return [*blocks, Table(columns, rows, "Select a heading to sort.")] if rows else [Text("There are no signals.")]
+    return [*blocks, Table(columns, rows, SORT)] if rows else [Text("There are no signals.")]
 
 
 def _name(each: SignalChange) -> str:
     if each.name and each.name_after and each.name != each.name_after:
         return f"{each.name} (then {each.name_after})"
     return each.name or each.name_after
-
-
-def _before(each: SignalChange) -> tuple[float, float, float]:
-    return each.contradicting_accuracy.before, math.nan, math.nan
 
 
 def _slices(changes: AuditChanges) -> list[Block]:
@@ -154,7 +151,7 @@ def _slices(changes: AuditChanges) -> list[Block]:
 def _classes(changes: AuditChanges) -> Table:
     rows = [
         [clip(name), each.before, each.after, 100 * each.difference]
-        for name, each in list(changes.by_class.items())[:200]
+        for name, each in list(changes.by_class.items())[:MAX_ROWS]
     ]
     columns: list[Column | str] = ["Class", Column("Before", format=".1%"), Column("After", format=".1%")]
     return Table([*columns, Column("Points", format="+.1f")], rows)

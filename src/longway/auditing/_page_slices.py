@@ -1,28 +1,26 @@
-"""What a report says of slices: how far the model fails them, and samples that it gets wrong."""
+"""Lay out slices: the model's accuracy on each, and samples that it gets wrong."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
+from longway.auditing._page_parts import DRAWN, SORT
 from longway.auditing.findings import Slice
 from longway.report.blocks import Block, Column, Figure, Tab, Table, Tabs, Text
 from longway.report.samples import Samples
 from longway.report.signals import Pair, pairs
 from longway.report.words import clip, interval, percent, three
 
-DRAWN = 14
-"""Lines of a drawing."""
-FAILED = 6
+DETAILED = 6
 """Slices that are shown with samples."""
 
 
 def slice_blocks(slices: Sequence[Slice], samples: Samples, most: int) -> list[Block]:
-    """Return a drawing, a table and, of confirmed slices, at most so many samples each."""
+    """Return a drawing, a table and at most this many samples of each confirmed slice."""
     if not slices:
-        return [Text("No part of a class stood out on the half that looks for them, so none was put to the test.")]
+        return [Text("No part of a class stood out on the first half, so none was put to the test on the second.")]
     confirmed = [each for each in slices if each.confirmed]
-    words = f"{len(slices)} put to the test, {len(confirmed)} confirmed."
     drawn = [
         Pair(
             clip(each.description, 80),
@@ -33,14 +31,13 @@ def slice_blocks(slices: Sequence[Slice], samples: Samples, most: int) -> list[B
         for each in (confirmed or slices)[:DRAWN]
         if not math.isnan(each.accuracy.value)
     ]
-    blocks: list[Block] = [Text(words)]
+    blocks: list[Block] = [Text(f"{len(slices)} put to the test, {len(confirmed)} confirmed.")]
     if drawn:
-        names = ["in the slice", "in the rest of its class"]
-        figure = pairs(drawn, "accuracy", names)
+        figure = pairs(drawn, "accuracy", ["in the slice", "in the rest of its class"])
         caption = "Confirmed slices; bars: 95 % intervals." if confirmed else "None of these was confirmed."
         blocks.append(Figure(figure, "Accuracy of the model in each slice and in the rest of its class", caption))
     blocks.append(_slice_table(slices))
-    tabs = [_slice_tab(number, each, samples, most) for number, each in enumerate(confirmed[:FAILED], start=1)]
+    tabs = [_slice_tab(number, each, samples, most) for number, each in enumerate(confirmed[:DETAILED], start=1)]
     tabs = [tab for tab in tabs if len(tab.blocks) > 1]
     return [*blocks, *([Tabs(tabs)] if tabs else [])]
 
@@ -70,14 +67,14 @@ def _slice_table(slices: Sequence[Slice]) -> Table:
     ]
     columns: list[Column | str] = [
         "Slice",
-        Column("Samples", "On the half that confirms."),
+        Column("Samples", "On the half that tests."),
         Column("Of its class", format=".1%"),
         Column("Accuracy", format=".1%", bar=True),
         Column("95 % interval", "Of the accuracy (Wilson)."),
         Column("Rest of class", format=".1%"),
-        Column("Adjusted p", "Of being no worse than the rest, corrected for all slices tested (Holm).", ".2g"),
+        Column("Adjusted p", "Of being no worse than the rest, corrected for the number of slices (Holm).", ".2g"),
         Column("Confirmed", "Whether chance is ruled out and the gap matters."),
         "Found by",
     ]
     confirmed = {number for number, each in enumerate(slices) if each.confirmed}
-    return Table(columns, rows, "Select a heading to sort.", highlight_rows=confirmed)
+    return Table(columns, rows, SORT, highlight_rows=confirmed)

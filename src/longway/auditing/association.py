@@ -1,21 +1,23 @@
-"""How strongly signals go with the label: intervals, correction for many tests, stability."""
+"""Association of signals with the label: intervals, correction for many tests, stability."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.stats import t
 
+from longway.auditing.estimates import Z
 from longway.auditing.findings import Association
 from longway.auditing.signals import Signal, correlations
+from longway.data.folds import deal_folds
 from longway.utils.records import Estimate
 
 FOLDS = 5
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """Return p-values that Holm's method adjusts for their number.
+    """Return p-values adjusted for multiple tests by Holm's method.
 
     Examples
     --------
@@ -31,40 +33,31 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def associations(signals: Sequence[Signal], codes: np.ndarray, n_classes: int) -> list[Association]:
-    """Return the association of each signal with the label, corrected for all of them."""
+    """Return the association of each signal with the label, corrected for the number of signals."""
     if not signals:
         return []
     r = np.abs(correlations(np.stack([s.values for s in signals], 1), codes, n_classes)).max(1)
     weight = 1 / np.bincount(codes, minlength=n_classes)[codes]
-    n = max(weight.sum() ** 2 / (weight**2).sum(), 4.0)
+    n = max(weight.sum() ** 2 / (weight**2).sum(), 4.0)  # effective sample size (Kish)
     p = np.array([_p_value(value, n, n_classes) for value in r])
-    half = norm.isf(0.025) / np.sqrt(n - 3)
+    half_width = Z / np.sqrt(n - 3)  # Fisher's z-transform: arctanh(r) is about normal with variance 1 / (n - 3)
     found = []
     for value, raw, adjusted in zip(r, p, holm(p.tolist()), strict=True):
-        at = np.arctanh(min(value, 1 - 1e-12))
-        ends = Estimate(float(value), float(np.tanh(max(at - half, 0))), float(np.tanh(at + half)))
-        found.append(Association(ends, float(raw), float(adjusted)))
+        z = np.arctanh(min(value, 1 - 1e-12))
+        strength = Estimate(float(value), float(np.tanh(max(z - half_width, 0))), float(np.tanh(z + half_width)))
+        found.append(Association(strength, float(raw), float(adjusted)))
     return found
 
 
 def _p_value(r: float, n: float, n_classes: int) -> float:
-    """Return the p-value of the largest of the correlations with C classes (one test where C is 2)."""
+    """Return the p-value of the largest of C correlations (Bonferroni; two classes give one test)."""
     tests = 1 if n_classes == 2 else n_classes
     return min(1.0, tests * 2 * t.sf(r * np.sqrt((n - 2) / max(1 - r * r, 1e-12)), n - 2))
 
 
-def _folds(codes: np.ndarray, seed: int) -> np.ndarray:
-    """Return the fold of each row, (n,), each class dealt out in turn."""
-    order = np.random.default_rng(seed).permutation(len(codes))
-    order = order[np.argsort(codes[order], kind="stable")]
-    fold = np.empty(len(codes), np.int64)
-    fold[order] = np.arange(len(codes)) % FOLDS
-    return fold
-
-
 def stability(signal: Signal, codes: np.ndarray, n_classes: int, seed: int) -> float:
-    """Return the smallest association over folds, divided by the largest; 0 where a fold turns its direction."""
-    fold = _folds(codes, seed)
+    """Return the smallest association over folds, divided by the largest; 0 if its sign changes in a fold."""
+    fold = deal_folds(codes, FOLDS, np.random.default_rng(seed))
     whole = correlations(signal.values[:, None], codes, n_classes)[0]
     at = int(np.abs(whole).argmax())
     parts = [
@@ -76,8 +69,8 @@ def stability(signal: Signal, codes: np.ndarray, n_classes: int, seed: int) -> f
 
 
 def threshold_accuracy(signal: Signal, codes: np.ndarray, n_classes: int, seed: int) -> float:
-    """Return the balanced accuracy of predicting the class whose mean is nearest, from other folds' means."""
-    fold = _folds(codes, seed)
+    """Return the cross-validated balanced accuracy of predicting the class with the nearest mean."""
+    fold = deal_folds(codes, FOLDS, np.random.default_rng(seed))
     predicted = np.empty(len(codes), np.int64)
     for f in range(FOLDS):
         rest = fold != f

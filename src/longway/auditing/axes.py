@@ -1,4 +1,4 @@
-"""Signals that are read off a representation: its components, and the simplest directions between classes."""
+"""Find signals in features: principal components, and the simplest directions between classes."""
 
 from __future__ import annotations
 
@@ -6,89 +6,74 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longway.auditing.pca import Space
-from longway.auditing.probes import SIMPLE, cross_fitted, probabilities
-from longway.auditing.signals import Signal
+from longway.auditing.pca import PCASpace
+from longway.auditing.probes import STRONG, cross_fit_heads
+from longway.auditing.signals import Signal, center_by_class
 from longway.linear.module import FeatureHead
 
 COMPONENTS = 20
-"""Leading components that are looked at one by one."""
+"""Leading components that become signals."""
 DIRECTIONS = 10
-"""Classes, at most, whose directions are looked at; the largest ones where there are more."""
+"""Classes, the largest first, whose simplest direction becomes a signal."""
 
 
-def components(points: np.ndarray, codes: np.ndarray, space: Space) -> list[Signal]:
-    """Return the leading components, each in units of its deviation.
+def component_signals(points: np.ndarray, codes: np.ndarray, space: PCASpace) -> list[Signal]:
+    """Return the leading components, each in units of its standard deviation.
 
-    Where an input is changed along one, what changes with it is what varies with it within classes: a core and a
-    shortcut that go with the label share a component, and are told apart only there.
+    Changing an input along a component also changes what varies with it within classes: a core and a shortcut that are
+    both correlated with the label share a component and differ only within classes.
     """
-    scatter, found = _within(points, codes), []
+    scatter, found = _within_class_covariance(points, codes), []
     for j in range(min(COMPONENTS, points.shape[1])):
-        share = 100 * space.deviation[j] ** 2 / max((space.deviation**2).sum(), 1e-300)
-        about = f"Principal component {j} of the features; it holds {share:.1f} % of their variance."
+        percentage = 100 * space.deviation[j] ** 2 / max((space.deviation**2).sum(), 1e-300)
+        description = f"Principal component {j} of the features; it holds {percentage:.1f} % of their variance."
         line = np.zeros(points.shape[1])
         line[j] = 1 / space.deviation[j]
-        found.append(Signal(f"axis {j}", about, "axis", j, points @ line, _varying(scatter, line)))
+        found.append(Signal(f"axis {j}", description, "axis", j, points @ line, _shift_along(scatter, line)))
     return found
 
 
-def _varying(scatter: np.ndarray, line: np.ndarray) -> np.ndarray:
-    """Return the change of coordinates that raises ``points @ line`` by 1, by what varies with it within classes."""
-    covered = scatter @ line
-    return covered / max(float(line @ covered), 1e-300)
+def simplest_directions(
+    points: np.ndarray, codes: np.ndarray, classes: Sequence[str], halves: Sequence[np.ndarray]
+) -> list[Signal]:
+    """Return the directions by which a strongly penalised head separates the classes.
+
+    Each sample is read by a head that did not see it. Two classes give one direction, more give one per class.
+    """
+    n_classes, scatter = len(classes), _within_class_covariance(points, codes)
+    logits, heads = cross_fit_heads(points, codes, codes, n_classes, STRONG, halves)
+    if n_classes == 2:
+        chosen = {1: "the classes"}
+    else:
+        largest = np.argsort(-np.bincount(codes, minlength=n_classes), kind="stable")[:DIRECTIONS]
+        chosen = {code: f"{classes[code]!r} from the rest" for code in sorted(largest.tolist())}
+    found = []
+    for code, separated in chosen.items():
+        name = "simplest direction" + (f" of {classes[code]!r}" if n_classes > 2 else "")
+        description = f"The direction by which a strongly penalised linear head separates {separated}."
+        values = logits[:, code] - np.delete(logits, code, 1).max(1)
+        std = max(float(values.std()), 1e-12)
+        direction = _head_direction(heads, scatter, code) * std
+        found.append(Signal(name, description, "axis", -1, values / std, direction, 0.0, fitted_to_labels=True))
+    return found
 
 
-def _within(points: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def _shift_along(scatter: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """Return the shift of coordinates that raises ``points @ line`` by 1.
+
+    It also shifts what varies with ``line`` within classes: it is the regression of the coordinates on it.
+    """
+    covariance = scatter @ line
+    return covariance / max(float(line @ covariance), 1e-300)
+
+
+def _within_class_covariance(points: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return the covariance (k, k) of points (n, k) within classes."""
-    centred = points.copy()
-    for code in np.unique(codes):
-        centred[codes == code] -= centred[codes == code].mean(0)
+    centred = center_by_class(points, codes)
     return centred.T @ centred / len(points)
 
 
-def simplest(
-    points: np.ndarray,
-    codes: np.ndarray,
-    classes: Sequence[str],
-    parts: Sequence[np.ndarray],
-) -> tuple[list[Signal], np.ndarray]:
-    """Return the directions by which a strongly penalised head tells the classes apart, and that head's predictions.
-
-    Each row is read by a head that did not see it. With two classes it is one direction, else one for each class.
-
-    Returns
-    -------
-    signals : list of Signal
-    probabilities : ndarray of shape (n, C)
-    """
-    n_classes, scatter = len(classes), _within(points, codes)
-    logits, heads = cross_fitted(points, codes, codes, n_classes, SIMPLE, parts)
-    if n_classes == 2:
-        about = "The direction by which a strongly penalised linear head tells the classes apart."
-        values = logits[:, 1] - logits[:, 0]
-        scaled, direction = _in_deviations(values, _direction(heads, scatter, 1, 0))
-        only = Signal("simplest direction", about, "axis", -1, scaled, direction, 0.0, True)
-        return [only], probabilities(logits)
-    found = []
-    for code in sorted(np.argsort(-np.bincount(codes, minlength=n_classes), kind="stable")[:DIRECTIONS].tolist()):
-        about = f"The direction by which a strongly penalised linear head tells {classes[code]!r} from the rest."
-        values = logits[:, code] - np.delete(logits, code, 1).max(1)
-        scaled, direction = _in_deviations(values, _direction(heads, scatter, code, None))
-        found.append(
-            Signal(f"simplest direction of {classes[code]!r}", about, "axis", -1, scaled, direction, 0.0, True)
-        )
-    return found, probabilities(logits)
-
-
-def _in_deviations(values: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Put a signal and its direction into units of its deviation."""
-    spread = max(float(values.std()), 1e-12)
-    return values / spread, direction * spread
-
-
-def _direction(heads: Sequence[FeatureHead], scatter: np.ndarray, code: int, against: int | None) -> np.ndarray:
-    """Return the change of coordinates that raises a class's logit by 1."""
+def _head_direction(heads: Sequence[FeatureHead], scatter: np.ndarray, code: int) -> np.ndarray:
+    """Return the shift of coordinates that raises a class's logit, relative to the mean of the others, by 1."""
     weight = np.mean([head.linear.weight.detach().numpy().astype(np.float64) for head in heads], axis=0)
-    other = np.delete(weight, code, 0).mean(0) if against is None else weight[against]
-    return _varying(scatter, weight[code] - other)
+    return _shift_along(scatter, weight[code] - np.delete(weight, code, 0).mean(0))

@@ -1,8 +1,7 @@
-"""An audit for machines: JUnit XML for test runners, SARIF 2.1.0 for code scanning."""
+"""Write an audit for machines: JUnit XML for test runners, SARIF 2.1.0 for code scanning."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 from urllib.parse import quote
@@ -15,35 +14,26 @@ from longway.auditing.verdict import SUSPICIOUS
 from longway.report.words import clip, percent
 from longway.utils.storage import hash_json
 
-SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 CHECKED = 20
-"""Candidates that become a check; those further down the list were found harmless."""
+"""Leading candidates that become test cases."""
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that no XML may hold."""
+"""Characters that XML cannot hold."""
 _RULES = {
-    "longway/shortcut": ("ShortcutSignal", "A signal goes with the label and behaves like a shortcut."),
-    "longway/slice": ("FailedSlice", "The model fails a part of a class, confirmed on data that did not find it."),
-    "longway/data": (
-        "DataProblem",
-        "The data hold something that makes figures wrong: leakage, copies, unread inputs.",
-    ),
+    "longway/shortcut": ("ShortcutSignal", "A signal is associated with the label and behaves like a shortcut."),
+    "longway/slice": ("FailedSlice", "The model fails a part of a class, confirmed on data that did not propose it."),
+    "longway/data": ("DataProblem", "The data make metrics wrong: leakage, duplicates, unreadable inputs."),
 }
 
 
-def reaches(audit: Audit, level: str) -> bool:
-    """Return whether the verdict is at least as grave as a level.
-
-    Parameters
-    ----------
-    audit : Audit
-    level : {"no evidence", "suspicion", "strong evidence"}
-    """
-    return LEVELS.index(audit.verdict.level) >= LEVELS.index(level)
+def is_at_least(verdict: str, level: str) -> bool:
+    """Return whether a verdict is at least as severe as a level; both are one of `LEVELS`."""
+    return LEVELS.index(verdict) >= LEVELS.index(level)
 
 
 def to_junit(audit: Audit) -> str:
-    """Return an audit as JUnit XML: the verdict, each leading candidate and each slice is a test case.
+    """Return an audit as JUnit XML, with a test case for the verdict, each leading candidate and each slice.
 
     Parameters
     ----------
@@ -56,7 +46,10 @@ def to_junit(audit: Audit) -> str:
     """
     cases = [
         ("verdict", clip(audit.source, 200), _verdict_failure(audit)),
-        *(("signal", _signal_name(each), _signal_failure(each, audit)) for each in audit.candidates[:CHECKED]),
+        *(
+            ("signal", f"{each.source}: {clip(each.name, 200)}", _signal_failure(each, audit))
+            for each in audit.candidates[:CHECKED]
+        ),
         *(("slice", clip(each.description, 200), _slice_failure(each)) for each in audit.slices),
     ]
     failed = str(sum(failure is not None for _, _, failure in cases))
@@ -66,10 +59,9 @@ def to_junit(audit: Audit) -> str:
         suites, "testsuite", {"name": _clean(clip(audit.source, 200)), "skipped": "0", **numbers}
     )
     for number, (kind, name, failure) in enumerate(cases):
-        names = {"classname": f"longway.audit.{kind}", "name": _clean(name)}
-        case = ElementTree.SubElement(
-            suite, "testcase", {**names, "time": f"{audit.seconds if number == 0 else 0:.3f}"}
-        )
+        seconds = audit.seconds if number == 0 else 0
+        about = {"classname": f"longway.audit.{kind}", "name": _clean(name), "time": f"{seconds:.3f}"}
+        case = ElementTree.SubElement(suite, "testcase", about)
         if failure is not None:
             message = _clean(failure)
             ElementTree.SubElement(case, "failure", {"type": kind, "message": message}).text = message
@@ -87,16 +79,14 @@ def to_sarif(audit: Audit) -> dict[str, Any]:
     Returns
     -------
     dict
-        One run; candidates that fail their check and confirmed slices are results. A finding is about the data set, so
-        that is its location.
+        One run; its results are suspicious candidates, confirmed slices and notes. Their location is the data set.
     """
     place = [{"physicalLocation": {"artifactLocation": {"uri": _uri(audit.source)}}}]
-    grave = "error" if reaches(audit, "strong evidence") else "warning"
+    severity = "error" if is_at_least(audit.verdict.level, "strong evidence") else "warning"
     found: list[tuple[str, str, str, str]] = []
     for each in audit.candidates[:CHECKED]:
-        failure = _signal_failure(each, audit)
-        if failure is not None:
-            level = grave if each.name == audit.verdict.signal else "warning"
+        if (failure := _signal_failure(each, audit)) is not None:
+            level = severity if each.name == audit.verdict.signal else "warning"
             found.append(("longway/shortcut", level, failure, each.name))
     found += [
         ("longway/slice", "warning", failure, each.description)
@@ -116,7 +106,7 @@ def to_sarif(audit: Audit) -> dict[str, Any]:
         }
         for rule, level, text, name in found
     ]
-    return {"$schema": SARIF, "version": "2.1.0", "runs": [_run(audit, results)]}
+    return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [_run(audit, results)]}
 
 
 def _run(audit: Audit, results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -135,7 +125,7 @@ def _run(audit: Audit, results: list[dict[str, Any]]) -> dict[str, Any]:
         "invocations": [{"executionSuccessful": True}],
         "columnKind": "unicodeCodePoints",
         "results": results,
-        "properties": json.loads(json.dumps(properties)),
+        "properties": properties,
     }
 
 
@@ -145,17 +135,12 @@ def _verdict_failure(audit: Audit) -> str | None:
     return clip(f"{audit.verdict.level}: {' '.join(audit.verdict.reasons)}", 1000)
 
 
-def _signal_name(each: Candidate) -> str:
-    return f"{each.source}: {clip(each.name, 200)}"
-
-
 def _signal_failure(each: Candidate, audit: Audit) -> str | None:
-    """Return why a candidate fails its check; None where it does not."""
+    """Return why a candidate fails its test case; None if it passes."""
     if audit.verdict.level == "no evidence" or not (each.suspicion >= SUSPICIOUS or each.same_as_label):
         return None
-    words = (
-        f"{clip(each.name)} goes with the label ({each.association.strength.value:.2f}). {clip(each.statement, 400)}"
-    )
+    strength = each.association.strength.value
+    words = f"{clip(each.name)} is associated with the label ({strength:.2f}). {clip(each.statement, 400)}"
     used = each.reliance
     if used is not None:
         words += (
@@ -166,7 +151,7 @@ def _signal_failure(each: Candidate, audit: Audit) -> str | None:
 
 
 def _slice_failure(each: Slice) -> str | None:
-    """Return why a slice fails its check; None where it was not confirmed."""
+    """Return why a slice fails its test case; None if it was not confirmed."""
     if not each.confirmed:
         return None
     return (
@@ -180,7 +165,7 @@ def _clean(text: str) -> str:
 
 
 def _uri(source: str) -> str:
-    """Return a source as a relative or absolute URI reference; what no URI may hold is written as %XX."""
+    """Return a source as a relative or absolute URI reference, with %XX escapes."""
     text = source.encode("utf-8", errors="replace").decode("utf-8").replace("\\", "/")[:1000]
     return ("file://" if text.startswith("/") else "") + (quote(text, safe="/._-~") or "data")
 

@@ -1,27 +1,30 @@
-"""What changed between two audits: of a model before and after a fix, or of one task at two times."""
+"""Compare two audits: of a model before and after a fix, or of one model at two times."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from longway.auditing.findings import Candidate
 from longway.auditing.result import FORMAT, LEVELS, Audit
 from longway.utils.errors import LongwayError
 from longway.utils.records import Record
 
-ALIKE = 0.9
-"""Absolute correlation from which two axes are one."""
+SAME_AXIS = 0.9
+"""Absolute correlation from which two axes are the same."""
+READABLE = (1, FORMAT)
+"""Formats of audit.json whose compared parts are the same."""
 
 
 @dataclass(frozen=True)
 class Change(Record):
-    """A figure before and after; NaN where one is not known.
+    """A metric before and after; NaN if unknown.
 
     Parameters
     ----------
@@ -33,7 +36,7 @@ class Change(Record):
 
     @property
     def difference(self) -> float:
-        """After less before."""
+        """After minus before."""
         return self.after - self.before
 
 
@@ -44,15 +47,14 @@ class SignalChange(Record):
     Parameters
     ----------
     name, name_after : str
-        Before and after; the second is empty where the later audit has no such signal, the first where the earlier
-        has none. Untrusted text.
+        Empty if the earlier or the later audit has no such signal. Untrusted text.
     source : str
     matched_by : {"name", "values", ""}
-        How the two were found to be one; empty where there is one only.
+        How the two were matched; empty for a signal of one audit only.
     suspicion, association, sensitivity, flip_rate, aligned_accuracy, contradicting_accuracy : Change
         As in `longway.auditing.Candidate` and its reliance.
     times_less : float
-        The sensitivity before, divided by that after, both without sign; NaN where either is not known.
+        Absolute sensitivity before, divided by that after; NaN if either is unknown.
     """
 
     name: str
@@ -79,7 +81,7 @@ class SliceChange(Record):
     accuracy : Change
     confirmed_before, confirmed_after : bool
     state : {"still fails", "no longer found", "new"}
-        A slice that is no longer found did not stand out, or was not confirmed; its accuracy may not be known.
+        A slice that is no longer found did not stand out or was not confirmed; its accuracy may be unknown.
     """
 
     description: str
@@ -93,7 +95,7 @@ class SliceChange(Record):
 
 @dataclass(frozen=True)
 class AuditChanges(Record):
-    """What changed from one audit to another.
+    """Differences between two audits.
 
     Parameters
     ----------
@@ -102,7 +104,7 @@ class AuditChanges(Record):
     level_before, level_after : str
         Verdicts.
     signal : str
-        What the first audit's verdict rests on, its first candidate where it found no evidence.
+        The signal behind the first verdict; the first candidate if that found no evidence.
     accuracy, worst_class : Change
     by_class : mapping of str to Change
     signals : tuple of SignalChange
@@ -110,7 +112,7 @@ class AuditChanges(Record):
     slices : tuple of SliceChange
         Those that either audit confirmed.
     notes : tuple of str
-        What makes the two hard to compare.
+        Reasons why the two are hard to compare.
     """
 
     source_before: str
@@ -129,20 +131,20 @@ class AuditChanges(Record):
 
     @property
     def leading(self) -> SignalChange | None:
-        """The change of the signal that the first verdict rests on; None where there is none."""
+        """The change of the signal behind the first verdict; None if there is none."""
         return next((each for each in self.signals if each.name == self.signal), None)
 
 
 def compare_audits(before: Audit | Mapping[str, Any], after: Audit | Mapping[str, Any]) -> AuditChanges:
-    """Say what changed between two audits.
+    """Return the differences between two audits.
 
-    Columns and words are matched by name; axes by the correlation of their values where both audits are in memory and
-    of the same rows, else by name.
+    Columns and words are matched by name. Axes are matched by the correlation of their values if both audits are in
+    memory and of the same samples, else by name.
 
     Parameters
     ----------
     before, after : Audit or mapping
-        From `longway.audit`, or what ``Audit.to_dict`` or `read_audit` returned.
+        From `longway.audit`, ``Audit.to_dict`` or `read_audit`.
 
     Returns
     -------
@@ -151,7 +153,7 @@ def compare_audits(before: Audit | Mapping[str, Any], after: Audit | Mapping[str
     Raises
     ------
     LongwayError
-        One of them is no audit, or of a version that is not known here.
+        One of them is not an audit, or is of an unknown format.
 
     Examples
     --------
@@ -163,11 +165,8 @@ def compare_audits(before: Audit | Mapping[str, Any], after: Audit | Mapping[str
     1.0
     """
     old, new = _record(before, "before"), _record(after, "after")
-    same = _same_axes(before, after)
-    notes = _notes(old, new, same is not None)
-    own, other = old["model"]["by_class"], new["model"]["by_class"]
-    signals = _signals(old["candidates"], new["candidates"], same or {}, same is not None)
-    first = old["verdict"]["signal"] or (old["candidates"][0]["name"] if old["candidates"] else "")
+    axes = _match_axes(before, after)
+    old_classes, new_classes = old["model"]["by_class"], new["model"]["by_class"]
     return AuditChanges(
         source_before=old["source"],
         source_after=new["source"],
@@ -175,30 +174,33 @@ def compare_audits(before: Audit | Mapping[str, Any], after: Audit | Mapping[str
         model_after=new["model"]["name"],
         level_before=old["verdict"]["level"],
         level_after=new["verdict"]["level"],
-        signal=first,
-        accuracy=_change(old["model"]["accuracy"], new["model"]["accuracy"]),
-        worst_class=Change(_worst(own), _worst(other)),
-        by_class={name: _change(own.get(name), other.get(name)) for name in dict.fromkeys([*own, *other])},
-        signals=signals,
-        slices=_slices(old["slices"], new["slices"]),
-        notes=notes,
+        signal=old["verdict"]["signal"] or (old["candidates"][0]["name"] if old["candidates"] else ""),
+        accuracy=_change(old["model"], new["model"], "accuracy", "value"),
+        worst_class=Change(_worst(old_classes), _worst(new_classes)),
+        by_class={
+            name: _change(old_classes, new_classes, name, "value")
+            for name in dict.fromkeys([*old_classes, *new_classes])
+        },
+        signals=_compare_signals(old["candidates"], new["candidates"], axes),
+        slices=_compare_slices(old["slices"], new["slices"]),
+        notes=_notes(old, new, axes is not None),
     )
 
 
 def read_audit(path: str | Path) -> dict[str, Any]:
-    """Read the figures of an audit that were written as JSON.
+    """Read the record of an audit from JSON, of this format or the earlier one.
 
     Raises
     ------
     LongwayError
-        The file cannot be read, or holds something else.
+        The file cannot be read or is not an audit.
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise LongwayError(f"{path} cannot be read ({error.strerror}): give the JSON of an audit") from error
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise LongwayError(f"{path} is no JSON: give the audit.json that `longway audit` wrote") from error
+        raise LongwayError(f"{path} is not JSON: give the audit.json that `longway audit` wrote") from error
     return _record(found, str(path))
 
 
@@ -214,22 +216,28 @@ _PARTS: Mapping[str, type | tuple[type, ...]] = {
 
 
 def _record(audit: Any, name: str) -> dict[str, Any]:
+    """Return an audit as a mapping whose compared parts are known to be there."""
     if isinstance(audit, Audit):
         return audit.to_dict()
     if not isinstance(audit, Mapping) or audit.get("format") is None:
-        raise LongwayError(f"{name} is no audit: give what longway.audit returned, or its audit.json")
-    if audit["format"] != FORMAT:
-        raise LongwayError(f"{name} is an audit of format {audit['format']!r}, not {FORMAT}: audit again")
+        raise LongwayError(f"{name} is not an audit: give what longway.audit returned, or its audit.json")
+    if audit["format"] not in READABLE:
+        known = " and ".join(map(str, READABLE))
+        raise LongwayError(f"{name} is an audit of format {audit['format']!r}, and {known} can be read: audit again")
     for part, kind in _PARTS.items():
         if not isinstance(audit.get(part), kind):
-            raise LongwayError(f"{name} is no whole audit, as its {part!r} is missing or damaged: audit again")
+            raise LongwayError(f"{name} is damaged: its {part!r} is missing or of another type; audit again")
     model, verdict = audit["model"], audit["verdict"]
-    whole = isinstance(model.get("by_class"), dict) and isinstance(model.get("name"), str)
-    whole = whole and verdict.get("level") in LEVELS and isinstance(verdict.get("signal"), str)
-    whole = whole and all(_is_signal(each) for each in audit["candidates"])
-    whole = whole and all(_is_slice(each) for each in audit["slices"])
+    whole = (
+        isinstance(model.get("by_class"), dict)
+        and isinstance(model.get("name"), str)
+        and verdict.get("level") in LEVELS
+        and isinstance(verdict.get("signal"), str)
+        and all(_is_signal(each) for each in audit["candidates"])
+        and all(_is_slice(each) for each in audit["slices"])
+    )
     if not whole:
-        raise LongwayError(f"{name} is no whole audit, as one of its parts is damaged: audit again")
+        raise LongwayError(f"{name} is damaged: one of its parts is incomplete; audit again")
     return dict(audit)
 
 
@@ -248,8 +256,8 @@ def _is_slice(each: Any) -> bool:
     return isinstance(each, Mapping) and all(isinstance(each.get(text), str) for text in texts) and "confirmed" in each
 
 
-def _same_axes(before: Any, after: Any) -> dict[str, str] | None:
-    """Return which axis is which, by values; None where these are not known or of other rows."""
+def _match_axes(before: Any, after: Any) -> dict[str, str] | None:
+    """Match the axes of two audits by their values; None if these are unknown or of other samples."""
     if not (isinstance(before, Audit) and isinstance(after, Audit)) or before.n != after.n:
         return None
     if before.rows is None or after.rows is None or not np.array_equal(before.rows, after.rows):
@@ -259,64 +267,58 @@ def _same_axes(before: Any, after: Any) -> dict[str, str] | None:
         return None
     if not old or not new:
         return {}
-    near = np.abs(_correlations(old, new))
+    similarity = np.abs(_scaled(old) @ _scaled(new).T)
     found = {}
-    for _ in range(min(near.shape)):
-        i, j = np.unravel_index(int(near.argmax()), near.shape)
-        if near[i, j] < ALIKE:
+    for _ in range(min(similarity.shape)):  # greedily, the most similar pair first
+        i, j = np.unravel_index(int(similarity.argmax()), similarity.shape)
+        if similarity[i, j] < SAME_AXIS:
             break
         found[old[i].name] = new[j].name
-        near[i], near[:, j] = -1, -1
+        similarity[i], similarity[:, j] = -1, -1
     return found
 
 
-def _correlations(old: Any, new: Any) -> np.ndarray:
-    def scaled(candidates: Any) -> np.ndarray:
-        values = np.stack([np.nan_to_num(np.asarray(each.values, np.float64)) for each in candidates])
-        values = values - values.mean(1, keepdims=True)
-        return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-
-    return scaled(old) @ scaled(new).T
+def _scaled(candidates: Sequence[Candidate]) -> np.ndarray:
+    """Return the values of candidates (k, n), centred and scaled to length 1."""
+    values = np.stack([np.nan_to_num(np.asarray(each.values, np.float64)) for each in candidates])
+    values = values - values.mean(1, keepdims=True)
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
 
 
-def _signals(
-    old: list[Mapping[str, Any]], new: list[Mapping[str, Any]], same: Mapping[str, str], by_values: bool
+def _compare_signals(
+    old: list[Mapping[str, Any]], new: list[Mapping[str, Any]], axes: Mapping[str, str] | None
 ) -> tuple[SignalChange, ...]:
     later = {(each["source"], each["name"]): each for each in new}
     found = []
     for each in old:
-        axis = each["source"] == "axis" and by_values
-        other = later.pop((each["source"], same.get(each["name"], "") if axis else each["name"]), None)
-        found.append(_signal(each, other, "" if other is None else "values" if axis else "name"))
-    return (*found, *(_signal(None, each, "") for each in later.values()))
+        by_values = each["source"] == "axis" and axes is not None
+        name = axes.get(each["name"], "") if by_values and axes is not None else each["name"]
+        other = later.pop((each["source"], name), None)
+        found.append(_compare_signal(each, other, "" if other is None else "values" if by_values else "name"))
+    return (*found, *(_compare_signal(None, each, "") for each in later.values()))
 
 
-def _signal(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, matched_by: str) -> SignalChange:
-    either = old or new or {}
-
-    def change(*path: str) -> Change:
-        return Change(_at(old, *path), _at(new, *path))
-
-    sensitivity = change("reliance", "sensitivity", "value")
-    now = abs(sensitivity.after)
+def _compare_signal(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, matched_by: str) -> SignalChange:
+    sensitivity = _change(old, new, "reliance", "sensitivity", "value")
+    after = abs(sensitivity.after)
     return SignalChange(
         name=old["name"] if old else "",
         name_after=new["name"] if new else "",
-        source=either["source"],
+        source=(old or new or {})["source"],
         matched_by=matched_by,
-        suspicion=change("suspicion"),
-        association=change("association", "strength", "value"),
+        suspicion=_change(old, new, "suspicion"),
+        association=_change(old, new, "association", "strength", "value"),
         sensitivity=sensitivity,
-        flip_rate=change("reliance", "flip_rate"),
-        aligned_accuracy=change("reliance", "aligned_accuracy", "value"),
-        contradicting_accuracy=change("reliance", "contradicting_accuracy", "value"),
-        times_less=abs(sensitivity.before) / now if now > 0 else math.nan,
+        flip_rate=_change(old, new, "reliance", "flip_rate"),
+        aligned_accuracy=_change(old, new, "reliance", "aligned_accuracy", "value"),
+        contradicting_accuracy=_change(old, new, "reliance", "contradicting_accuracy", "value"),
+        times_less=abs(sensitivity.before) / after if after > 0 else math.nan,
     )
 
 
-def _slices(old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) -> tuple[SliceChange, ...]:
+def _compare_slices(old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) -> tuple[SliceChange, ...]:
     def key(each: Mapping[str, Any]) -> tuple[str, str]:
-        # a signal has one unusual side in each class; its threshold, and with it the words, may move
+        # A signal has one unusual side per class; its threshold, and with it the description, may move.
         return each["label"], each["signal"] or each["description"]
 
     earlier, later = ({key(each): each for each in slices} for slices in (old, new))
@@ -327,43 +329,35 @@ def _slices(old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) -> tuple
         if was or now:
             either = a or b or {}
             state = "still fails" if was and now else "no longer found" if was else "new"
-            accuracy = Change(_at(a, "accuracy", "value"), _at(b, "accuracy", "value"))
-            found.append(SliceChange(either["description"], *_names(either), accuracy, was, now, state))
+            texts = (either[text] for text in ("description", "label", "signal"))
+            found.append(SliceChange(*texts, _change(a, b, "accuracy", "value"), was, now, state))
     return tuple(found)
-
-
-def _names(each: Mapping[str, Any]) -> tuple[str, str]:
-    return each["label"], each["signal"]
 
 
 def _notes(old: Mapping[str, Any], new: Mapping[str, Any], by_values: bool) -> tuple[str, ...]:
     notes = []
     if old["classes"] != new["classes"]:
-        notes.append("The two audits are of other rows: figures may differ for that alone.")
+        notes.append("The two audits are of different samples: metrics may differ for that reason alone.")
     if not by_values and any(each["source"] == "axis" for each in old["candidates"]):
-        notes.append("Axes were matched by name. Where data or representation differ, a name may mean another axis.")
-    hows = {_how(each) for audit in (old, new) for each in audit["candidates"] if each.get("reliance")}
-    if len(hows - {None}) > 1:
+        notes.append("Axes were matched by name. If data or representation differ, a name may mean another axis.")
+    how = {each["reliance"].get("how") for audit in (old, new) for each in audit["candidates"] if each.get("reliance")}
+    if len(how - {None}) > 1:
         notes.append("Reliance was measured by intervention in one audit and from predictions alone in the other.")
     return tuple(notes)
 
 
-def _how(each: Mapping[str, Any]) -> Any:
-    return (each.get("reliance") or {}).get("how")
-
-
 def _worst(by_class: Mapping[str, Any]) -> float:
-    known = [value for value in (_at(each, "value") for each in by_class.values()) if not math.isnan(value)]
-    return min(known, default=math.nan)
+    values = [_number(each, "value") for each in by_class.values()]
+    return min((value for value in values if not math.isnan(value)), default=math.nan)
 
 
-def _change(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Change:
-    return Change(_at(old, "value"), _at(new, "value"))
+def _change(old: Any, new: Any, *path: str) -> Change:
+    return Change(_number(old, *path), _number(new, *path))
 
 
-def _at(record: Any, *path: str) -> float:
-    """Return a number inside a record; NaN where there is none."""
+def _number(record: Any, *path: str) -> float:
+    """Return the number at a path inside a record; NaN if there is none."""
     for name in path:
         record = record.get(name) if isinstance(record, Mapping) else None
-    number = isinstance(record, int | float) and not isinstance(record, bool)
-    return float(record) if number else math.nan
+    is_number = isinstance(record, int | float) and not isinstance(record, bool)
+    return float(record) if is_number else math.nan

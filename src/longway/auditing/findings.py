@@ -1,10 +1,10 @@
-"""What an audit finds: signals that may be shortcuts, what the model makes of them, and parts that it fails."""
+"""Records of an audit's findings: candidate shortcuts, the model's reliance on them, and slices that it fails."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,17 +13,16 @@ from longway.utils.records import Estimate, Example, Record
 
 @dataclass(frozen=True)
 class Association(Record):
-    """How strongly a signal goes with the label.
+    """Strength of the association between a signal and the label.
 
     Parameters
     ----------
     strength : Estimate
-        From 0 to 1. For a number the largest absolute correlation with a class against the rest, classes weighted
-        equally; for a column of values Cramer's V.
+        From 0 to 1: the largest absolute correlation with a class against the rest, classes weighted equally.
     p : float
-        Of no association.
+        P-value of no association.
     adjusted_p : float
-        The same, corrected for all signals that were tested (Holm).
+        ``p`` corrected for the number of signals tested (Holm).
     """
 
     strength: Estimate
@@ -33,25 +32,23 @@ class Association(Record):
 
 @dataclass(frozen=True)
 class Reliance(Record):
-    """How far the model uses a signal.
+    """How much the model uses a signal.
 
     Parameters
     ----------
     how : {"intervention", "predictions"}
-        Whether inputs were changed and the model asked again, or only its given predictions were looked at.
+        Whether inputs were changed and the model called again, or only its given predictions were available.
     sensitivity : Estimate
-        Change of the predicted probability along the axis, times the axis' deviation: what a step of one deviation
-        does. From predictions alone, the slope of the predicted probability on the axis within classes, times the
-        deviation.
+        Change of the predicted probability when the signal rises by one standard deviation. From predictions alone, the
+        within-class slope of the predicted probability on the signal, times the standard deviation.
     flip_rate : float or None
-        Share of predictions that change when the axis is swapped with a sample of another class.
+        Share of predictions that change when the signal is swapped with that of a sample of another class.
     shuffled_accuracy : mapping of str to float, or None
-        Accuracy in each class when the axis is shuffled within the class.
+        Accuracy in each class when the signal is shuffled within the class.
     accuracy : mapping of str to float
-        Accuracy in each class as it is.
+        Accuracy in each class on unchanged inputs.
     aligned_accuracy, contradicting_accuracy : Estimate
-        Of the samples on their class's usual side of the axis, and of those on the other (Wilson); classes weighted
-        equally in the value.
+        On samples on their class's usual side of the signal, and on the others (Wilson); classes weighted equally.
     """
 
     how: Literal["intervention", "predictions"]
@@ -65,24 +62,23 @@ class Reliance(Record):
 
 @dataclass(frozen=True)
 class MitigationTrial(Record):
-    """What a quick fit that does not lean on a signal achieves, on the half that it was not fitted on.
+    """Result of a quick fit that does not lean on a signal, on the half that it was not fitted on.
 
-    Groups are class x side of the signal, as far as they hold enough samples.
+    Groups are class x side of the signal, if they hold enough samples.
 
     Parameters
     ----------
     worst_before, worst_after : Estimate
-        Worst-group accuracy of the ordinary head and of the reweighted one.
+        Worst-group accuracy of the ordinary head and of the mitigated one.
     gain : Estimate
-        Difference of the two, in the group that is worst before; paired over samples.
+        Change of accuracy in the group that is worst before; paired over samples.
     balanced_gain : Estimate
-        Difference of accuracies when all groups count the same.
+        Change of the mean accuracy over groups.
     second_signal : Estimate
-        Area under the curve with which a head in which all groups count the same ranks contradicting samples apart from
-        those that lie on their side by right: .5 where nothing but the signal tells the classes apart, more where a
-        second signal does.
+        Area under the curve with which a head that weights all groups equally separates contradicting samples from
+        those that usually lie on their side: .5 if only the signal separates the classes, more if something else does.
     average_cost : float
-        By how much the plain accuracy falls; negative where it rises.
+        Loss of average accuracy; negative if it rises.
     smallest_group : int
         Samples in the smallest group on the judging side.
     """
@@ -97,51 +93,72 @@ class MitigationTrial(Record):
 
 
 @dataclass(frozen=True)
+class Advice(Record):
+    """A fit to run next, as data; the command line renders it as a command.
+
+    Parameters
+    ----------
+    method : str
+        A key of ``longway.METHODS``.
+    settings : mapping of str to Any
+        Parameters of the method; for a mitigation that cannot take its groups from the audit, how to infer them.
+    columns : tuple of str
+        Columns of the data to group by. Untrusted text.
+    """
+
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Candidate(Record):
     """A signal that may be a shortcut.
 
     Parameters
     ----------
     name : str
-        Such as "axis 3", "mean brightness" or "word 'not'". Untrusted text where it comes from a column or a word.
+        Such as "axis 3", "mean brightness" or "word 'not'". Untrusted text if it comes from a column or a word.
     source : {"axis", "metadata", "word"}
     index : int
-        Number of the axis in its representation; of the column or the word otherwise. -1 for an axis that is no
-        coordinate but was found as a direction.
+        Number of the axis, column or word; -1 for a direction that is not a coordinate.
     description : str
-        One plain sentence about what the signal is.
+        One plain sentence that says what the signal is.
     suspicion : float
-        Candidates come sorted by this, the most suspicious first; from 0 to 1.
+        From 0 to 1; candidates are sorted by it, the most suspicious first.
     association : Association
     threshold_accuracy : float
-        Balanced accuracy of what one threshold (or one value) of it predicts, on samples that did not set it.
+        Balanced accuracy of one threshold (or one value) of the signal, on samples that did not set it.
     stability : float
         Smallest association over folds, divided by the largest: 1 is perfectly stable.
     contradicting : int
         Samples on the side that is unusual for their class.
     contradicting_share : float
-        The same as a share, averaged over classes.
+        Their share of a class, averaged over classes.
     low, high : tuple of Example
         The most extreme samples at both ends.
     statement : str
-        Whether core and shortcut can be told apart here, in one sentence.
+        One sentence that says whether core and shortcut can be told apart here.
     reliance : Reliance or None
-        None where it was not looked into (candidates far down the list).
-    mitigation_trial : Trial or None
-        None where groups were too small, or not looked into.
-    command, python : str
-        What to run to treat this signal as a shortcut.
+        None for candidates far down the list, which were not examined.
+    mitigation_trial : MitigationTrial or None
+        None if groups were too small, or the candidate was not examined.
+    advice : Advice
+        The fit that treats this signal as a shortcut.
+    python : str
+        The same as a line of Python.
+    command : str
+        The same as a command; filled in by the command line.
     unsure : int
-        Samples that are likely misread, so that groups of these sides would be impure: whatever treats the signal as a
-        shortcut leaves them out.
+        Samples on the unusual side that are likely misread; a fit that treats the signal as a shortcut leaves them out.
     same_as_label : bool
-        The signal equals the label (or a one-to-one recoding of it).
+        True if the signal equals the label (or a one-to-one recoding of it).
     values : ndarray of shape (n,), optional
-        The signal for every audited row: numbers, or codes of values. Not in ``to_dict``.
+        The signal of each audited sample. Not in ``to_dict``.
     side : ndarray of shape (n,), int8, optional
-        1 where a row is on the side that is unusual for its class, 0 where it is not. Not in ``to_dict``.
+        1 for samples on the side that is unusual for their class, else 0. Not in ``to_dict``.
     confident : ndarray of shape (n,), bool, optional
-        False where a row is likely misread: it would make groups of these sides impure. Not in ``to_dict``.
+        False for samples that are likely misread, which would make groups impure. Not in ``to_dict``.
     traversal : ndarray of shape (steps, c, h, w), optional
         Pictures decoded along the axis, in [0, 1]; only for a beta-VAE's axes on images. Not in ``to_dict``.
     """
@@ -161,8 +178,9 @@ class Candidate(Record):
     statement: str
     reliance: Reliance | None
     mitigation_trial: MitigationTrial | None
-    command: str
+    advice: Advice
     python: str
+    command: str = ""
     unsure: int = 0
     same_as_label: bool = False
     values: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
@@ -173,9 +191,9 @@ class Candidate(Record):
 
 @dataclass(frozen=True)
 class Slice(Record):
-    """A part of a class that the model fails, found on one half of the data and confirmed on the other.
+    """A part of a class that the model fails, found on one half of the data and tested on the other.
 
-    All counts and accuracies are of the half that confirms.
+    All counts and accuracies are of the half that tests.
 
     Parameters
     ----------
@@ -187,23 +205,22 @@ class Slice(Record):
     signal : str
         Name of the candidate that defines it; empty for a cluster.
     n : int
-        Samples in it.
     share : float
         Of its class.
     accuracy : Estimate
         Wilson interval.
     rest_accuracy : float
-        Of the rest of the class.
+        Accuracy on the rest of the class.
     p : float
-        One-sided, of the slice being no worse than the rest of its class (Fisher's exact test).
+        One-sided p-value of the slice being no worse than the rest of its class (Fisher's exact test).
     adjusted_p : float
-        The same, corrected for all slices that were put to the test (Holm).
+        ``p`` corrected for the number of slices tested (Holm).
     confirmed : bool
-        Whether ``adjusted_p`` is below .05 and the accuracy lies far enough below that of the rest.
+        True if ``adjusted_p`` is below .05 and the accuracy lies far enough below that of the rest.
     examples : tuple of Example
-        Samples that the model gets wrong, the clearest first.
+        Samples that the model gets wrong.
     members : ndarray of shape (m,), int64
-        Positions of all audited rows in it, of both halves. Not in ``to_dict``.
+        Positions of all its audited samples, of both halves. Not in ``to_dict``.
     """
 
     found_by: Literal["axis", "metadata", "word", "cluster"]

@@ -1,4 +1,4 @@
-"""The sides of signals as a file: what makes groups of signals that a person has judged to be shortcuts."""
+"""Write the sides of candidate signals to a file, and read them back as groups for a fit."""
 
 from __future__ import annotations
 
@@ -15,53 +15,53 @@ from longway.data.dataset import name_groups
 from longway.utils.errors import LongwayError, nearest
 from longway.utils.storage import atomic_file
 
-NAME = "sides.csv"
-WORDS = np.array(["usual", "contradicting", "unsure"])
-"""The side of a row: that of most of its class, the other, or likely misread."""
-UNSURE = 2
+FILE = "sides.csv"
+UNSURE = "unsure"
+SIDES = np.array(["usual", "contradicting", UNSURE])
+"""The side of most samples of the class, the other side, or likely misread."""
 
 
 def write_sides(audit: Audit, ids: np.ndarray, folder: Path) -> None:
-    """Write on which side of each candidate every audited row lies.
+    """Write the side of each candidate on which every audited sample lies.
 
     Parameters
     ----------
     audit : Audit
     ids : ndarray of shape (n_given,)
-        What names a row, of all rows that were given.
+        Of all samples that were given.
     folder : Path
-        Gets ``sides.csv``: a column ``id``, and one for each candidate.
+        Gets ``sides.csv``: a column ``id``, and one per candidate.
     """
     assert audit.rows is not None
     columns = [
-        WORDS[np.where(each.confident, each.side, UNSURE)]
+        SIDES[np.where(each.confident, each.side, 2)]
         for each in audit.candidates
         if each.side is not None and each.confident is not None
     ]
-    with atomic_file(folder / NAME, "w") as file:
+    with atomic_file(folder / FILE, "w") as file:
         lines = csv.writer(file)
         lines.writerow(["id", *(each.name for each in audit.candidates)])
         lines.writerows(zip(ids[audit.rows].tolist(), *(column.tolist() for column in columns), strict=True))
 
 
-def with_sides(data: GroupedDataset, folder: Path, names: Sequence[str]) -> GroupedDataset:
-    """Return the rows that an audit looked at and is sure of, with groups that treat signals as shortcuts.
+def group_by_sides(data: GroupedDataset, folder: Path, names: Sequence[str]) -> GroupedDataset:
+    """Return the samples that an audit is confident about, with groups that treat signals as shortcuts.
 
     Parameters
     ----------
     data : GroupedDataset
-        Labelled. Groups that it has are divided further.
+        Labelled. Existing groups are divided further.
     folder : Path
-        Where an audit of the same data wrote ``sides.csv``.
+        Holds the ``sides.csv`` that an audit of the same data wrote.
     names : sequence of str
         Candidates of that audit.
 
     Raises
     ------
     LongwayError
-        The file is not there or is damaged, lacks a signal, or names none of the rows.
+        The file is missing or damaged, lacks a signal, or names none of the samples.
     """
-    path = folder / NAME
+    path = folder / FILE
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header, *lines = csv.reader(file)
@@ -75,12 +75,11 @@ def with_sides(data: GroupedDataset, folder: Path, names: Sequence[str]) -> Grou
         raise LongwayError(f"{path} has lines of different lengths: audit the data again")
     sides = {line[0]: [line[place] for place in places] for line in lines}
     ids = [str(each) for each in data.ids]
-    known = np.array([each in sides for each in ids])
-    if not known.any():
+    if not any(each in sides for each in ids):
         raise LongwayError(f"{path} names no row of {data.source}: audit these data, with --part all")
-    known &= [WORDS[UNSURE] not in sides.get(each, ()) for each in ids]
-    found = data.take(known)
-    table = np.array([sides[each] for each, there in zip(ids, known, strict=True) if there])
+    confident = np.array([each in sides and UNSURE not in sides[each] for each in ids])
+    found = data.take(confident)
+    table = np.array([sides[each] for each, known in zip(ids, confident, strict=True) if known])
     columns = dict(zip(names, table.T, strict=True))
     before = {"group": found.groups} if found.groups is not None else {data.label or "label": np.asarray(found.y)}
     return replace(found, attributes={**found.attributes, **columns}, groups=name_groups({**before, **columns}))

@@ -1,4 +1,4 @@
-"""Signals that are read off columns beside the inputs."""
+"""Turn metadata columns into signals."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 
 from longway.auditing.signals import Signal
 
-VALUES = 20
-"""Values of a column that are tested, the most frequent ones."""
-NUMBERS_FROM = 10
-"""A column of whole numbers with more values than this is a quantity, not a list of kinds."""
-RARE = 5
-"""A value in fewer rows than this is left out."""
+MAX_VALUES = 20
+"""The most frequent values of a column are tested, at most this many."""
+MAX_CATEGORIES = 10
+"""A column of integers with more distinct values than this is a quantity, not a category."""
+MIN_COUNT = 5
+"""A value of fewer samples is ignored."""
 
 
 def column_signals(columns: Mapping[str, np.ndarray]) -> tuple[list[Signal], list[str]]:
-    """Return a signal for each column of numbers and for each value of each other column, and notes.
+    """Return a signal for each numeric column and for each value of the other columns, and notes.
 
     Parameters
     ----------
     columns : mapping of str to ndarray of shape (n,)
-        Numbers, strings or truth values. Missing numbers are set to the column's median.
+        Numbers, strings or booleans. Missing numbers are replaced by the column's median.
     """
     found: list[Signal] = []
     notes: list[str] = []
@@ -30,32 +30,31 @@ def column_signals(columns: Mapping[str, np.ndarray]) -> tuple[list[Signal], lis
         values = np.asarray(raw)
         if values.dtype.kind == "O":
             values = values.astype(str)
-        numeric = values.dtype.kind in "fiu"
         distinct, counts = np.unique(values, return_counts=True)
         if len(distinct) < 2:
             continue
-        if numeric and (values.dtype.kind == "f" or len(distinct) > NUMBERS_FROM):
+        if values.dtype.kind == "f" or (values.dtype.kind in "iu" and len(distinct) > MAX_CATEGORIES):
             numbers = values.astype(np.float64)
             missing = ~np.isfinite(numbers)
             if missing.any():
-                notes.append(f"column {name!r} lacks a number in {int(missing.sum())} rows: the median stands in")
+                notes.append(f"column {name!r} has {int(missing.sum())} missing numbers, replaced by its median")
                 numbers = np.where(missing, np.median(numbers[~missing]) if not missing.all() else 0.0, numbers)
-            spread = numbers.std()
-            if spread > 0:
-                scaled = (numbers - numbers.mean()) / spread
-                found.append(Signal(name, f"The column {name!r}.", "metadata", index, scaled))
+            std = numbers.std()
+            if std > 0:
+                scaled = (numbers - numbers.mean()) / std
+                found.append(Signal(name, f"The column {name!r}.", "metadata", index, scaled, column=name))
             continue
         if len(distinct) > len(values) / 2:
-            notes.append(f"column {name!r} has a value of its own in most rows: it was not tested")
+            notes.append(f"column {name!r} was not tested: most samples have a value of their own")
             continue
-        found += _values(name, index, values, distinct, counts)
+        found += _value_signals(name, index, values, distinct, counts)
     return found, notes
 
 
-def _values(name: str, index: int, values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> list[Signal]:
-    """Return whether each row has a value, for the frequent values of a column; one signal where there are two."""
-    order = np.argsort(-counts, kind="stable")[:VALUES]
-    chosen = [distinct[k] for k in order if counts[k] >= RARE]
+def _value_signals(name: str, index: int, values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> list[Signal]:
+    """Return an indicator of each frequent value of a column; of two values, only the rarer."""
+    order = np.argsort(-counts, kind="stable")[:MAX_VALUES]
+    chosen = [distinct[k] for k in order if counts[k] >= MIN_COUNT]
     if len(distinct) == 2:
         chosen = chosen[-1:]
     return [
@@ -66,6 +65,7 @@ def _values(name: str, index: int, values: np.ndarray, distinct: np.ndarray, cou
             index,
             (values == value).astype(np.float64),
             cut=0.5,
+            column=name,
         )
         for value in chosen
     ]

@@ -1,6 +1,6 @@
-"""A quick trial: what a head gains that does not lean on a signal, and what tells classes beside the signal.
+"""Try a quick mitigation: fit a head that does not lean on a signal and compare it with the ordinary one.
 
-Both are judged on the half that the head was not fitted on.
+Both heads are judged on the half that they were not fitted on.
 """
 
 from __future__ import annotations
@@ -8,100 +8,86 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from longway.auditing.estimates import Z, proportion, symmetric
 from longway.auditing.findings import MitigationTrial
-from longway.auditing.probes import ORDINARY, SIMPLE, cross_fitted
+from longway.auditing.probes import ORDINARY, STRONG, cross_fit_heads
 from longway.auditing.signals import SignalSplit
-from longway.metrics.group_metrics import wilson_interval
 from longway.utils.records import Estimate
 
-SMALLEST = 8
-"""Samples that a group needs, over both halves, to be judged; a smaller one counts with its class's other side."""
-Z = float(norm.isf(0.025))
+MIN_GROUP_SIZE = 8
+"""Samples that a group needs, over both halves; a smaller one is merged with its class's other side."""
 
 
 def mitigation_trial(
-    points: np.ndarray, codes: np.ndarray, sides: SignalSplit, ordinary: np.ndarray, parts: Sequence[np.ndarray]
+    points: np.ndarray, codes: np.ndarray, split: SignalSplit, ordinary: np.ndarray, halves: Sequence[np.ndarray]
 ) -> MitigationTrial | None:
-    """Fit a head in which class x side of a signal count the same, and compare it with the ordinary one.
+    """Fit a head with the groups class x side weighted equally, and compare it with the ordinary head.
 
     Parameters
     ----------
     points : ndarray of shape (n, k)
     codes : ndarray of shape (n,)
-    sides : Sides
-        Of the signal.
+    split : SignalSplit
     ordinary : ndarray of bool of shape (n,)
-        Whether an ordinary head, that did not see it, gets a row right.
-    parts : two ndarrays
-        Halves; each is judged by the head of the other.
+        Whether an ordinary head that did not see a sample classifies it correctly.
+    halves : two ndarrays
+        Each is judged by the head fitted to the other.
 
     Returns
     -------
-    Trial or None
-        None where no class has enough samples on its unusual side.
+    MitigationTrial or None
+        None if no class has enough samples on its unusual side.
     """
-    n_classes = len(sides.usual)
-    groups = 2 * codes + sides.against
-    counts = np.bincount(groups, minlength=2 * n_classes)
-    small = counts < SMALLEST
+    n_classes = len(split.usually_above)
+    groups = 2 * codes + split.contradicting
+    small = np.bincount(groups, minlength=2 * n_classes) < MIN_GROUP_SIZE
     if small[1::2].all():
         return None
     groups = np.where(small[groups], 2 * codes, groups)
-    logits, _ = cross_fitted(points, codes, groups, n_classes, ORDINARY, parts)
-    after = logits.argmax(1) == codes
+    logits, _ = cross_fit_heads(points, codes, groups, n_classes, ORDINARY, halves)
+    mitigated = logits.argmax(1) == codes
     counts = np.bincount(groups, minlength=2 * n_classes)
     used = np.flatnonzero(counts)
-    before_by, after_by = (np.bincount(groups, right, 2 * n_classes)[used] for right in (ordinary, after))
     n = counts[used]
-    worst = int((before_by / n).argmin())
-    change = after.astype(float) - ordinary
-    # where all or none of a group change, one more sample might have done otherwise
-    spread = np.array([max(change[groups == g].std(), m**-0.5) * m**-0.5 for g, m in zip(used, n, strict=True)])
-    gains = (after_by - before_by) / n
-    last = int((after_by / n).argmin())
+    before, after = (np.bincount(groups, correct, 2 * n_classes)[used] for correct in (ordinary, mitigated))
+    worst_before, worst_after = int((before / n).argmin()), int((after / n).argmin())
+    change = mitigated.astype(float) - ordinary
+    # If all or none of a group change, its std is 0; m**-0.5 allows for one more sample that behaves otherwise.
+    error = np.array([max(change[groups == g].std(), m**-0.5) * m**-0.5 for g, m in zip(used, n, strict=True)])
+    gains = (after - before) / n
     return MitigationTrial(
-        worst_before=_share(before_by[worst], n[worst]),
-        worst_after=_share(after_by[last], n[last]),
-        gain=_around(gains[worst], spread[worst]),
-        balanced_gain=_around(gains.mean(), np.sqrt((spread**2).sum()) / len(used)),
-        second_signal=_second_signal(points, codes, groups, sides, parts),
-        average_cost=float(ordinary.mean() - after.mean()),
+        worst_before=proportion(before[worst_before], n[worst_before]),
+        worst_after=proportion(after[worst_after], n[worst_after]),
+        gain=symmetric(gains[worst_before], Z * error[worst_before]),
+        balanced_gain=symmetric(gains.mean(), Z * (np.sqrt((error**2).sum()) / len(used))),
+        second_signal=_second_signal(points, codes, groups, split, halves),
+        average_cost=float(ordinary.mean() - mitigated.mean()),
         smallest_group=int(n.min()),
     )
 
 
 def _second_signal(
-    points: np.ndarray, codes: np.ndarray, groups: np.ndarray, sides: SignalSplit, parts: Sequence[np.ndarray]
+    points: np.ndarray, codes: np.ndarray, groups: np.ndarray, split: SignalSplit, halves: Sequence[np.ndarray]
 ) -> Estimate:
-    """Return how well a head ranks contradicting samples apart from those that lie on their side by right.
+    """Return how well a head separates contradicting samples from those that usually lie on their side.
 
-    It is the area under the curve, averaged over classes by how sure each is. The head is strongly penalised: what the
-    groups leave over is weak, and the smallest group is what it is fitted to.
+    It is the area under the curve, averaged over classes with the inverse variance as weight. The head is strongly
+    penalised: what the groups leave is weak, and the smallest group is what it is fitted to.
     """
-    logits, _ = cross_fitted(points, codes, groups, len(sides.usual), SIMPLE, parts)
-    total, power = 0.0, 0.0
-    for code, up in enumerate(sides.usual):
-        hosts = np.flatnonzero(sides.usual != up)
-        there = np.isin(codes, hosts) & ~sides.against
-        against = (codes == code) & sides.against
-        n, m = int(against.sum()), int(there.sum())
-        if min(n, m) < SMALLEST // 2:
+    logits, _ = cross_fit_heads(points, codes, groups, len(split.usually_above), STRONG, halves)
+    total, precision = 0.0, 0.0
+    for code, above in enumerate(split.usually_above):
+        other_classes = np.flatnonzero(split.usually_above != above)
+        residents = np.isin(codes, other_classes) & ~split.contradicting
+        intruders = (codes == code) & split.contradicting
+        n, m = int(intruders.sum()), int(residents.sum())
+        if min(n, m) < MIN_GROUP_SIZE // 2:
             continue
-        rows = against | there
-        score = logits[rows, code] - logits[rows][:, hosts].max(1)
-        precision = 12 * n * m / (n + m + 1)  # of an area where nothing is told apart
-        total += precision * roc_auc_score(against[rows], score)
-        power += precision
-    return _around(total / power, 1 / np.sqrt(power)) if power else _around(0.5, 0.5)
-
-
-def _share(right: float, n: float) -> Estimate:
-    low, high = wilson_interval(right, n)
-    return Estimate(float(right / n), float(low), float(high))
-
-
-def _around(value: float, error: float) -> Estimate:
-    return Estimate(float(value), float(value - Z * error), float(value + Z * error))
+        rows = intruders | residents
+        score = logits[rows, code] - logits[rows][:, other_classes].max(1)
+        weight = 12 * n * m / (n + m + 1)  # inverse variance of the area if nothing separates the two (Mann-Whitney)
+        total += weight * roc_auc_score(intruders[rows], score)
+        precision += weight
+    return symmetric(total / precision, Z * (1 / np.sqrt(precision))) if precision else symmetric(0.5, Z * 0.5)

@@ -1,4 +1,4 @@
-"""The report of an audit: the answer first, then what it rests on, each step for a person to look at."""
+"""Lay out an audit as a page: the verdict first, then the evidence, each step with samples to look at."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from longway._version import __version__
+from longway.auditing._page_parts import MAX_ROWS, SORT, advice_blocks, footer, notes, write_page
 from longway.auditing._page_signals import candidate_tab, signal_blocks
 from longway.auditing._page_slices import slice_blocks
 from longway.auditing.result import Audit
@@ -16,7 +17,6 @@ from longway.report.blocks import (
     Block,
     Bullets,
     Callout,
-    Code,
     Column,
     KeyFigure,
     KeyFigures,
@@ -29,99 +29,39 @@ from longway.report.blocks import (
 from longway.report.page import Page
 from longway.report.samples import Samples
 from longway.report.words import clip, interval, percent, points
-from longway.utils.storage import write_json
 
-LEADING = 6
+DETAILED = 6
 """Candidates that are shown with samples."""
 EXAMPLES = 6
 """Samples in a row."""
-ROWS = 200
-"""Rows of a list of inputs that were skipped, and entries of any other list."""
 
 TITLES = {
     "no evidence": "No evidence of a shortcut",
     "suspicion": "A suspicion of a shortcut",
     "strong evidence": "Strong evidence of a shortcut",
 }
-
-
-def audit_page(audit: Audit, inputs: Any = None) -> Page:
-    """Lay out an audit on one page.
-
-    Parameters
-    ----------
-    audit : Audit
-        From `longway.audit`.
-    inputs : sequence, optional
-        The images or texts that were audited, as they were given, to show samples of them: an array (n, c, h, w), a
-        list of str, or the X of a data set. Without it, images are shown as small as the audit looked at them, and
-        texts by the number of their row.
-
-    Returns
-    -------
-    Page
-        ``.save(path)`` writes it as one HTML file of less than 10 MB.
-
-    Raises
-    ------
-    LongwayError
-        ``inputs`` has another number of rows than the data that were audited.
-
-    Examples
-    --------
-    >>> import longway
-    >>> from longway.datasets._make_planted import planted_shortcut
-    >>> drawn = planted_shortcut(400, correlation=0.9)
-    >>> page = audit_page(longway.audit(drawn.X, drawn.y))
-    >>> [section.title for section in page.sections][:2]
-    ['Verdict', 'Signals']
-    """
-    samples = Samples(audit, inputs)
-    leading = [candidate_tab(each, audit, samples, EXAMPLES) for each in audit.candidates[:LEADING]]
-    sections = [Section("Verdict", _verdict(audit)), Section("Signals", signal_blocks(audit.candidates), _SIGNALS)]
-    if leading:
-        sections.append(Section("A closer look", [Tabs(leading)], _CLOSER))
-    sections += [
-        Section("Whom it fails", slice_blocks(audit.slices, samples, EXAMPLES), _SLICES),
-        Section("The model", _model(audit)),
-        Section("Data and settings", _data(audit)),
-    ]
-    rows = f"{audit.n:,}" if audit.n == audit.n_given else f"{audit.n:,} of {audit.n_given:,}"
-    facts = {
-        "Data": clip(audit.source),
-        "Audited": f"{rows} {audit.kind if audit.kind != 'features' else 'rows of features'}",
-        "Model": clip(f"{audit.model.name} ({audit.model.kind})"),
-        "Took": f"{audit.seconds:.0f} s",
-        "Version": __version__,
-    }
-    subtitle = "Does a model take a shortcut here, which one, and whom does it fail? No group label was used."
-    footer = f"Made by longway audit, version {__version__}. This file loads nothing from the network."
-    name = clip(PurePath(audit.source).name or "data", 60)
-    return Page(f"Audit of {name}", subtitle, sections, facts, footer)
-
-
 _SIGNALS = (
-    "Everything that was tested as a shortcut: axes of the data, columns beside them, words. What goes with the label "
-    "may be the very thing that the label means, so the most suspicious are those that samples contradict."
+    "Everything that was tested as a shortcut: axes of the data, metadata columns, words. A signal associated with the "
+    "label may be the very thing that the label means, so the most suspicious are those that samples contradict."
 )
-_CLOSER = (
-    "The most suspicious signals, each with the samples at its ends. Whether what they show is a shortcut or the thing "
-    "itself is for a person to say; the line below each treats it as a shortcut."
+_DETAILS = (
+    "The most suspicious signals, each with the samples at its ends. Whether they show a shortcut or the thing itself "
+    "is for a person to say; the line below each treats it as a shortcut."
 )
 _SLICES = (
-    "Parts of a class that the model gets wrong more often than the rest of it: found on one half of the data, counted "
-    "on the other, so that none is chance's doing."
+    "Parts of a class that the model gets wrong more often than the rest of it: found on one half of the data and "
+    "tested on the other, to rule out chance."
 )
 
 
 def write_audit(audit: Audit, folder: str | os.PathLike[str], inputs: Any = None) -> Path:
-    """Write the page, ``report.html``, and all figures, ``audit.json``, into a folder.
+    """Write the page, ``report.html``, and the record, ``audit.json``, into a folder.
 
     Parameters
     ----------
     audit : Audit
     folder : path
-        Made if absent; files of those names are replaced.
+        Created if absent; files of those names are replaced.
     inputs : sequence, optional
         As in `audit_page`.
 
@@ -133,26 +73,79 @@ def write_audit(audit: Audit, folder: str | os.PathLike[str], inputs: Any = None
     Raises
     ------
     LongwayError
-        The folder cannot be written, or ``inputs`` are others than those that were audited.
+        The folder cannot be written, or ``inputs`` are not those that were audited.
     """
-    target = Path(folder)
-    write_json(target / "audit.json", audit.to_dict())
-    return audit_page(audit, inputs).save(target / "report.html")
+    return write_page(audit_page(audit, inputs), audit, folder, "report.html", "audit.json")
+
+
+def audit_page(audit: Audit, inputs: Any = None) -> Page:
+    """Lay out an audit on one page.
+
+    Parameters
+    ----------
+    audit : Audit
+        From `longway.audit`.
+    inputs : sequence, optional
+        The audited images or texts as they were given, to show samples: an array (n, c, h, w), a list of str, or the X
+        of a data set. Without it, images are as small as the audit saw them, and texts are shown by row number.
+
+    Returns
+    -------
+    Page
+        ``.save(path)`` writes it as one HTML file of less than 10 MB.
+
+    Raises
+    ------
+    LongwayError
+        ``inputs`` has another number of rows than the audited data.
+
+    Examples
+    --------
+    >>> import longway
+    >>> from longway.datasets._make_planted import planted_shortcut
+    >>> drawn = planted_shortcut(400, correlation=0.9)
+    >>> page = audit_page(longway.audit(drawn.X, drawn.y))
+    >>> [section.title for section in page.sections][:2]
+    ['Verdict', 'Signals']
+    """
+    samples = Samples(audit, inputs)
+    tabs = [candidate_tab(each, audit, samples, EXAMPLES) for each in audit.candidates[:DETAILED]]
+    sections = [
+        Section("Verdict", _verdict(audit)),
+        Section("Signals", signal_blocks(audit.candidates), _SIGNALS),
+        *([Section("A closer look", [Tabs(tabs)], _DETAILS)] if tabs else []),
+        Section("Whom it fails", slice_blocks(audit.slices, samples, EXAMPLES), _SLICES),
+        Section("The model", _model(audit)),
+        Section("Data and settings", _data(audit)),
+    ]
+    n = f"{audit.n:,}" if audit.n == audit.n_given else f"{audit.n:,} of {audit.n_given:,}"
+    facts = {
+        "Data": clip(audit.source),
+        "Audited": f"{n} {audit.kind if audit.kind != 'features' else 'samples'}",
+        "Model": clip(f"{audit.model.name} ({audit.model.kind})"),
+        "Took": f"{audit.seconds:.0f} s",
+        "Version": __version__,
+    }
+    subtitle = "Does a model take a shortcut here, which one, and whom does it fail? No group label was used."
+    name = clip(PurePath(audit.source).name or "data", 60)
+    return Page(f"Audit of {name}", subtitle, sections, facts, footer("audit"))
 
 
 def _verdict(audit: Audit) -> list[Block]:
     verdict = audit.verdict
     reasons = [clip(reason, 600) for reason in verdict.reasons]
     tone: Tone = "bad" if verdict.level == "strong evidence" else "neutral"
-    blocks: list[Block] = [Callout(reasons[0] if reasons else "", TITLES[verdict.level], tone)]
-    blocks.append(KeyFigures(_key_figures(audit)))
+    blocks: list[Block] = [
+        Callout(reasons[0] if reasons else "", TITLES[verdict.level], tone),
+        KeyFigures(_key_figures(audit)),
+    ]
     if reasons[1:]:
         blocks.append(Bullets(reasons[1:]))
     if verdict.method:
-        blocks.append(Text(f"To try: {_method_name(verdict.method)}, because {clip(verdict.method_reason, 400)}."))
-    if verdict.command:
-        blocks.append(Code(clip(verdict.command, 2000), "Command"))
-    return blocks
+        cls = METHODS.get(verdict.method)
+        name = verdict.method if cls is None else cls.__name__
+        blocks.append(Text(f"To try: {name}, because {clip(verdict.method_reason, 400)}."))
+    return blocks + advice_blocks(verdict.command, "", "Command")
 
 
 def _key_figures(audit: Audit) -> list[KeyFigure]:
@@ -164,9 +157,10 @@ def _key_figures(audit: Audit) -> list[KeyFigure]:
     ]
     first = next((each for each in audit.candidates if each.name == verdict.signal), None)
     if first is not None and first.reliance is not None:
-        against, aligned = first.reliance.contradicting_accuracy, first.reliance.aligned_accuracy
-        tone: Tone = "bad" if against.high < aligned.low else "neutral"
-        figures.append(KeyFigure(percent(against.value), "where samples contradict it", interval(against), tone))
+        contradicting, aligned = first.reliance.contradicting_accuracy, first.reliance.aligned_accuracy
+        tone: Tone = "bad" if contradicting.high < aligned.low else "neutral"
+        value = percent(contradicting.value)
+        figures.append(KeyFigure(value, "where samples contradict it", interval(contradicting), tone))
     gain = verdict.expected_gain
     if gain is not None and not math.isnan(gain.value):
         note = f"of the worst group in a quick trial, {points(gain.low)} to {points(gain.high)}"
@@ -174,37 +168,32 @@ def _key_figures(audit: Audit) -> list[KeyFigure]:
     return figures
 
 
-def _method_name(method: str) -> str:
-    cls = METHODS.get(method)
-    return method if cls is None else cls.__name__
-
-
 def _model(audit: Audit) -> list[Block]:
     words = {
-        "fitted here": "No model was given: an ordinary classifier was fitted here, and judges rows it did not see.",
-        "model": "The model was asked about every audited row. Rows that it was trained on would flatter it.",
-        "predictions": "Only predictions were given: what the model would say of changed inputs is not known.",
+        "fitted here": "No model was given: an ordinary classifier was fitted, and judged on samples it did not see.",
+        "model": "The model was applied to every audited sample. It looks better than it is on its training data.",
+        "predictions": "Only predictions were given: the model could not be applied to changed inputs.",
     }[audit.model.kind]
     rows = [
         [clip(name), audit.classes.get(name), each.value, interval(each)]
-        for name, each in list(audit.model.by_class.items())[:ROWS]
+        for name, each in list(audit.model.by_class.items())[:MAX_ROWS]
     ]
     columns: list[Column | str] = ["Class", "Samples", Column("Accuracy", format=".1%", bar=True), "95 % interval"]
-    return [Text(words), Table(columns, rows, "Wilson intervals. Select a heading to sort.")]
+    return [Text(words), Table(columns, rows, f"Wilson intervals. {SORT}")]
 
 
 def _data(audit: Audit) -> list[Block]:
     blocks: list[Block] = []
     if audit.notes:
-        blocks += [Text("To know about these data:"), Bullets([clip(note, 400) for note in audit.notes[:ROWS]])]
+        blocks += [Text("Notes on these data:"), notes(audit.notes)]
     if audit.skipped:
-        rows = [[each.row, clip(each.id), clip(each.reason, 300)] for each in audit.skipped[:ROWS]]
+        rows = [[each.row, clip(each.id), clip(each.reason, 300)] for each in audit.skipped[:MAX_ROWS]]
         words = f"{len(audit.skipped):,} inputs could not be read and were skipped."
         blocks.append(Table(["Row", "Name", "Why"], rows, words))
-    blocks += [Text("What this audit takes for granted:"), Bullets([clip(each, 400) for each in audit.assumptions])]
+    blocks += [Text("This audit assumes:"), notes(audit.assumptions)]
     if audit.columns:
-        names = ", ".join(clip(name, 40) for name in audit.columns[:ROWS])
-        more = f" and {len(audit.columns) - ROWS:,} more" if len(audit.columns) > ROWS else ""
+        names = ", ".join(clip(name, 40) for name in audit.columns[:MAX_ROWS])
+        more = f" and {len(audit.columns) - MAX_ROWS:,} more" if len(audit.columns) > MAX_ROWS else ""
         blocks.append(Text(f"Columns tested: {names}{more}."))
-    settings = [[clip(name), clip(value, 200)] for name, value in list(audit.settings.items())[:ROWS]]
+    settings = [[clip(name), clip(value, 200)] for name, value in list(audit.settings.items())[:MAX_ROWS]]
     return [*blocks, Table(["Setting", "Value"], settings)] if settings else blocks

@@ -1,4 +1,4 @@
-"""Linear heads that judge rows which they did not see: what the audit asks where it has to fit something itself."""
+"""Linear heads fitted by the audit; each one is applied only to samples that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -7,76 +7,68 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from longway.data.folds import deal_folds
 from longway.data.weights import inverse_frequency
 from longway.linear._logistic import logistic_regression
 from longway.linear.module import FeatureHead
 
-ORDINARY, SIMPLE = 1e-2, 1.0
-"""Ridges, on standardised features, of an ordinary head (that of ``ERM``) and of one that takes what is simplest."""
+ORDINARY, STRONG = 1e-2, 1.0
+"""L2 penalties on standardised features: that of ``ERM``, and one that leaves only the simplest direction."""
 
-TOLERANCE, STEPS = 1e-5, 200
-"""Of the solver: which side of a boundary samples lie on is settled long before the last digits of the optimum."""
+TOLERANCE, MAX_ITER = 1e-5, 200
+"""Of the solver: the side of a boundary is settled long before the last digits of the optimum."""
 
 
 def fit_head(points: np.ndarray, codes: np.ndarray, weight: np.ndarray, n_classes: int, l2: float) -> FeatureHead:
-    """Fit a linear head to points (n, k), which are scaled already, with weights (n,)."""
+    """Fit a linear head to points (n, k), already scaled, with weights (n,)."""
     network = FeatureHead(points.shape[1], n_classes).double()
-    known = torch.from_numpy(codes), torch.from_numpy(weight / weight.sum())
-    held = (torch.from_numpy(np.ascontiguousarray(points)), *known)
+    batch = (
+        torch.from_numpy(np.ascontiguousarray(points)),
+        torch.from_numpy(codes),
+        torch.from_numpy(weight / weight.sum()),
+    )
     network.set_linear(
         logistic_regression(
-            lambda: iter([held]), points.shape[1], n_classes, l2=l2, tolerance=TOLERANCE, max_iter=STEPS
+            lambda: iter([batch]), points.shape[1], n_classes, l2=l2, tolerance=TOLERANCE, max_iter=MAX_ITER
         )
     )
     return network
 
 
-def ask(head: FeatureHead, points: np.ndarray) -> np.ndarray:
+def head_logits(head: FeatureHead, points: np.ndarray) -> np.ndarray:
     """Return a head's logits (m, C)."""
     with torch.inference_mode():
         return head(torch.from_numpy(np.ascontiguousarray(points))).numpy()
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Return the softmax of logits (m, C)."""
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
+def stratified_halves(codes: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of two halves with the same share of each class."""
+    fold = deal_folds(codes, 2, generator)
+    return np.flatnonzero(fold == 0), np.flatnonzero(fold == 1)
 
 
-def alike_halves(codes: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions of two halves, each class dealt out in turn."""
-    order = generator.permutation(len(codes))
-    order = order[np.argsort(codes[order], kind="stable")]
-    return np.sort(order[::2]), np.sort(order[1::2])
-
-
-def balanced(codes: np.ndarray) -> np.ndarray:
-    """Return weights (n,) with which every code counts the same, 1 on average."""
-    weight = inverse_frequency(codes, np.ones(len(codes)))
-    return weight / weight.mean()
-
-
-def cross_fitted(
+def cross_fit_heads(
     points: np.ndarray,
     codes: np.ndarray,
     groups: np.ndarray,
     n_classes: int,
     l2: float,
-    parts: Sequence[np.ndarray],
+    halves: Sequence[np.ndarray],
 ) -> tuple[np.ndarray, list[FeatureHead]]:
-    """Fit a head to each of two halves, every group counting the same, and ask it about the other half.
+    """Fit a head to each of two halves, with groups weighted equally, and apply it to the other half.
 
     Returns
     -------
     logits : ndarray of shape (n, C)
-        Of each row, by the head that did not see it.
+        Each row comes from the head that did not see the sample.
     heads : list of FeatureHead
-        The i-th was fitted on the i-th half.
+        The i-th was fitted to the i-th half.
     """
     logits = np.empty((len(points), n_classes))
     heads = []
-    for own, other in ((parts[0], parts[1]), (parts[1], parts[0])):
-        head = fit_head(points[own], codes[own], balanced(groups[own]), n_classes, l2)
-        logits[other] = ask(head, points[other])
+    for own, other in ((halves[0], halves[1]), (halves[1], halves[0])):
+        weight = inverse_frequency(groups[own], np.ones(len(own)))
+        head = fit_head(points[own], codes[own], weight / weight.mean(), n_classes, l2)
+        logits[other] = head_logits(head, points[other])
         heads.append(head)
     return logits, heads

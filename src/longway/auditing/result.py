@@ -1,4 +1,4 @@
-"""What an audit returns: plain records, each ready for JSON; pictures are kept beside them, never inside."""
+"""Records that an audit returns, ready for JSON; arrays and pictures stay out of the JSON."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Level = Literal["no evidence", "suspicion", "strong evidence"]
 LEVELS: tuple[Level, ...] = ("no evidence", "suspicion", "strong evidence")
 """Verdicts, the mildest first."""
 
-FORMAT = 1
-"""Version of the JSON that ``Audit.to_dict`` returns."""
+FORMAT = 2
+"""Version of the JSON of an audit. Format 1 had ``trial`` for ``mitigation_trial`` and no ``advice``."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Verdict(Record):
     ----------
     level : {"no evidence", "suspicion", "strong evidence"}
     score : float
-        What the level was cut from, from 0 to 1: the suspicion of the first candidate.
+        Suspicion of the first candidate, from 0 to 1; it sets the level.
     signal : str
-        Name of the candidate that it rests on; empty with no evidence.
+        Name of the candidate behind the verdict; empty with no evidence.
     reasons : tuple of str
         One sentence each, the weightiest first.
     method : str
@@ -38,33 +38,33 @@ class Verdict(Record):
     method_reason : str
         Why this one.
     command : str
-        What to run; empty with no evidence.
+        The command that treats ``signal`` as a shortcut; filled in by the command line.
     expected_gain : Estimate or None
-        Worst-group gain that a quick trial fit found for the groups of ``signal``, with its interval.
+        Worst-group gain of a quick trial fit with the groups of ``signal``.
     """
 
     level: Level
     score: float
     signal: str
     reasons: tuple[str, ...]
-    method: str
-    method_reason: str
-    command: str
-    expected_gain: Estimate | None
+    method: str = ""
+    method_reason: str = ""
+    command: str = ""
+    expected_gain: Estimate | None = None
 
 
 @dataclass(frozen=True)
 class ModelFacts(Record):
-    """The model that was audited.
+    """The audited model.
 
     Parameters
     ----------
     kind : {"model", "predictions", "fitted here"}
-        What was given; an ordinary classifier is fitted, and judges rows that it did not see, where nothing was.
+        What was given. If nothing was, an ordinary classifier is fitted and judged on samples that it did not see.
     name : str
-        Such as "ERM" or a class's name.
+        Such as "ERM" or the name of a class.
     accuracy : Estimate
-        On all audited rows (Wilson).
+        On all audited samples (Wilson).
     by_class : mapping of str to Estimate
         Accuracy in each class. Keys are untrusted text.
     """
@@ -83,9 +83,7 @@ class Skipped(Record):
     ----------
     row : int
         Position in the data as given.
-    id : str
-        Untrusted text.
-    reason : str
+    id, reason : str
         Untrusted text.
     """
 
@@ -96,43 +94,39 @@ class Skipped(Record):
 
 @dataclass(frozen=True)
 class Audit(Record):
-    """Everything that an audit found.
+    """All findings of an audit.
 
     Parameters
     ----------
     source : str
         Where the data come from. Untrusted text.
     kind : {"features", "images", "texts"}
-    n : int
-        Rows that were audited.
-    n_given : int
-        Rows that were given; more than ``n`` where inputs were skipped.
-    n_fitted : int
-        Rows that anything was fitted on; fewer than ``n`` for large data.
+    n, n_given, n_fitted : int
+        Samples that were audited; that were given; that anything was fitted to.
     classes : mapping of str to int
         Samples of each class. Keys are untrusted text.
     columns : tuple of str
         Metadata columns that were tested. Untrusted text.
     notes : tuple of str
-        What a person should know about the data: duplicates, leakage between parts, columns that equal the label,
-        classes too small to judge. Holds untrusted text.
+        Problems of the data: duplicates, leakage between parts, columns that equal the label, classes that are too
+        small. Holds untrusted text.
     skipped : tuple of Skipped
     assumptions : tuple of str
-        What the audit takes for granted, one sentence each.
+        One sentence each.
     model : ModelFacts
     verdict : Verdict
     candidates : tuple of Candidate
         The most suspicious first.
     slices : tuple of Slice
-        Those that were put to the test, confirmed ones first, then by adjusted p.
+        All that were tested, confirmed ones first, then by adjusted p.
     settings : mapping of str to Any
         The arguments of the audit, with the seed.
     seconds : float
         Wall time.
     y : ndarray of shape (n,)
-        Labels of the audited rows, as given. Not in ``to_dict``.
+        Labels of the audited samples, as given. Not in ``to_dict``.
     rows : ndarray of shape (n,), int64
-        Positions of the audited rows in the data as given. Not in ``to_dict``.
+        Positions of the audited samples in the data as given. Not in ``to_dict``.
     images : ndarray of shape (n, c, h, w), optional
         The audited images in [0, 1], for small pictures of examples: ``images[example.row]``. Not in ``to_dict``.
     """
@@ -158,35 +152,29 @@ class Audit(Record):
     images: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all figures, ready for JSON."""
+        """Return everything but arrays and pictures, ready for JSON."""
         return {"format": FORMAT, **super().to_dict()}
 
     def candidate(self, name: str) -> Candidate:
-        """Return the candidate of that name.
-
-        Raises
-        ------
-        LongwayError
-            There is none.
-        """
+        """Return the candidate of that name; raise LongwayError if there is none."""
         for each in self.candidates:
             if each.name == name:
                 return each
         raise LongwayError(f"the audit has no candidate {name!r}; {nearest(name, [c.name for c in self.candidates])}")
 
     def pseudo_groups(self, *names: str) -> np.ndarray:
-        """Return groups that treat signals as shortcuts: each combination of class and sides is a group.
+        """Return groups that treat signals as shortcuts: every combination of class and sides is a group.
 
         Parameters
         ----------
         *names : str
-            Of candidates.
+            Names of candidates.
 
         Returns
         -------
         ndarray of int64 of shape (n,)
-            One for each audited row, for ``fit(X, y, groups=..., sample_weight=...)`` of any group-aware method, with
-            the weights that ``confident`` gives.
+            One per audited sample, for ``fit(X, y, groups=..., sample_weight=...)`` of any group-aware method, with
+            the weights that ``confident`` returns.
 
         Raises
         ------
@@ -202,18 +190,18 @@ class Audit(Record):
         return np.unique(codes, return_inverse=True)[1].astype(np.int64)
 
     def confident(self, *names: str) -> np.ndarray:
-        """Return which rows are surely on the sides of signals where they seem to be.
+        """Return the samples whose sides of all these signals are certain.
 
         Parameters
         ----------
         *names : str
-            Of candidates.
+            Names of candidates.
 
         Returns
         -------
         ndarray of bool of shape (n,)
-            False for those of a rare side that are likely misread (``longway.groups.group_purity``); as
-            ``sample_weight`` it leaves them out. All True for columns, and for axes that were not looked into closely.
+            False for samples of a rare side that are likely misread (``longway.groups.group_purity``); used as
+            ``sample_weight``, it leaves them out. All True for columns, and for axes that were not examined closely.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Parts of classes that the model fails: found on one half of the data, confirmed on the other."""
+"""Find parts of classes that the model fails: proposed on one half of the data, tested on the other."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from scipy.stats import hypergeom
 from sklearn.cluster import KMeans
 
 from longway.auditing.association import holm
+from longway.auditing.estimates import accuracy
 from longway.auditing.findings import Slice
-from longway.auditing.model import accuracy
 from longway.auditing.signals import Signal, SignalSplit
 from longway.utils.records import Example
 
-SMALLEST = 8
-"""Samples of a slice, in each half, below which it is not put to the test."""
-GAP = 0.05
-"""A slice counts where its accuracy lies at least this far below that of the rest of its class."""
-TESTED = 30
+MIN_SAMPLES = 8
+"""Samples that a slice needs in each half to be tested."""
+MIN_GAP = 0.05
+"""A confirmed slice's accuracy lies at least this far below that of the rest of its class."""
+MAX_TESTED = 30
 CLUSTERS = 6
-LEADING = 10
-"""Components in which clusters are sought."""
+CLUSTER_COMPONENTS = 10
+"""Leading components that are clustered."""
+EXAMPLES = 8
 
-Make = Callable[[int, float], Example]
+MakeExample = Callable[[int, float], Example]
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A part of a class, told without looking at the half that is to confirm it."""
+    """A part of a class, described without looking at the half that tests it."""
 
     found_by: Literal["axis", "metadata", "word", "cluster"]
     description: str
@@ -38,127 +39,129 @@ class Proposal:
     signal: str
     members: np.ndarray
 
+    def inside(self, n: int) -> np.ndarray:
+        """Return a mask of the n samples."""
+        mask = np.zeros(n, bool)
+        mask[self.members] = True
+        return mask
+
 
 def find_slices(
-    split: Sequence[tuple[Signal, SignalSplit]],
+    splits: Sequence[tuple[Signal, SignalSplit]],
     points: np.ndarray,
     codes: np.ndarray,
-    right: np.ndarray,
+    correct: np.ndarray,
     classes: Sequence[str],
-    parts: tuple[np.ndarray, np.ndarray],
-    example: Make,
+    halves: tuple[np.ndarray, np.ndarray],
+    example: MakeExample,
     seed: int,
 ) -> tuple[Slice, ...]:
     """Propose slices by signals and clusters, and test on the second half those that stand out on the first.
 
     Parameters
     ----------
-    split : sequence of (Signal, Sides)
-        Those whose sides may be slices.
+    splits : sequence of (Signal, SignalSplit)
+        Signals whose sides may be slices.
     points : ndarray of shape (n, k)
     codes : ndarray of shape (n,)
-    right : ndarray of bool of shape (n,)
-        Whether the model gets a row right.
+    correct : ndarray of bool of shape (n,)
+        Whether the model classifies a sample correctly.
     classes : sequence of str
-    parts : (ndarray, ndarray)
-        Positions of the half that finds and of the half that confirms.
+    halves : (ndarray, ndarray)
+        Positions of the half that proposes and of the half that tests.
     example : callable
-        ``example(row, value)`` makes a record of a row.
+        ``example(row, value)`` makes a record of a sample.
     seed : int
-        Of the clusters.
+        Seed of the clusters.
     """
-    first, second = (np.isin(np.arange(len(codes)), part) for part in parts)
-    proposed = [
-        (p, each)
-        for each in [*_by_signal(split, codes, classes), *_by_cluster(points, codes, right, classes, first, seed)]
-        if (p := _p_value(each, codes, right, first)) is not None and p < 0.05
+    first, second = (np.isin(np.arange(len(codes)), half) for half in halves)
+    proposals = [*_by_signal(splits, codes, classes), *_by_cluster(points, codes, correct, classes, first, seed)]
+    p_values = [
+        (p, each) for each in proposals if (p := _p_value(each, codes, correct, first)) is not None and p < 0.05
     ]
-    proposed = sorted(proposed, key=lambda pair: pair[0])[:TESTED]
-    tested = [(p, each) for _, each in proposed if (p := _p_value(each, codes, right, second)) is not None]
+    leading = sorted(p_values, key=lambda pair: pair[0])[:MAX_TESTED]
+    tested = [(p, each) for _, each in leading if (p := _p_value(each, codes, correct, second)) is not None]
     found = [
-        _slice(each, p, adjusted, codes, right, classes, second, example)
+        _to_slice(each, p, adjusted, codes, correct, classes, second, example)
         for (p, each), adjusted in zip(tested, holm([p for p, _ in tested]) if tested else [], strict=True)
     ]
     return tuple(sorted(found, key=lambda each: (not each.confirmed, each.adjusted_p, each.accuracy.value)))
 
 
 def _by_signal(
-    split: Sequence[tuple[Signal, SignalSplit]], codes: np.ndarray, classes: Sequence[str]
+    splits: Sequence[tuple[Signal, SignalSplit]], codes: np.ndarray, classes: Sequence[str]
 ) -> Iterator[Proposal]:
-    for signal, sides in split:
+    for signal, split in splits:
         for code, name in enumerate(classes):
-            high = not sides.usual[code]
-            if signal.cut == 0.5 and signal.source != "axis":
-                where = signal.name if high == (sides.sign > 0) else f"not {signal.name}"
+            above = split.usually_above[code] == (split.sign < 0)  # whether the unusual side is above, before the sign
+            if signal.is_binary:
+                where = signal.name if above else f"not {signal.name}"
             else:
-                cut = sides.sign * sides.threshold
-                up = high == (sides.sign > 0)
-                where = f"{signal.name} is {'high' if up else 'low'} ({'above' if up else 'below'} {cut:.2f})"
-            members = np.flatnonzero((codes == code) & sides.against)
+                high, side = ("high", "above") if above else ("low", "below")
+                where = f"{signal.name} is {high} ({side} {split.sign * split.threshold:.2f})"
+            members = np.flatnonzero((codes == code) & split.contradicting)
             yield Proposal(signal.source, f"class {name!r} where {where}", code, signal.name, members)
 
 
 def _by_cluster(
-    points: np.ndarray, codes: np.ndarray, right: np.ndarray, classes: Sequence[str], first: np.ndarray, seed: int
+    points: np.ndarray, codes: np.ndarray, correct: np.ndarray, classes: Sequence[str], first: np.ndarray, seed: int
 ) -> Iterator[Proposal]:
-    """Cut each class into clusters of the half that finds."""
-    near = points[:, :LEADING] / np.maximum(points[:, :LEADING].std(0), 1e-12)
+    """Cluster each class, on the first half, unless the model is right on all of it."""
+    leading = points[:, :CLUSTER_COMPONENTS]
+    scaled = leading / np.maximum(leading.std(0), 1e-12)
     for code, name in enumerate(classes):
         own = codes == code
-        known = own & first
-        if known.sum() < 2 * SMALLEST or right[known].all():
+        proposing = own & first
+        if proposing.sum() < 2 * MIN_SAMPLES or correct[proposing].all():
             continue
-        number = int(min(CLUSTERS, known.sum() // SMALLEST, len(np.unique(near[known], axis=0))))
+        number = int(min(CLUSTERS, proposing.sum() // MIN_SAMPLES, len(np.unique(scaled[proposing], axis=0))))
         if number < 2:
             continue
-        cut = KMeans(number, n_init=3, random_state=seed).fit(near[known])
-        label = cut.predict(near[own])
+        clustering = KMeans(number, n_init=3, random_state=seed).fit(scaled[proposing])
+        label = clustering.predict(scaled[own])
         rows = np.flatnonzero(own)
-        for k in range(number):
-            where = cut.cluster_centers_[k]
-            far = int(np.abs(where).argmax())
-            about = f"class {name!r}, the cluster whose axis {far} is {'high' if where[far] > 0 else 'low'}"
-            yield Proposal("cluster", about, code, "", rows[label == k])
+        for k, center in enumerate(clustering.cluster_centers_):
+            axis = int(np.abs(center).argmax())
+            description = f"class {name!r}, the cluster whose axis {axis} is {'high' if center[axis] > 0 else 'low'}"
+            yield Proposal("cluster", description, code, "", rows[label == k])
 
 
-def _p_value(each: Proposal, codes: np.ndarray, right: np.ndarray, half: np.ndarray) -> float | None:
-    """Return the one-sided p-value, on a half, of a slice being no worse than the rest of its class."""
-    inside = np.zeros(len(codes), bool)
-    inside[each.members] = True
+def _p_value(each: Proposal, codes: np.ndarray, correct: np.ndarray, half: np.ndarray) -> float | None:
+    """Return the one-sided p-value, on a half, of a slice being no worse than the rest of its class (Fisher)."""
     own = half & (codes == each.code)
-    n, total = int((inside & own).sum()), int(own.sum())
-    if n < SMALLEST or total - n < SMALLEST:
+    inside = each.inside(len(codes)) & own
+    n, total = int(inside.sum()), int(own.sum())
+    if n < MIN_SAMPLES or total - n < MIN_SAMPLES:
         return None
-    return float(hypergeom.cdf((right & inside & own).sum(), total, (right & own).sum(), n))
+    return float(hypergeom.cdf((correct & inside).sum(), total, (correct & own).sum(), n))
 
 
-def _slice(
+def _to_slice(
     each: Proposal,
     p: float,
-    adjusted: float,
+    adjusted_p: float,
     codes: np.ndarray,
-    right: np.ndarray,
+    correct: np.ndarray,
     classes: Sequence[str],
     second: np.ndarray,
-    example: Make,
+    example: MakeExample,
 ) -> Slice:
-    inside = np.zeros(len(codes), bool)
-    inside[each.members] = True
     own = second & (codes == each.code)
-    here, rest = accuracy(right[inside & own]), float(right[own & ~inside].mean())
-    wrong = np.flatnonzero(inside & own & ~right)[:8]
+    inside = each.inside(len(codes)) & own
+    here, rest = accuracy(correct[inside]), float(correct[own & ~inside].mean())
+    wrong = np.flatnonzero(inside & ~correct)[:EXAMPLES]
     return Slice(
         found_by=each.found_by,
         description=each.description,
         label=classes[each.code],
         signal=each.signal,
-        n=int((inside & own).sum()),
-        share=float((inside & own).sum() / own.sum()),
+        n=int(inside.sum()),
+        share=float(inside.sum() / own.sum()),
         accuracy=here,
         rest_accuracy=rest,
         p=p,
-        adjusted_p=float(adjusted),
-        confirmed=bool(adjusted < 0.05 and here.value < rest - GAP),
+        adjusted_p=float(adjusted_p),
+        confirmed=bool(adjusted_p < 0.05 and here.value < rest - MIN_GAP),
         examples=tuple(example(int(row), float("nan")) for row in wrong),
         members=each.members,
     )

@@ -1,4 +1,4 @@
-"""Words of texts in any script: what a text is looked at by, and the signals that single words are."""
+"""Split texts of any script into words, and turn words into signals."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 
 from longway.auditing.signals import Signal
 
-WORDS = 300
-"""Words that are tested, those in the most texts."""
-RARE = 5
-"""A word in fewer texts than this, or lacking in fewer, is left out."""
+MAX_WORDS = 300
+"""The words of the most texts are tested, at most this many."""
+MIN_COUNT = 5
+"""A word is ignored if fewer texts than this hold it, or fewer lack it."""
 UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
     "\u1000-\u109f"  # Burmese
@@ -24,16 +24,16 @@ UNSPACED = (
     "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff"  # Japanese syllables
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"  # Chinese characters
 )
-"""Scripts that set no spaces between words."""
+"""Scripts without spaces between words."""
 FLAGS, TONES, JOINERS = "\U0001f1e6-\U0001f1ff", "\U0001f3fb-\U0001f3ff", "\u200c\u200d"
-"""Letters that make flags in pairs; tones of skin; what joins emoji, or keeps letters of a word apart."""
+"""Letters that form flags in pairs; skin tones; characters that join emoji or separate letters of a word."""
 
 
 def words_of(text: str) -> list[str]:
-    """Cut a text into lower-case words.
+    """Split a text into lower-case words.
 
-    Marks stay with their letter. A script without spaces is cut into its characters and pairs of neighbours. An emoji
-    is a word, with the skin tone and the joined parts that make it one picture; so is a flag.
+    Marks stay with their letter. A script without spaces is split into its characters and pairs of neighbours. An emoji
+    is a word, with its skin tone and joined parts; so is a flag.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def words_of(text: str) -> list[str]:
 
 
 def quoted(word: str) -> str:
-    """Put a word between quotes that it does not hold.
+    """Return a word in quotes that it does not contain.
 
     Examples
     --------
@@ -67,10 +67,11 @@ def quoted(word: str) -> str:
 
 
 def word_signals(texts: Sequence[str]) -> list[Signal]:
-    """Return whether each text holds a word, for the words in the most texts but not in nearly all."""
+    """Return an indicator of each word that many texts hold and some lack."""
     held = [set(words_of(text)) for text in texts]
     counts = Counter(word for words in held for word in words)
-    frequent = sorted((w for w, k in counts.items() if RARE <= k <= len(texts) - RARE), key=lambda w: (-counts[w], w))
+    most = len(texts) - MIN_COUNT
+    frequent = sorted((w for w, k in counts.items() if MIN_COUNT <= k <= most), key=lambda w: (-counts[w], w))
     return [
         Signal(
             f"word {quoted(word)}",
@@ -80,13 +81,13 @@ def word_signals(texts: Sequence[str]) -> list[Signal]:
             np.fromiter((word in words for words in held), np.float64, len(held)),
             cut=0.5,
         )
-        for index, word in enumerate(frequent[:WORDS])
+        for index, word in enumerate(frequent[:MAX_WORDS])
     ]
 
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return what matches words, scripts without spaces and emoji, and a single character of such a script."""
+    """Return a pattern of words, runs of unspaced scripts and emoji, and one of a single unspaced character."""
     marks = _of_category("M") + JOINERS
     letters = rf"(?:(?:[a-z0-9]|(?![{UNSPACED}])[^\W_])[{marks}]*)+"
     character = rf"[{UNSPACED}][{marks}]*"
@@ -101,7 +102,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def _of_category(start: str) -> str:
-    """Return the inside of a character class: all characters whose Unicode category starts like this, as ranges."""
+    """Return the ranges, for a character class, of all characters whose Unicode category starts with ``start``."""
     codes = [code for code in range(0x80, 0xE01F0) if unicodedata.category(chr(code)).startswith(start)]
     firsts = [code for code, before in zip(codes, [-1, *codes], strict=False) if code != before + 1]
     lasts = [code for code, after in zip(codes, [*codes[1:], -1], strict=True) if code != after - 1]

@@ -1,4 +1,4 @@
-"""`longway audit`: does a model take a shortcut, which one, and whom does it fail."""
+"""`longway audit`: find out if a model takes a shortcut, which one, and which samples it fails."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from longway.cli._options import AsJson, Backbone, DataOptions, Device, Mean, Quiet, Size, Std, takes_data
 from longway.utils.errors import LongwayError, nearest
 
-if TYPE_CHECKING:
-    from longway.auditing import Audit
-
 LEVELS = {"suspicion": "suspicion", "strong": "strong evidence"}
 MODEL, OUTPUT = "Model", "Output"
 
 
 def optional_data(command: Callable[..., None]) -> Callable[..., None]:
-    """Make DATA of a command that `takes_data` optional: other options may stand in its place."""
+    """Make DATA optional for a command that `takes_data`: other options may replace it."""
     signature = inspect.signature(command)
     changed = [p.replace(default="") if p.name == "source" else p for p in signature.parameters.values()]
     command.__signature__ = signature.replace(parameters=changed)  # type: ignore[attr-defined]
@@ -49,7 +46,7 @@ def audit(
             "--model",
             "-m",
             metavar="FILE",
-            help="What `longway fit` saved; it is audited on the part that its fit did not see.",
+            help="A file of `longway fit`; it is audited on the part that its fit did not see.",
             show_default="an ordinary head is fitted here",
             rich_help_panel=MODEL,
         ),
@@ -59,7 +56,7 @@ def audit(
         typer.Option(
             "--predictions",
             metavar="COLUMN|FILE",
-            help="What a model says: a column of DATA, a CSV of `longway predict`, or an npy file.",
+            help="Predictions of a model: a column of DATA, a CSV of `longway predict`, or an npy file.",
             rich_help_panel=MODEL,
         ),
     ] = None,
@@ -72,17 +69,20 @@ def audit(
             show_default="test with --model, where there is a split, else all",
         ),
     ] = None,
-    max_rows: Annotated[int, typer.Option("--max-rows", min=200, metavar="ROWS", help="Audited at most.")] = 10_000,
+    max_rows: Annotated[
+        int, typer.Option("--max-rows", min=200, metavar="ROWS", help="Samples audited, at most.")
+    ] = 10_000,
     max_skipped: Annotated[
-        float, typer.Option("--max-skipped", min=0, max=1, metavar="SHARE", help="Images that may be unreadable.")
+        float,
+        typer.Option("--max-skipped", min=0, max=1, metavar="SHARE", help="Share of images that may be unreadable."),
     ] = 0.01,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="NUMBER", help="Of all draws.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="NUMBER", help="Seed of all random draws.")] = 0,
     fail_on: Annotated[
         str | None,
         typer.Option(
             "--fail-on",
             metavar="LEVEL",
-            help="Exit with 1 where the verdict is so grave: suspicion or strong.",
+            help="Exit with 1 if the verdict is at least this severe: suspicion or strong.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -97,7 +97,7 @@ def audit(
         typer.Option(
             "--compare",
             metavar="BEFORE.json AFTER.json",
-            help="Audit nothing: say what changed between two audits.",
+            help="Compare two audits instead of making one.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
@@ -110,26 +110,28 @@ def audit(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Ask whether there is a shortcut, which one, and whom a model fails: no group labels needed."""
+    """Find out if there is a shortcut, which one, and which samples a model fails: no group labels needed."""
     _check(fail_on, model, predictions, compare, data.source, junit, sarif)
     if compare is not None:
         _compare(compare, out, fail_on, as_json)
         return
-    from longway.cli import _audit, _printing
+    from longway.cli import _printing
+    from longway.cli._advice import AUDIT_FOLDER
+    from longway.cli._audit_data import Encoding, read_audit_data
+    from longway.cli._audit_printing import show_audit
 
-    view = _audit.Transform(backbone, size, mean, std, device, quiet)
-    case = _audit.case(data, model, predictions, part, view)
-    folder = out or _audit.FOLDER
-    found = case.audit(folder, seed=seed, max_rows=max_rows, max_skipped=max_skipped, verbose=0 if quiet else 1)
-    page = _audit.write(found, case, folder, junit, sarif)
+    given = read_audit_data(data, model, predictions, part, Encoding(backbone, size, mean, std, device, quiet))
+    folder = out or AUDIT_FOLDER
+    found = given.audit(folder, seed=seed, max_rows=max_rows, max_skipped=max_skipped, verbose=0 if quiet else 1)
+    page = given.write(found, folder, junit, sarif)
     if as_json:
         _printing.data(found.to_dict())
     else:
-        _audit.show(found)
-        if case.drawn:
+        show_audit(found)
+        if given.drawn:
             _printing.say("This part was drawn at random, as in the fit. If the fit saw none of these data: --part all")
         _printing.say(f"Report with samples and pictures: {page}")
-    _stop_on(found, fail_on)
+    _fail(found.verdict.level, fail_on, f": {' '.join(found.verdict.reasons[:1])}")
 
 
 def _check(
@@ -155,36 +157,30 @@ def _check(
 
 
 def _compare(paths: tuple[Path, Path], out: Path | None, fail_on: str | None, as_json: bool) -> None:
-    from longway.auditing import LEVELS as ORDER
     from longway.auditing._page_compare import changes_page
+    from longway.auditing._page_parts import write_page
     from longway.auditing.compare import compare_audits, read_audit
-    from longway.cli import _audit, _printing
-    from longway.utils.storage import write_json
+    from longway.cli import _printing
+    from longway.cli._audit_printing import show_changes
 
     before, after = (read_audit(path) for path in paths)
     changes = compare_audits(before, after)
     if out is not None:
-        write_json(out / "changes.json", changes.to_dict())
-        page = changes_page(changes).save(out / "changes.html")
+        page = write_page(changes_page(changes), changes, out, "changes.html", "changes.json")
     if as_json:
         _printing.data(changes.to_dict())
     else:
-        _audit.show_changes(changes)
+        show_changes(changes)
         if out is not None:
             _printing.say(f"Report: {page}")
-    if fail_on is not None and ORDER.index(changes.level_after) >= ORDER.index(LEVELS[fail_on]):
-        _stop(f"{changes.level_after} of a shortcut after the change")
+    _fail(changes.level_after, fail_on, " after the change")
 
 
-def _stop_on(found: Audit, fail_on: str | None) -> None:
-    from longway.auditing.ci import reaches
+def _fail(verdict: str, fail_on: str | None, reason: str) -> None:
+    """Exit with 1 and one line if the verdict is at least as severe as ``--fail-on``; the command itself succeeded."""
+    from longway.auditing.ci import is_at_least
 
-    if fail_on is not None and reaches(found, LEVELS[fail_on]):
-        reasons = " ".join(found.verdict.reasons[:1])
-        _stop(f"{found.verdict.level} of a shortcut: {reasons}")
-
-
-def _stop(reason: str) -> None:
-    """End with 1 and one line: the command did its work, and the answer is bad."""
-    print(f"longway: {' '.join(reason.split())}", file=sys.stderr)
-    raise typer.Exit(1)
+    if fail_on is not None and is_at_least(verdict, LEVELS[fail_on]):
+        line = f"longway: {verdict} of a shortcut{reason}"
+        print(" ".join(line.split()), file=sys.stderr)
+        raise typer.Exit(1)

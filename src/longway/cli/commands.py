@@ -190,7 +190,7 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Train METHOD on the train part of DATA, select on its val part, and save the model to one file."""
-    from longway.auditing.group_export import with_sides
+    from longway.auditing.group_export import group_by_sides
     from longway.backbones.preprocessing import prepare_inputs
     from longway.cli import _models, _printing
     from longway.methods._persistence import save
@@ -205,7 +205,7 @@ def fit(
     _models.check_out(out)
     raw = _models.labelled(data.read())
     whole = len(raw)
-    raw = with_sides(raw, audit, signal) if signal else raw
+    raw = group_by_sides(raw, audit, signal) if signal else raw
     if raw.kind == "images" and backbone is None and not model.takes_images:
         raise LongwayError(f"{method} takes features, not images: give --backbone, such as path/to/file.py:function")
     dataset, form = prepare_inputs(

@@ -1,8 +1,7 @@
-"""`longway explain`: pictures of what a saved model uses."""
+"""`longway explain`: show what a saved model uses."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,14 +28,16 @@ def explain(
     ] = Path("longway-explain"),
     beside: Annotated[
         list[Path] | None,
-        typer.Option("--beside", metavar="FILE", help="Another model on the same inputs to compare; may be repeated."),
+        typer.Option(
+            "--beside", metavar="FILE", help="Another model on the same inputs to compare with; may be repeated."
+        ),
     ] = None,
     images: Annotated[
         str | None,
         typer.Option(
             "--images",
             metavar="DATA",
-            help="The images or texts behind features, to show them: rows are matched by their names or numbers.",
+            help="The images or texts behind features, to show them; matched by the names or numbers of the samples.",
         ),
     ] = None,
     decoder: Annotated[
@@ -56,19 +57,23 @@ def explain(
             show_default="test where there is a split, else all",
         ),
     ] = None,
-    n_axes: Annotated[int, typer.Option("--n-axes", min=1, metavar="NUMBER", help="Axes that are shown.")] = 8,
+    n_axes: Annotated[int, typer.Option("--n-axes", min=1, metavar="NUMBER", help="Axes shown with samples.")] = 8,
     n_examples: Annotated[
         int, typer.Option("--n-examples", min=1, max=50, metavar="NUMBER", help="Samples in a row.")
     ] = 6,
-    max_rows: Annotated[int, typer.Option("--max-rows", min=1, metavar="ROWS", help="Looked at, at most.")] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="NUMBER", help="Of all draws.")] = 0,
+    max_rows: Annotated[
+        int, typer.Option("--max-rows", min=1, metavar="ROWS", help="Samples explained, at most.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="NUMBER", help="Seed of all random draws.")] = 0,
     backbone: Backbone = None,
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show what a model uses, on real samples: axes, where it looks, attributes, edits, its surest answers."""
-    from longway.cli import _audit, _models, _printing
+    """Show what a model uses, on real samples: axes, saliency, attributes, edits, confident predictions."""
+    from longway.cli import _models, _printing
+    from longway.cli._advice import data_words, explanation_with_commands
+    from longway.cli._audit_data import without_columns
     from longway.explaining import explain as explain_model
     from longway.explaining import load_unclip
     from longway.explaining.page import write_explanation
@@ -86,7 +91,7 @@ def explain(
     inputs = _pictures(len(use.model.input_shape_) == 3, use.data, images, options, backbone)
     found = explain_model(
         use.model,
-        _audit.without_columns(use.data, [options.split, options.split_by]),
+        without_columns(use.data, [options.split, options.split_by]),
         name=names[-1] if beside else None,
         beside={name: load(path).set_params(device=device) for name, path in zip(names[:-1], paths, strict=False)},
         part=part,
@@ -98,8 +103,11 @@ def explain(
         seed=seed,
         verbose=0 if quiet else 1,
     )
-    form = use.about.get("form", {}).get("backbone") if backbone else None
-    found = _completed(found, _audit.data_words(options, backbone, use.data.kind), form or {})
+    words = data_words(options, backbone, use.data.kind)
+    if backbone is not None and (form := use.about.get("form", {}).get("backbone")):
+        words += [] if not form["size"] else ["--size", str(form["size"])]
+        words += [word for name in ("mean", "std") for word in (f"--{name}", ",".join(map(str, form[name])))]
+    found = explanation_with_commands(found, words)
     page = write_explanation(found, out, inputs)
     if as_json:
         _printing.data(found.to_dict())
@@ -120,10 +128,12 @@ def _names(paths: list[Path]) -> list[str]:
 def _pictures(
     takes_images: bool, data: GroupedDataset, images: str | None, options: DataOptions, backbone: str | None
 ) -> Any:
-    """Return what stands behind the features of rows, in their order; None where that is not known."""
+    """Return the images or texts behind the features of the data, in their order; None if unknown."""
     if takes_images:
         if images is not None:
-            raise LongwayError("--images shows what is behind features, but this model takes the images: leave it out")
+            raise LongwayError(
+                "--images shows the images behind features, but this model takes the images: leave it out"
+            )
         return None
     if images is None and backbone is None:
         return None
@@ -146,25 +156,14 @@ def _pictures(
     return behind.take([where[str(name)] for name in data.ids]).X
 
 
-def _completed(found: Explanation, words: str, form: dict[str, Any]) -> Explanation:
-    """Add to the commands the options that the data were read with, and how a backbone took them."""
-    if form:
-        shape = [f"--{name} {','.join(map(str, form[name]))}" for name in ("mean", "std")]
-        words = " ".join([words, *([f"--size {form['size']}"] if form["size"] else []), *shape])
-    axes = tuple(
-        replace(each, command=f"{each.command} {words}" if each.command and words else each.command)
-        for each in found.axes
-    )
-    return replace(found, axes=axes)
-
-
 def _show(found: Explanation) -> None:
     from longway.cli import _printing
+    from longway.cli._audit_printing import show_notes
     from longway.report.words import clip, percent
 
-    said = ", ".join(f"{clip(name, 40)} {percent(each.value)}" for name, each in found.accuracy.items())
-    of = f"of the {found.part} part " if found.part else ""
-    _printing.say(f"Accuracy on {found.n:,} samples {of}of {clip(found.source)}: {said}")
+    accuracies = ", ".join(f"{clip(name, 40)} {percent(each.value)}" for name, each in found.accuracy.items())
+    part = f"of the {found.part} part " if found.part else ""
+    _printing.say(f"Accuracy on {found.n:,} samples {part}of {clip(found.source)}: {accuracies}")
     if found.axes:
         rows = [
             [each.name, f"{each.score:.2f}", "-" if each.effect != each.effect else f"{100 * each.effect:.1f}"]
@@ -172,7 +171,7 @@ def _show(found: Explanation) -> None:
             for each in found.axes[:SHOWN]
         ]
         columns = ["Axis", "Shortcut score", "Effect, points", *(["Flat"] if found.flat else [])]
-        _printing.table("Axes, the one that tells the label most first", columns, rows)
+        _printing.table("Axes, the one most correlated with the label first", columns, rows)
     if found.reliance:
         models = list(found.reliance[0].by_model)
         rows = [
@@ -180,10 +179,8 @@ def _show(found: Explanation) -> None:
             for each in found.reliance[:SHOWN]
         ]
         columns = ["Attribute", *(clip(name, 30) for name in models)]
-        _printing.table("Reliance on attributes, in deviations of the log-odds", columns, rows)
-    if found.edits is not None:
-        for each in found.edits.classes:
-            near = ", ".join(f"{clip(a.attribute, 40)} {a.cosine:+.2f}" for a in each.alignment[:4])
-            _printing.say(f"Edits of class {clip(each.label, 40)}: {100 * each.moved:.1f} % of a row; cosines: {near}")
-    for note in found.notes:
-        _printing.say(f"Note: {clip(note, 400)}")
+        _printing.table("Reliance on attributes, in standard deviations of the log-odds", columns, rows)
+    for each in () if found.edits is None else found.edits.classes:
+        near = ", ".join(f"{clip(a.attribute, 40)} {a.cosine:+.2f}" for a in each.alignment[:4])
+        _printing.say(f"Edits of class {clip(each.label, 40)}: {100 * each.moved:.1f} % of a sample; cosines: {near}")
+    show_notes(found.notes)

@@ -1,4 +1,4 @@
-"""Users' data: reading it, splitting it, naming its groups."""
+"""Users' data: reading, splitting, and naming of groups."""
 
 from longway.data.dataset import GroupedDataset, name_groups
 from longway.data.lazy_columns import ImageColumn, LazyColumn, TextColumn

@@ -1,4 +1,4 @@
-"""Inputs and columns from an npz file, which is read in pieces and never unpickled."""
+"""Inputs and columns of an npz file, which is read in chunks and never unpickled."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _shape(archive: zipfile.ZipFile, item: str, path: Path) -> tuple[int, ...]:
 
 
 def _read(archive: zipfile.ZipFile, item: str, path: Path) -> np.ndarray:
-    """Read an array piece by piece, to a scratch file if it is large; the zip's checksum is verified on the way."""
+    """Read an array in chunks, into a scratch file if it is large, and verify the checksum of the zip entry."""
     name = Path(item).stem
     with archive.open(item) as file:
         shape, fortran, dtype = _header(file, name, path)

@@ -69,7 +69,7 @@ def choose_input(
 
 
 def _kind(table: Table, name: str) -> str:
-    """Say what a column could be as an input: image, text, list, number or other."""
+    """Classify a column as a possible input: image, text, list, number or other."""
     import datasets
     import pyarrow as pa
 
@@ -95,7 +95,8 @@ def _numeric(dtype: str) -> bool:
 
 
 def _infer(kinds: dict[str, str], source: str) -> list[str]:
-    """Take the only column of images or lists, or the only texts, or all numbers; ask where more than one fits."""
+    """Take the only column of images or lists, else the only texts, else all numbers; raise if the choice is
+    ambiguous."""
     of = {kind: [name for name, k in kinds.items() if k == kind] for kind in ("image", "list", "text", "number")}
     for kind, what in (("image", "images"), ("list", "lists of numbers")):
         if len(of[kind]) > 1:
@@ -137,7 +138,7 @@ def _expand(wanted: list[str], table: Table, named: set[str], source: str) -> li
 
 
 def _numbers(source: Source, columns: list[str], kinds: dict[str, str]) -> np.ndarray:
-    """Bring columns of numbers to features (n, d), in pieces."""
+    """Convert columns of numbers to features (n, d), in chunks."""
     other = [name for name in columns if kinds[name] != "number"]
     if other:
         raise LongwayError(
@@ -165,7 +166,7 @@ def _float_type(dtypes: Any) -> np.dtype:
 
 
 def _lists(source: Source, name: str) -> np.ndarray:
-    """Bring a column of equally long lists to features (n, d), in pieces."""
+    """Convert a column of equally long lists to features (n, d), in chunks."""
     import pyarrow.compute as pc
 
     table, out, width = source.table, np.empty((0, 0)), -1

@@ -1,4 +1,4 @@
-"""The one shape in which all of Longway sees a user's data."""
+"""The form in which all of Longway uses a user's data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Kind = Literal["features", "images", "texts"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GroupedDataset:
-    """Inputs with their labels, spurious attributes, groups and split, row by row.
+    """Inputs with labels, spurious attributes, groups and split, one sample per row.
 
     Parameters
     ----------
@@ -119,19 +119,19 @@ class GroupedDataset:
 
     @cached_property
     def input_fingerprint(self) -> str:
-        """Content hash of the inputs alone, read in pieces."""
+        """Content hash of the inputs alone, computed in chunks."""
         return hash_array(self.X) if isinstance(self.X, np.ndarray) else self.X.content_hash()
 
     @cached_property
     def fingerprint(self) -> str:
-        """Content hash of inputs, labels, attributes, groups and split; where they come from does not count."""
+        """Content hash of inputs, labels, attributes, groups and split, independent of their source."""
         arrays = {"y": self.y, "groups": self.groups, "split": self.split}
         arrays |= {f"attribute {name}": values for name, values in self.attributes.items()}
         hashes = {name: None if values is None else hash_array(np.asarray(values)) for name, values in arrays.items()}
         return hash_json({"X": self.input_fingerprint, **hashes})
 
     def part(self, name: str) -> GroupedDataset:
-        """Return the rows of one part of the split: "train", "val" (or "validation" and the like) or "test".
+        """Return the samples of one part of the split: "train", "val" (or "validation", for example) or "test".
 
         Raises
         ------
@@ -152,7 +152,7 @@ class GroupedDataset:
         return self.take(rows)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> GroupedDataset:
-        """Return the rows at these positions, in that order; what is on disk stays there.
+        """Return the samples at these positions, in this order; data on disk stay on disk.
 
         Parameters
         ----------
@@ -178,7 +178,8 @@ class GroupedDataset:
 
 
 def take_rows(X: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Take rows of an array that may be larger than memory: neighbours as a view, a large choice to a scratch file."""
+    """Take rows of an array that may be larger than memory: adjacent rows as a view, large selections in a scratch
+    file."""
     if len(where) and np.array_equal(where, np.arange(where[0], where[0] + len(where))):
         return X[where[0] : where[-1] + 1]
     if not isinstance(X, np.memmap):
@@ -190,7 +191,7 @@ def take_rows(X: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def name_groups(columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Name the group of each row by the values it has in all columns.
+    """Name the group of each sample after its values in all columns.
 
     Parameters
     ----------

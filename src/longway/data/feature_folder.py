@@ -1,4 +1,4 @@
-"""Reading a feature cache: the layout that `longway.backbones.embed` writes."""
+"""Reader of feature folders, as `longway.embed` writes them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NEEDED = {"format": int, "key": str, "shape": list, "dtype": str, "backbone": d
 
 
 def is_cache(folder: Path) -> bool:
-    """Say whether a folder is, or was, a feature cache; a damaged one counts, so that it is named as such."""
+    """Return whether a folder is a feature folder; a damaged one counts, so that the error can name it."""
     return (folder / FEATURES).is_file() or ((folder / META).is_file() and (folder / ROWS).is_file())
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """Read what a cache says of itself.
+    """Read the header of a feature folder.
 
     Raises
     ------
@@ -52,13 +52,13 @@ _AGAIN = "embed again with overwrite=True"
 
 
 def open_cache(folder: Path) -> Source:
-    """Open a feature cache as a source; see `read_cache`."""
+    """Open a feature folder as a source; see `read_cache`."""
     X, table = read_cache(folder)
     return Source(str(folder), table, X)
 
 
 def read_cache(folder: Path) -> tuple[np.ndarray, Table]:
-    """Open features and columns of a cache, after checking that nothing of it is missing or cut short.
+    """Open features and columns of a feature folder after checking that it is complete.
 
     Returns
     -------

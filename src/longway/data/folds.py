@@ -1,4 +1,4 @@
-"""Splits of samples into parts that are alike: every class, and group where known, is spread evenly over them."""
+"""Stratified splits of samples: classes, and groups if known, are spread evenly over the parts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def deal_folds(strata: np.ndarray, n_folds: int, generator: np.random.Generator)
 
 
 def halves(rows: Samples, n_classes: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions of two halves that are alike; all positions twice where a half would lack a class."""
+    """Return the positions of two stratified halves; all positions twice if a half would lack a class."""
     strata = rows.y if rows.groups is None else rows.groups * n_classes + rows.y
     fold = deal_folds(strata, 2, generator)
     first, second = np.flatnonzero(fold == 0), np.flatnonzero(fold == 1)

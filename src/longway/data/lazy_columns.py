@@ -1,4 +1,4 @@
-"""Columns of images and texts that stay on disk until a slice of them is asked for."""
+"""Columns of images and texts that stay on disk until they are sliced."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class LazyColumn(ABC):
 
     @abstractmethod
     def content_hash(self) -> str:
-        """Hash the content of all rows in their order, read in pieces."""
+        """Hash the content of all rows in order, in chunks."""
 
     def _column(self, where: np.ndarray) -> pa.ChunkedArray:
         if len(where) and where[-1] - where[0] == len(where) - 1 and np.all(np.diff(where) == 1):
@@ -164,7 +164,7 @@ class ImageColumn(LazyColumn):
         return [self._decode(self._open(value, position), position, least) for position, value in self._values(where)]
 
     def encoded(self, where: np.ndarray) -> list[bytes | None]:
-        """Read the encoded bytes of the images at these positions; None of one that is missing."""
+        """Read the encoded bytes of the images at these positions; None for a missing one."""
         return [self._bytes(value, position) for position, value in self._values(where)]
 
     def sizes(self) -> Iterator[tuple[int, int]]:
@@ -176,7 +176,7 @@ class ImageColumn(LazyColumn):
                     yield image.size[::-1] if turned else image.size
 
     def names(self) -> np.ndarray | None:
-        """Return the file name of each row if each has its own, else None."""
+        """Return the file name of each image if all are different, else None."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -207,7 +207,7 @@ class ImageColumn(LazyColumn):
         return zip(where.tolist(), self._column(where).to_pylist(), strict=True)
 
     def _encoded(self, value: Any, position: int) -> Path | bytes:
-        """Find the bytes of an image, or the file that holds them."""
+        """Find the bytes of an image, or the file that contains it."""
         if isinstance(value, dict):
             value = value.get("bytes") or value.get("path")
         if not value:

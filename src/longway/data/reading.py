@@ -1,4 +1,4 @@
-"""Reading a user's data: one function for every kind of source."""
+"""Reader of user data: one function for every kind of source."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _split(
 
 
 def _ids(source: Source, X: object) -> np.ndarray:
-    """Name the rows: by the source itself, by the images' file names, else by number."""
+    """Name the samples: by the source itself, by image file, else by number."""
     if ROW_ID in source.table.rows.column_names:
         ids = source.table.arrow([ROW_ID]).column(0).to_numpy()
         return ids.astype(str) if ids.dtype == object else ids

@@ -13,23 +13,23 @@ from torch import Tensor, nn
 from longway.utils.memmap import MemmapRef, read
 
 RESIDENT_BYTES = 512 * 2**20
-"""Data that take less than this in float32 are held in memory; larger ones are read batch by batch."""
+"""Data smaller than this in float32 are held in memory; larger data are read batch by batch."""
 
 PIECE_NUMBERS = 2**22
-"""Numbers read at a time where data are streamed: 16 MiB in float32."""
+"""Numbers per read of streamed data: 16 MiB in float32."""
 
 NETWORK_ROWS = 2048
-"""Rows that a network sees at a time, at most."""
+"""Samples per forward pass, at most."""
 
 CACHED_NUMBERS = 2**18
-"""Numbers that are computed with at a time on a CPU: what is made of more of them leaves the cache."""
+"""Numbers per computation on a CPU; larger intermediate results leave the cache."""
 
 NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Inputs with what is known of them; a subset shares the inputs and never copies them.
+    """Inputs with labels, weights and groups; a subset shares the inputs without copying them.
 
     Sent to another process, inputs that lie in a memory-mapped file stay there.
 
@@ -73,17 +73,17 @@ class Samples:
         return self.X.shape[1:]
 
     def take(self, positions: np.ndarray) -> Samples:
-        """Return the rows at these positions, without copying inputs."""
+        """Return the samples at these positions, without copying inputs."""
         index = positions if self.index is None else self.index[positions]
         groups = None if self.groups is None else self.groups[positions]
         return Samples(self.X, self.y[positions], self.weight[positions], groups, index)
 
     def reweighted(self, weight: np.ndarray) -> Samples:
-        """Return the same rows with other sample weights."""
+        """Return the same samples with other weights."""
         return replace(self, weight=weight)
 
     def grouped(self, groups: np.ndarray | None) -> Samples:
-        """Return the same rows with other groups."""
+        """Return the same samples with other groups."""
         return replace(self, groups=groups)
 
     def inputs(self, positions: np.ndarray | slice, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -93,7 +93,7 @@ class Samples:
 
     @property
     def precision(self) -> torch.dtype:
-        """The precision that inputs call for: double where they are stored in it, else single."""
+        """The precision for computations: double if the inputs are stored in it, else single."""
         return torch.float64 if self.X.dtype == np.float64 else torch.float32
 
     @property
@@ -107,12 +107,12 @@ class Samples:
         return min(NETWORK_ROWS, max(1, CACHED_NUMBERS // int(np.prod(self.shape))))
 
     def slices(self, size: int | None = None) -> Iterator[slice]:
-        """Cut the rows into slices of at most ``size``, by default as many as ``PIECE_NUMBERS`` allows."""
+        """Divide the samples into slices of at most ``size``, by default as many as ``PIECE_NUMBERS`` allows."""
         size = size or max(1, PIECE_NUMBERS // int(np.prod(self.shape)))
         return (slice(i, min(i + size, len(self))) for i in range(0, len(self), size))
 
     def gather(self, function: Callable[[slice], Tensor], size: int | None = None) -> Tensor:
-        """Return what a function makes of each slice of the rows as one tensor (n, ...), on the CPU.
+        """Apply a function to each slice of samples and return the results as one tensor (n, ...), on the CPU.
 
         It is written in place: small results kept between large temporaries would hold on to the memory of those.
         """
@@ -155,7 +155,7 @@ class Samples:
 
 
 def predict_logits(module: nn.Module, rows: Samples) -> Tensor:
-    """Run a network over rows in eval mode, without gradients.
+    """Run a network over samples in eval mode, without gradients.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Finding out what a source is, and opening it with the `datasets` library."""
+"""Detection of the kind of a source, and opening it with the `datasets` library."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NO_ROWS = ("corresponds to no data", "BatchSize must be greater than 0")
 def open_source(
     source: str | Path, *, input: str | None = None, hf_config: str | None = None, hf_split: str | None = None
 ) -> Source:
-    """Open a file, a folder or a Hugging Face dataset, whichever ``source`` names.
+    """Open the file, folder or Hugging Face dataset that ``source`` names.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def _neighbour(path: Path) -> str:
 
 @contextmanager
 def _reading(name: str, what: str) -> Iterator[None]:
-    """Keep `datasets` quiet, and turn whatever it raises over a damaged file into one line."""
+    """Silence `datasets`, and turn its errors over damaged files into one line."""
     import datasets
     from datasets.utils import logging
 
@@ -178,7 +178,7 @@ def _has_file_names(metadata: Path) -> bool:
 
 
 def _by_part(root: Path, files: Iterable[Path]) -> dict[str, list[Path]]:
-    """Sort files into train, val and test by their folder or the first word of their name; all to train if unclear."""
+    """Assign files to train, val and test by their folder or the first word of their name; all to train if unclear."""
     parts: dict[str, list[Path]] = {}
     for file in files:
         first = file.relative_to(root).parts[0]
@@ -202,7 +202,7 @@ def _open_images(path: Path, has_metadata: bool) -> Source:
 
 
 def _from_parts(name: str, parts: Any, root: Path | None = None) -> Source:
-    """Join the parts of a split one after the other; where there are several, a column says which is which."""
+    """Concatenate the parts of a split; if there are several, a column names the part."""
     import datasets
 
     columns = next(iter(parts.values())).column_names

@@ -78,7 +78,7 @@ def named_split(values: np.ndarray, column: str) -> np.ndarray:
 
 
 def hashed_split(values: np.ndarray, fractions: Sequence[float], seed: int) -> np.ndarray:
-    """Split by the hash of each value: the same value is always in the same part, whatever else is in the data.
+    """Split by the hash of each value: equal values are always in the same part, whatever the rest of the data.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def hashed_split(values: np.ndarray, fractions: Sequence[float], seed: int) -> n
 
 
 def random_split(strata: np.ndarray, fractions: Sequence[float], seed: int) -> np.ndarray:
-    """Split at random so that each stratum has the same shares in all parts, as nearly as its size allows.
+    """Split at random so that each stratum has the same proportions in all parts, as nearly as its size allows.
 
     Parameters
     ----------

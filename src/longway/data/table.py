@@ -1,4 +1,4 @@
-"""The named columns of a source, read from disk when asked for."""
+"""The named columns of a source, read from disk on demand."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW_ID = "_id"
-"""Column that names the rows in the source, where the source keeps one."""
+"""Column that names the rows of the source, if it stores one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Columns of a source, with what the source itself says of them.
+    """Columns of a source, with the roles that the source itself defines.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns a user can choose from."""
+        """Names of the columns that a user can choose from."""
         return [name for name in self.rows.column_names if name != ROW_ID]
 
     @property
     def features(self) -> dict[str, Any]:
-        """Type of each column, as `datasets` has it."""
+        """Type of each column, as in `datasets`."""
         return {name: self.rows.features[name] for name in self.columns}
 
     def take(self, where: np.ndarray) -> Table:
@@ -67,7 +67,7 @@ class Table:
         return Table(self.rows.select_columns(kept), label, split)
 
     def check(self, name: str, role: str, source: str) -> None:
-        """Raise LongwayError where there is no column of that name."""
+        """Raise LongwayError if there is no column of that name."""
         if name in self.other_lengths:
             raise LongwayError(
                 f"the arrays of {source} differ in length: {name!r} ({role}) has {self.other_lengths[name]} rows, the "

@@ -1,4 +1,4 @@
-"""Checks of what users give: each returns clean arrays or raises one clear line that names the argument."""
+"""Checks of user input: each returns clean arrays or raises one clear line that names the argument."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from longway.utils.memmap import release
 CHUNK_BYTES = 64 * 2**20
 
 PIXEL_RANGE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
-"""The largest value of pixels of these types, which stands for 1."""
+"""The largest value of each integer pixel type, which is scaled to 1."""
 
 
 class WrongTypeError(LongwayError, TypeError):
-    """Input of a type that cannot be used, where scikit-learn's contract asks for a TypeError."""
+    """Input of a type that cannot be used; scikit-learn's contract asks for a TypeError."""
 
 
 @contextmanager
 def one_line_errors(name: str) -> Iterator[None]:
-    """Turn what scikit-learn says of bad input into one line that names the argument."""
+    """Turn scikit-learn's error about bad input into one line that names the argument."""
     try:
         yield
     except LongwayError:
@@ -40,7 +40,7 @@ def one_line_errors(name: str) -> Iterator[None]:
 
 
 def check_images(X: Any, name: str) -> np.ndarray:
-    """Return images as a float array (n, c, h, w) in [0, 1]; 8 and 16 bits without sign become float32."""
+    """Return images as a float array (n, c, h, w) in [0, 1]; uint8 and uint16 are scaled to float32."""
     array = np.asarray(X)
     if len(array) == 0:
         raise LongwayError(f"{name} is empty: found array with 0 sample(s), at least 1 is required")
@@ -68,7 +68,7 @@ def check_numbers(X: Any, name: str) -> np.ndarray:
 
 
 def _check_pixels(X: np.ndarray, name: str) -> None:
-    """Refuse pixels out of [0, 1], but for what resizing adds; NaN and infinity are for ``check_finite`` to find."""
+    """Raise if pixels are out of [0, 1] by more than resizing explains; ``check_finite`` finds NaN and infinity."""
     step = max(1, CHUNK_BYTES // max(1, X[:1].nbytes))
     for start in range(0, len(X), step):
         low, high = (float(find(X[start : start + step])) for find in (np.min, np.max))
@@ -80,7 +80,7 @@ def _check_pixels(X: np.ndarray, name: str) -> None:
 
 
 def check_finite(X: np.ndarray, name: str) -> None:
-    """Refuse NaN and infinity, reading the array piece by piece."""
+    """Raise on NaN and infinity; the array is read in chunks."""
     step = max(1, CHUNK_BYTES // max(1, X[:1].nbytes))
     for start in range(0, len(X), step):
         good = np.isfinite(X[start : start + step])
@@ -123,7 +123,7 @@ def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
 
 
 def encode_labels(values: np.ndarray, classes: np.ndarray, name: str) -> np.ndarray:
-    """Return the place of each label (n,) among the sorted classes (C,)."""
+    """Return the index of each label (n,) among the sorted classes (C,)."""
     unknown = np.setdiff1d(values, classes)
     if len(unknown):
         shown = ", ".join(map(repr, unknown[:3].tolist()))
@@ -133,7 +133,7 @@ def encode_labels(values: np.ndarray, classes: np.ndarray, name: str) -> np.ndar
 
 
 def check_groups(values: Any, n: int, name: str) -> np.ndarray | None:
-    """Return group codes (n,), or None where no groups are given."""
+    """Return group codes (n,), or None if no groups are given."""
     if values is None:
         return None
     array = np.asarray(values)
@@ -147,7 +147,7 @@ def check_groups(values: Any, n: int, name: str) -> np.ndarray | None:
 
 
 def check_weights(values: Any, codes: np.ndarray) -> np.ndarray:
-    """Return sample weights (n,), ones where none are given."""
+    """Return sample weights (n,), ones by default."""
     if values is None:
         return np.ones(len(codes))
     with one_line_errors("sample_weight"):

@@ -1,4 +1,4 @@
-"""What a fitted model uses: axes, answers, places in images, attributes, edits."""
+"""Show what a fitted model uses: axes, confident predictions, image regions, attributes, edits."""
 
 from longway.explaining._explain import explain
 from longway.explaining.decoding import Decoder, UnCLIP, load_unclip

@@ -1,8 +1,7 @@
-"""`longway.explain`: pictures and figures of what a fitted model uses."""
+"""Explain a fitted model: `longway.explain`."""
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,25 +10,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from longway.auditing.model import accuracy
-from longway.explaining.attributes import Attribute, known_attributes, relied_on
+from longway.auditing.estimates import accuracy
+from longway.auditing.findings import Advice
+from longway.explaining.attributes import Attribute, known_attributes, measure_reliance
 from longway.explaining.axes import view_axes
 from longway.explaining.decoding import Decoder
 from longway.explaining.edits import explain_edits
-from longway.explaining.inputs import Case, make_case
+from longway.explaining.inputs import ExplainInputs, collect_inputs
 from longway.explaining.result import Direction, Edits, Explanation, Heat, Reliance
-from longway.explaining.saliency import can_be_seen, heat_maps
+from longway.explaining.saliency import check_visible, heat_maps
 from longway.groups.axes import AxisGroups
 from longway.methods import ERM, HSFM, SITARHead
 from longway.methods._base import Method
 from longway.utils.errors import LongwayError
 from longway.utils.progress import progress
-from longway.utils.records import Estimate
 
-ANSWERS = 6
+MAX_CLASSES = 6
 """Classes whose log-odds are shown, the most frequent ones."""
-SCORES = "val_"
-"""Prefix of the scores in a history."""
+SCORE_PREFIX = "val_"
+"""Prefix of validation scores in a history."""
 
 
 def explain(
@@ -53,10 +52,10 @@ def explain(
 ) -> Explanation:
     """Show what a fitted model uses, on real samples.
 
-    Of every model: the samples about which it is surest, how far it relies on known attributes, its validation scores
-    over epochs. Of networks on images also where they look (Grad-CAM; of generative classifiers what each pixel adds);
-    of ``SITAR``, of groups inferred from axes and of ``SITARHead`` also their axes, each with its shortcut score and
-    the samples at both ends; of ``HSFM`` also what the edits of its support mean.
+    For every model: its most confident predictions, its reliance on known attributes, and its validation scores over
+    epochs. For networks on images also saliency maps (Grad-CAM; for generative classifiers the contribution of each
+    pixel). For ``SITAR``, ``SITARHead`` and groups inferred from axes also the axes, each with its shortcut score and
+    the samples at both ends. For ``HSFM`` also the meaning of the edits of its support.
 
     Parameters
     ----------
@@ -65,31 +64,31 @@ def explain(
     data : ndarray of shape (n, d) or (n, c, h, w), or GroupedDataset
         Samples as the model takes them.
     y : array-like of shape (n,), optional
-        Labels; needed where ``data`` is an array.
+        Labels; required if ``data`` is an array.
     name : str, optional
-        Of the model, in the report; by default its class.
+        Name of the model in the report; by default its class.
     beside : Method or mapping of str to Method, optional
-        Models on the same inputs, to compare it with. A model on features is compared with an ``ERM`` that is fitted
-        here to the training rows if none is given.
+        Models on the same inputs to compare it with. By default a model on features is compared with an ``ERM`` that is
+        fitted here to the training samples.
     metadata : mapping of str to array-like of shape (n,), optional
-        Known attributes, beside those of a data set.
+        Known attributes in addition to those of a data set.
     split : array-like of shape (n,), optional
-        "train", "val" or "test". Nearest samples are looked for in the train part, where there is one.
+        "train", "val" or "test". Nearest samples are taken from the train part, if there is one.
     part : str, optional
-        The part to look at, or "all"; by default "test" where there is one, else all.
+        The part to explain, or "all"; by default "test" if there is one, else all.
     ids : array-like of shape (n,), optional
-        Names of the rows.
+        Names of the samples.
     source : str, optional
         Where the data come from.
     decoder : callable, optional
-        Features (k, d) to pictures (k, h, w, 3), to draw the edits of ``HSFM``; see
+        Maps features (k, d) to pictures (k, h, w, 3), to draw the edits of ``HSFM``; see
         ``longway.explaining.load_unclip``.
     n_axes : int, default 8
         Axes that are shown with samples.
     n_examples : int, default 6
-        Samples at each end, images with Grad-CAM, support rows of a class.
+        Samples at each end, images with saliency maps, and support samples per class.
     max_rows : int, default 10000
-        Samples that are looked at, and training rows, at most; drawn at random.
+        Explained samples, and training samples, at most; drawn at random.
     seed : int, default 0
     verbose : int, default 0
         1 shows a progress bar.
@@ -97,12 +96,12 @@ def explain(
     Returns
     -------
     Explanation
-        ``longway.explaining.page.write_explanation`` makes a page of it.
+        ``longway.explaining.page.write_explanation`` turns it into a page.
 
     Raises
     ------
     LongwayError
-        On input that cannot be used; the message names the argument.
+        An argument cannot be used; the message names it.
 
     Examples
     --------
@@ -114,78 +113,74 @@ def explain(
     ('shortcut = 1', True)
     """
     began = time.perf_counter()
-    for argument, number in {"n_axes": n_axes, "n_examples": n_examples, "max_rows": max_rows}.items():
+    settings = {"n_axes": n_axes, "n_examples": n_examples, "max_rows": max_rows}
+    for argument, number in settings.items():
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
             raise LongwayError(f"{argument}={number!r} must be a whole number, 1 or more")
     if decoder is not None and not isinstance(model, HSFM):
         raise LongwayError("decoder draws the edits of HSFM: leave it out for other models")
     with progress("Explaining", 5, show=verbose > 0) as advance:
-        case = make_case(
+        inputs = collect_inputs(
             model, data, y, name=name, beside=beside, metadata=metadata, split=split, part=part, ids=ids,
             source=source, max_rows=int(max_rows), seed=seed,
         )  # fmt: skip
         advance("attributes")
-        attributes, notes = known_attributes(case.columns, case.codes[case.looked_at])
-        case, more = _with_ordinary(case) if attributes else (case, [])
-        reliance = _reliance(case, attributes)
+        attributes, notes = known_attributes(inputs.columns, inputs.explained_codes)
+        if attributes:
+            inputs, more = _with_baseline(inputs)
+            notes = [*notes, *more]
+        reliance = _reliance(inputs, attributes)
         advance("axes")
-        axes, flat = _axes(case, n_axes, n_examples)
-        advance("where it looks")
-        heat, unseen = _heat(case, n_examples, seed)
+        axes, flat = _axes(inputs, n_axes, n_examples)
+        advance("saliency maps")
+        heat, unseen = _heat(inputs, n_examples, seed)
         advance("edits")
-        edits = _edits(case, attributes, n_examples, decoder, verbose)
+        edits = _edits(inputs, attributes, n_examples, decoder, verbose)
         advance()
-    settings = {"n_axes": n_axes, "n_examples": n_examples, "max_rows": max_rows, "seed": seed}
+    X, labels = inputs.explained_inputs, inputs.y[inputs.explained]
     return Explanation(
-        source=case.source,
-        kind="images" if case.X.ndim == 4 else "features",
-        name=case.name,
+        source=inputs.source,
+        kind="images" if X.ndim == 4 else "features",
+        name=inputs.name,
         method=type(model).__name__,
-        n=len(case.looked_at),
-        n_given=case.n_given,
-        part=case.part,
-        accuracy=_accuracies(case),
+        n=len(labels),
+        n_given=inputs.n_given,
+        part=inputs.part,
+        accuracy={name: accuracy(each.predict(X) == labels) for name, each in inputs.models.items()},
         axes=axes,
         flat=flat,
-        answers=_answers(case, n_examples),
+        answers=_answers(inputs, n_examples),
         heat=heat,
         reliance=reliance,
         edits=edits,
-        curves={name: scores for name, each in case.models.items() if (scores := _scores(each))},
-        notes=(*notes, *more, *unseen, *model.caveats),
-        settings=settings,
+        curves={name: scores for name, each in inputs.models.items() if (scores := _scores(each))},
+        notes=(*notes, *unseen, *model.caveats),
+        settings={**settings, "seed": seed},
         seconds=time.perf_counter() - began,
-        y=case.y,
-        looked_at=case.looked_at,
-        rows=case.rows,
-        images=case.X if case.X.ndim == 4 else None,
+        y=inputs.y,
+        explained=inputs.explained,
+        rows=inputs.rows,
+        images=inputs.X if X.ndim == 4 else None,
     )
 
 
-def _accuracies(case: Case) -> dict[str, Estimate]:
-    X, labels = case.X[case.looked_at], case.y[case.looked_at]
-    return {name: accuracy(model.predict(X) == labels) for name, model in case.models.items()}
+def _with_baseline(inputs: ExplainInputs) -> tuple[ExplainInputs, list[str]]:
+    """Add an ordinary head to compare a model on features with, unless another model was given; also return notes."""
+    if len(inputs.models) != 1 or inputs.X.ndim != 2 or isinstance(inputs.model, ERM | AxisGroups):
+        return inputs, []
+    train = inputs.train
+    baseline = ERM(device=inputs.model.device).fit(inputs.X[train], inputs.y[train])
+    notes = [f"an ordinary head (ERM) was fitted to {len(train):,} samples, to compare with"]
+    if np.array_equal(train, inputs.explained):
+        notes.append("there is no training part: that head was fitted to the explained samples")
+    return replace(inputs, others={"ERM": baseline}), notes
 
 
-def _with_ordinary(case: Case) -> tuple[Case, list[str]]:
-    """Return the case with an ordinary head beside a model on features that nothing else is beside, and notes."""
-    if len(case.models) != 1 or case.X.ndim != 2 or isinstance(case.model, ERM | AxisGroups):
-        return case, []
-    train = case.train
-    ordinary = ERM(device=case.model.device).fit(case.X[train], case.y[train])
-    notes = [f"an ordinary head (ERM) was fitted here to {len(train):,} rows, to compare with"]
-    if np.array_equal(train, case.looked_at):
-        notes.append("no training part is known: these rows are also those that were looked at")
-    return replace(case, beside={"ERM": ordinary}), notes
-
-
-def _reliance(case: Case, attributes: list[Attribute]) -> tuple[Reliance, ...]:
-    """Return how far the models rely on attributes."""
-    if not attributes or not case.models:
+def _reliance(inputs: ExplainInputs, attributes: list[Attribute]) -> tuple[Reliance, ...]:
+    if not attributes or not inputs.models:
         return ()
-    X = case.X[case.looked_at]
-    odds = {name: log_odds(model, X) for name, model in case.models.items()}
-    return relied_on(attributes, odds, case.codes[case.looked_at], case.classes)
+    odds = {name: log_odds(model, inputs.explained_inputs) for name, model in inputs.models.items()}
+    return measure_reliance(attributes, odds, inputs.explained_codes, inputs.classes)
 
 
 def log_odds(model: Method, X: np.ndarray) -> np.ndarray:
@@ -197,38 +192,43 @@ def log_odds(model: Method, X: np.ndarray) -> np.ndarray:
     return (logits - rest).numpy()
 
 
-def _answers(case: Case, n_examples: int) -> tuple[Direction, ...]:
-    """Return what the model says, with the samples of which it is surest."""
-    if not isinstance(case.model, Method):
+def _answers(inputs: ExplainInputs, n_examples: int) -> tuple[Direction, ...]:
+    """Return the log-odds of the second of two classes, or of the most frequent of several."""
+    if not isinstance(inputs.model, Method):
         return ()
-    odds = log_odds(case.model, case.X[case.looked_at])
-    if len(case.classes) == 2:
+    odds = log_odds(inputs.model, inputs.explained_inputs)
+    if len(inputs.classes) == 2:
         shown = [1]
     else:
-        counts = np.bincount(case.codes[case.looked_at], minlength=len(case.classes))
-        shown = np.argsort(-counts, kind="stable")[:ANSWERS].tolist()
-    return tuple(Direction(case.classes[c], c, *case.ends(odds[:, c], n_examples), values=odds[:, c]) for c in shown)
+        counts = np.bincount(inputs.explained_codes, minlength=len(inputs.classes))
+        shown = np.argsort(-counts, kind="stable")[:MAX_CLASSES].tolist()
+    return tuple(
+        Direction(inputs.classes[c], c, *inputs.ends(odds[:, c], n_examples), values=odds[:, c]) for c in shown
+    )
 
 
-def _axes(case: Case, n_axes: int, n_examples: int) -> tuple[tuple[Direction, ...], tuple[int, ...]]:
-    """Return the leading axes with their samples, and all axes that the head is flat along."""
-    view = view_axes(case.model, case.X[case.looked_at])
+def _axes(inputs: ExplainInputs, n_axes: int, n_examples: int) -> tuple[tuple[Direction, ...], tuple[int, ...]]:
+    """Return the axes with the highest shortcut scores, and the numbers of all that the head is flat along."""
+    view = view_axes(inputs.model, inputs.explained_inputs)
     if view is None:
         return (), ()
-    names = isinstance(case.model, SITARHead)
     axes = []
     for j in np.argsort(-view.scores, kind="stable")[:n_axes].tolist():
         values = view.values[:, j].astype(np.float64)
+        low, high = inputs.ends(values, n_examples)
+        advice = _name_axis(inputs.model, j) if isinstance(inputs.model, SITARHead) else None
+        python = "" if advice is None else f"longway.SITARHead({_arguments(advice.settings)}).fit(X, y)"
         axes.append(
             Direction(
                 name=f"axis {j}",
                 index=j,
-                **dict(zip(("low", "high"), case.ends(values, n_examples), strict=True)),
+                low=low,
+                high=high,
                 score=float(view.scores[j]),
                 effect=float(view.effect[j]),
                 flat=j in view.flat,
-                command=name_axes(case, [j]) if names else "",
-                python=f"longway.SITARHead(axes=[{j}]).fit(X, y)" if names else "",
+                advice=advice,
+                python=python,
                 values=values,
                 traversal=None if view.traversals is None else view.traversals[j],
             )
@@ -236,51 +236,55 @@ def _axes(case: Case, n_axes: int, n_examples: int) -> tuple[tuple[Direction, ..
     return tuple(axes), view.flat
 
 
-def name_axes(case: Case, axes: list[int]) -> str:
-    """Return the command that fits a head flat along named axes, with the other parameters of the one explained."""
-    assert isinstance(case.model, SITARHead)
-    words = ["longway", "fit", "sitarhead", case.source, "--set", f"axes={axes}".replace(" ", "")]
-    ordinary = SITARHead().get_params()
-    for key, value in case.model.get_params().items():
-        if key not in ("axes", "device", "verbose") and value != ordinary[key] and not hasattr(value, "tolist"):
-            words += ["--set", f"{key}={value}"]
-    return shlex.join(words)
+def _name_axis(model: SITARHead, axis: int) -> Advice:
+    """Return a fit of a head that is flat along this axis, with the other parameters of the explained one."""
+    defaults = SITARHead().get_params()
+    changed = {
+        key: value
+        for key, value in model.get_params().items()
+        if key not in ("axes", "device", "verbose") and value != defaults[key] and not hasattr(value, "tolist")
+    }
+    return Advice("sitarhead", {"axes": [axis], **changed})
 
 
-def _heat(case: Case, n_examples: int, seed: int) -> tuple[tuple[Heat, ...], list[str]]:
-    """Return where the models look in a few images, those first about which they disagree, and notes."""
-    if case.X.ndim != 4:
+def _arguments(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in settings.items())
+
+
+def _heat(inputs: ExplainInputs, n_examples: int, seed: int) -> tuple[tuple[Heat, ...], list[str]]:
+    """Return saliency maps of a few images, those first on which the models disagree, and notes."""
+    if inputs.X.ndim != 4:
         return (), []
     usable: dict[str, Method] = {}
     notes = []
-    for name, model in case.models.items():
+    for name, model in inputs.models.items():
         try:
-            can_be_seen(model._fitted_module())
+            check_visible(model._fitted_module())
             usable[name] = model
         except LongwayError as error:
             notes.append(f"{name}: {error}")
     if not usable:
         return (), notes
-    codes = {name: model._logits(case.X[case.looked_at]).argmax(1) for name, model in usable.items()}
-    chosen = _telling(np.stack(list(codes.values())), case.codes[case.looked_at], n_examples, seed)
-    rows = case.looked_at[chosen]
+    codes = {name: model._logits(inputs.explained_inputs).argmax(1) for name, model in usable.items()}
+    chosen = _most_informative(np.stack(list(codes.values())), inputs.explained_codes, n_examples, seed)
+    rows = inputs.explained[chosen]
     maps = {}
     for name, model in usable.items():
         module = model._fitted_module()
         weight = next(module.parameters())
-        images = torch.from_numpy(case.X[rows]).to(weight)
+        images = torch.from_numpy(inputs.X[rows]).to(weight)
         maps[name] = heat_maps(module, images, torch.from_numpy(codes[name][chosen]).to(weight.device)).cpu().numpy()
     found = []
     for place, row in enumerate(rows):
-        said = {name: case.classes[code[chosen[place]]] for name, code in codes.items()}
-        found.append(Heat(case.example(row), said, {name: each[place] for name, each in maps.items()}))
+        predicted = {name: inputs.classes[code[chosen[place]]] for name, code in codes.items()}
+        found.append(Heat(inputs.example(row), predicted, {name: each[place] for name, each in maps.items()}))
     return tuple(found), notes
 
 
-def _telling(said: np.ndarray, codes: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Return positions of so many rows, classes in turn: those about which models (k, n) disagree, then errors."""
+def _most_informative(predicted: np.ndarray, codes: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Return the positions of n samples, classes in turn: first those on which models (k, n) disagree, then errors."""
     order = np.random.default_rng(seed).permutation(len(codes))
-    interest = 2 * (said != said[0]).any(0) + (said[-1] != codes)
+    interest = 2 * (predicted != predicted[0]).any(0) + (predicted[-1] != codes)
     order = order[np.argsort(-interest[order], kind="stable")]
     turn = np.empty(len(order), np.int64)
     for code in np.unique(codes):
@@ -290,19 +294,19 @@ def _telling(said: np.ndarray, codes: np.ndarray, n: int, seed: int) -> np.ndarr
 
 
 def _edits(
-    case: Case, attributes: list[Attribute], n_examples: int, decoder: Decoder | None, verbose: int
+    inputs: ExplainInputs, attributes: list[Attribute], n_examples: int, decoder: Decoder | None, verbose: int
 ) -> Edits | None:
-    if not isinstance(case.model, HSFM):
+    if not isinstance(inputs.model, HSFM):
         return None
     return explain_edits(
-        case.model,
-        case.classes,
-        case.X[case.looked_at],
-        case.codes[case.looked_at],
+        inputs.model,
+        inputs.classes,
+        inputs.explained_inputs,
+        inputs.explained_codes,
         attributes,
-        case.X[case.train],
-        nearest=lambda row, distance: case.example(case.train[row], distance),
-        ends=lambda values: case.ends(values, n_examples),
+        inputs.X[inputs.train],
+        example=lambda row, value: inputs.example(inputs.train[row], value),
+        ends=lambda values: inputs.ends(values, n_examples),
         n_examples=n_examples,
         decoder=decoder,
         verbose=verbose,
@@ -313,7 +317,7 @@ def _scores(model: Method) -> tuple[dict[str, float], ...]:
     """Return the validation scores of each epoch of a fit."""
     found = []
     for record in model.history_:
-        scores = {key: float(value) for key, value in record.items() if key.startswith(SCORES)}
+        scores = {key: float(value) for key, value in record.items() if key.startswith(SCORE_PREFIX)}
         if scores:
             found.append({"epoch": float(record["epoch"]), **scores})
     return tuple(found)

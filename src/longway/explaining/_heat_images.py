@@ -1,4 +1,4 @@
-"""Pictures of where a network looks."""
+"""Draw saliency maps over images."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from PIL import Image
 from longway.report.images import Pixels
 
 SIDE = 128
-"""Pixels a side of a picture, at least."""
+"""Smallest side of a picture in pixels."""
 _COLOURS = "plasma"
-_SHARE = 0.75
-"""Share of the colour where the heat is highest."""
+_OPACITY = 0.75
+"""Opacity of the colour at the highest heat."""
 
 
 def enlarged(image: Pixels) -> Pixels:
-    """Return an image (h, w, 3) enlarged by a whole number, pixel by pixel, to `SIDE` or more.
+    """Enlarge an image (h, w, 3) by a whole factor so that both sides are `SIDE` or more.
 
     Examples
     --------
@@ -29,23 +29,23 @@ def enlarged(image: Pixels) -> Pixels:
 
 
 def overlay(image: Pixels, heat: npt.NDArray[np.floating]) -> Pixels:
-    """Lay heat over an image, which loses its own colours so that none is taken for heat.
+    """Lay heat over an image, which becomes grey so that its own colours are not mistaken for heat.
 
     Parameters
     ----------
     image : ndarray of shape (h, w, 3), uint8
     heat : ndarray of shape (i, j)
-        From 0 (left as it is) to 1.
+        From 0 (transparent) to 1.
 
     Returns
     -------
     ndarray of shape (m * h, m * w, 3), uint8
-        As large as `enlarged` makes it.
+        As large as `enlarged` returns.
     """
     large = enlarged(image)
     grey = np.asarray(Image.fromarray(large).convert("L"), np.float32)[..., None] / 255
     size = (large.shape[1], large.shape[0])
     smooth = np.asarray(Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)).clip(0, 1)
     colour = matplotlib.colormaps[_COLOURS](smooth)[..., :3]
-    share = _SHARE * smooth[..., None]
-    return np.rint(255 * ((1 - share) * grey + share * colour)).astype(np.uint8)
+    opacity = _OPACITY * smooth[..., None]
+    return np.rint(255 * ((1 - opacity) * grey + opacity * colour)).astype(np.uint8)

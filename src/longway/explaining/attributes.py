@@ -1,4 +1,4 @@
-"""Known attributes: how far models rely on them, and how far a direction goes with them."""
+"""Measure how much models rely on known attributes, and how well directions align with them."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ from longway.auditing.metadata import column_signals
 from longway.explaining.result import Alignment, Reliance
 from longway.utils.records import Estimate
 
-ENOUGH = 5
-"""Samples with and without an attribute in a class, below which nothing is said of it there."""
+MIN_SAMPLES = 5
+"""Samples with an attribute, and without it, that a class needs to count."""
 Z = 1.96
 
 
 class Attribute(NamedTuple):
-    """Which samples have an attribute, (n,) bool."""
+    """The samples that have an attribute, (n,) bool."""
 
     name: str
     has: np.ndarray
 
 
 def known_attributes(columns: Mapping[str, np.ndarray], codes: np.ndarray) -> tuple[list[Attribute], list[str]]:
-    """Return the attributes that columns (n,) hold and that vary within a class, and notes.
+    """Return the attributes that vary within a class, and notes.
 
-    Each frequent value of a column is one, of two values the rarer; a column of numbers is cut at its median.
+    Each frequent value of a column (n,) is an attribute; of two values, only the rarer. A numeric column is split at
+    its median.
     """
     signals, notes = column_signals(columns)
     found = []
     for each in signals:
-        cut = float(np.median(each.values)) if each.cut is None else each.cut
+        threshold = float(np.median(each.values)) if each.cut is None else each.cut
         name = f"{each.name}, upper half" if each.cut is None else each.name
-        attribute = Attribute(name, each.values > cut)
+        attribute = Attribute(name, each.values > threshold)
         if _classes(attribute.has, codes):
             found.append(attribute)
     return found, notes
 
 
-def relied_on(
+def measure_reliance(
     attributes: Sequence[Attribute], log_odds: Mapping[str, np.ndarray], codes: np.ndarray, classes: Sequence[str]
 ) -> tuple[Reliance, ...]:
-    """Return how far models rely on attributes; what the last relies on least beside the first comes first.
+    """Measure the models' reliance on attributes; sorted by how much less the last model relies on them than the first.
 
     Parameters
     ----------
@@ -58,30 +59,26 @@ def relied_on(
         by_class = {name: [_difference(values[:, c], each.has, codes) for c in range(len(classes))]
                     for name, values in log_odds.items()}  # fmt: skip
         first = next(iter(by_class.values()))
-        # With two classes both say the same, with the other sign
+        # The two classes of a binary task mirror each other.
         focus = 1 if len(classes) == 2 else int(np.argmax([abs(estimate.value) for estimate, _ in first]))
         chosen = {name: differences[focus] for name, differences in by_class.items()}
         estimates = {name: estimate for name, (estimate, _) in chosen.items()}
         logits = {name: raw for name, (_, raw) in chosen.items()}
         found.append(Reliance(each.name, classes[focus], int(each.has.sum()), estimates, logits))
-    return tuple(sorted(found, key=_given_up, reverse=True))
+    return tuple(sorted(found, key=_decrease, reverse=True))
 
 
-def _given_up(reliance: Reliance) -> float:
+def _decrease(reliance: Reliance) -> float:
     first, *others = (abs(estimate.value) for estimate in reliance.by_model.values())
     return first - others[-1] if others else first
 
 
 def _difference(values: np.ndarray, has: np.ndarray, codes: np.ndarray) -> tuple[Estimate, float]:
-    """Return the difference of mean values with and without an attribute within classes: in deviations, and as it is.
+    """Return the within-class difference of means with and without an attribute, in within-class stds and unscaled.
 
-    Classes count by how well each tells it, as in a regression on the attribute and the classes.
+    Classes are weighted by the precision of their difference, as in a regression on the attribute and the classes.
     """
-    differences, weights, errors, inner = [], [], [], []
-    for code in np.unique(codes):
-        own = values[codes == code]
-        inner.append(own - own.mean())
-    spread = float(np.concatenate(inner).std())
+    differences, weights, errors = [], [], []
     for code in _classes(has, codes):
         with_, without = values[(codes == code) & has], values[(codes == code) & ~has]
         differences.append(with_.mean() - without.mean())
@@ -89,14 +86,15 @@ def _difference(values: np.ndarray, has: np.ndarray, codes: np.ndarray) -> tuple
         errors.append(with_.var() / len(with_) + without.var() / len(without))
     weight = np.array(weights) / sum(weights)
     raw, error = float(weight @ differences), float(np.sqrt(weight**2 @ errors))
-    scale = spread if spread > 0 else 1.0
+    inner = [values[codes == code] - values[codes == code].mean() for code in np.unique(codes)]
+    scale = float(np.concatenate(inner).std()) or 1.0
     return Estimate(raw / scale, (raw - Z * error) / scale, (raw + Z * error) / scale), raw
 
 
-def aligned(
+def align(
     direction: np.ndarray, points: np.ndarray, attributes: Sequence[Attribute], codes: np.ndarray
 ) -> tuple[Alignment, ...]:
-    """Return how far a direction (d,) goes with the label and with attributes of points (n, d), the closest first."""
+    """Return the alignment of a direction (d,) with attributes of points (n, d), the closest first."""
     along = points @ direction
     found = []
     for each in attributes:
@@ -109,14 +107,14 @@ def aligned(
     return tuple(sorted(found, key=lambda each: -abs(each.cosine)))
 
 
-def label_alignment(direction: np.ndarray, points: np.ndarray, own: np.ndarray) -> Alignment:
-    """Return how far a direction (d,) leads to a class: to the points (n, d) that are its ``own`` from all others."""
+def align_with_class(direction: np.ndarray, points: np.ndarray, own: np.ndarray) -> Alignment:
+    """Return the alignment of a direction (d,) with a class: from all other points (n, d) to its ``own``."""
     step = points[own].mean(0) - points[~own].mean(0)
     return Alignment("the label", cosine(direction, step), float(roc_auc_score(own, points @ direction)))
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the cosine of the angle between two vectors (d,), 0 where one is zero.
+    """Return the cosine of the angle between two vectors (d,); 0 if one is zero.
 
     Examples
     --------
@@ -128,6 +126,6 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _classes(has: np.ndarray, codes: np.ndarray) -> list[int]:
-    """Return the classes in which enough samples have an attribute and enough have not."""
+    """Return the classes with enough samples that have an attribute, and enough that lack it."""
     counts = np.bincount(codes), np.bincount(codes, has)
-    return [c for c, (n, k) in enumerate(zip(*counts, strict=True)) if min(k, n - k) >= ENOUGH]
+    return [c for c, (n, k) in enumerate(zip(*counts, strict=True)) if min(k, n - k) >= MIN_SAMPLES]

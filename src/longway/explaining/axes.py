@@ -1,4 +1,4 @@
-"""Axes of what a model sees: latent axes of SITAR and of inferred groups, whitened axes of a SITAR head."""
+"""Read a model's axes: latent axes of SITAR and of inferred groups, whitened axes of a SITAR head."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from longway.methods.sitar.estimator import SitarNet
 from longway.nn.vae import MeanEncoder
 
 STEPS = 9
-"""Pictures of a walk along an axis."""
+"""Pictures of a traversal of an axis."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class AxisView:
     Parameters
     ----------
     values : ndarray of shape (n, k)
-        Where samples lie on them.
+        Positions of the samples on the axes.
     scores : ndarray of shape (k,)
-        Shortcut scores, of the training data.
+        Shortcut scores on the training data.
     effect : ndarray of shape (k,)
         See ``Direction.effect``.
     flat : tuple of int
@@ -47,7 +47,7 @@ class AxisView:
 
 
 def view_axes(model: object, X: np.ndarray) -> AxisView | None:
-    """Return the axes of a fitted model with samples (n, ...) on them; None where it has no axes."""
+    """Return the axes of a fitted model and the positions of samples (n, ...) on them; None if it has no axes."""
     if isinstance(model, AxisGroups):
         return _of_groups(model, X)
     if isinstance(model, SITAR):
@@ -58,8 +58,8 @@ def view_axes(model: object, X: np.ndarray) -> AxisView | None:
 
 
 def _of_groups(found: AxisGroups, X: np.ndarray) -> AxisView:
-    rows = Samples(check_numbers(X, "X"), np.zeros(len(X), np.int64), np.ones(len(X)))
-    values = predict_logits(MeanEncoder(found.vae), rows).numpy()
+    samples = Samples(check_numbers(X, "X"), np.zeros(len(X), np.int64), np.ones(len(X)))
+    values = predict_logits(MeanEncoder(found.vae), samples).numpy()
     pictures = found.traverse(STEPS) if X.ndim == 4 else None
     return AxisView(values, found.scores, np.full(len(found.scores), np.nan), traversals=pictures)
 
@@ -78,7 +78,7 @@ def _of_sitar(model: SITAR, X: np.ndarray) -> AxisView:
 
 def _of_head(model: SITARHead, X: np.ndarray) -> AxisView:
     network = cast(FeatureHead, model._fitted_module())
-    # The head's weights on features are those on axes, mapped through the components: map them back
+    # weight on features = components.T @ weight on axes: solve for the latter.
     weight, components = network.linear.weight.detach().cpu().double(), torch.from_numpy(model.components_)
     on_axes = torch.linalg.lstsq(components, weight.T).solution
     bias = network.linear.bias.detach().cpu().double()
@@ -88,11 +88,11 @@ def _of_head(model: SITARHead, X: np.ndarray) -> AxisView:
 
 
 def _effects(head: Callable[[Tensor], Tensor], values: np.ndarray) -> np.ndarray:
-    """Return by how much one deviation along each axis moves the probabilities of a head of axes (n, k) to logits."""
-    places, spread = torch.from_numpy(values).double(), values.std(0)
-    moved = np.empty(len(spread))
+    """Return the mean change of a head's probabilities with one std along each axis; the head maps axes to logits."""
+    places, std = torch.from_numpy(values).double(), values.std(0)
+    moved = np.empty(len(std))
     with torch.inference_mode():
-        for axis, step in enumerate(spread.tolist()):
+        for axis, step in enumerate(std.tolist()):
             ends = []
             for side in (-0.5, 0.5):
                 at = places.clone()

@@ -1,4 +1,4 @@
-"""Pictures of features: a diffusion model that draws CLIP image embeddings, where the user has one."""
+"""Draw features as pictures, with a diffusion model of the user's that decodes CLIP image embeddings."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Decoder: TypeAlias = Callable[[np.ndarray], npt.ArrayLike]
 """Maps features (n, d) to pictures (n, h, w, 3), bytes or floats in [0, 1]."""
 
 INPUTS = ("image_embeds", "image_embeddings")
-"""What pipelines call their input of image embeddings: Stable unCLIP, and unCLIP."""
+"""Names of the image embeddings among a pipeline's inputs: Stable unCLIP's, and unCLIP's."""
 
 
 class UnCLIP:
-    """Draws features with a diffusers pipeline that takes CLIP image embeddings.
+    """Draw features with a diffusers pipeline that takes CLIP image embeddings.
 
-    Such are ``StableUnCLIPImg2ImgPipeline`` and ``UnCLIPImageVariationPipeline``. The features must be embeddings of
-    the very CLIP model that the pipeline was made for, not normalised where that does not normalise them.
+    ``StableUnCLIPImg2ImgPipeline`` and ``UnCLIPImageVariationPipeline`` do. The features must be embeddings of the CLIP
+    model that the pipeline was made for, normalised only if the pipeline expects it.
 
     Parameters
     ----------
     pipeline : diffusers pipeline
         See `load_unclip`.
     seed : int, default 0
-        Each row is drawn from the same noise, so that what differs between two pictures comes from the features.
+        Every row is drawn from the same noise, so that pictures differ only by their features.
     **options
         More arguments of the pipeline's call, such as ``num_inference_steps``.
 
@@ -58,7 +58,7 @@ class UnCLIP:
         Raises
         ------
         LongwayError
-            The pipeline wants embeddings of another width.
+            The pipeline takes embeddings of another width.
         """
         width = self.width
         if width is not None and features.shape[1] != width:
@@ -76,7 +76,7 @@ class UnCLIP:
 
     @property
     def width(self) -> int | None:
-        """Numbers of an embedding, None where the pipeline does not say."""
+        """Width of an embedding; None if the pipeline does not say."""
         encoder = getattr(self.pipeline, "image_encoder", None)
         return getattr(getattr(encoder, "config", None), "projection_dim", None)
 
@@ -89,7 +89,7 @@ def load_unclip(place: str, *, device: str = "auto", seed: int = 0, **options: A
     place : str
         Folder of a saved pipeline, or its name on the Hugging Face Hub. Weights are read from safetensors only.
     device : str, default "auto"
-        In half precision where it is a GPU.
+        A GPU computes in half precision.
     seed : int, default 0
     **options
         As in `UnCLIP`.

@@ -1,4 +1,4 @@
-"""What HSFM's edits of its support mean, in terms of real samples and known attributes."""
+"""Explain HSFM's edits of its support by real samples and known attributes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from longway.explaining.attributes import Attribute, aligned, label_alignment
+from longway.explaining.attributes import Attribute, align, align_with_class
 from longway.explaining.decoding import Decoder
 from longway.explaining.result import ClassEdit, Direction, Edits, Ends, Neighbour
 from longway.methods import HSFM
 from longway.utils.progress import progress
 from longway.utils.records import Example
-
-Nearest = Callable[[int, float], Example]
-"""Makes an example of a training row: its number among them, and a value."""
 
 
 def explain_edits(
@@ -25,7 +22,7 @@ def explain_edits(
     attributes: Sequence[Attribute],
     train: np.ndarray,
     *,
-    nearest: Nearest,
+    example: Callable[[int, float], Example],
     ends: Callable[[np.ndarray], Ends],
     n_examples: int,
     decoder: Decoder | None,
@@ -39,43 +36,49 @@ def explain_edits(
     classes : sequence of str
         Names of the C classes.
     X : ndarray of shape (n, d)
-        Features of samples to look at.
+        Features of the explained samples.
     codes : ndarray of shape (n,)
         Their classes.
     attributes : sequence of Attribute
-        Of these samples.
+        Their attributes.
     train : ndarray of shape (m, d)
-        Features among which the nearest are looked for.
-    nearest, ends : callable
-        Make examples of a training row with a value, and of the extreme samples of values (n,).
+        Features of the training samples, among which neighbours are found.
+    example : callable
+        Makes an example of a training sample with a value.
+    ends : callable
+        Returns the explained samples with extreme values (n,).
     n_examples : int
-        Support rows of each class that are shown.
+        Support samples of each class that are shown.
     decoder : callable, optional
         Features (k, d) to pictures.
     verbose : int
     """
-    mean, spread = _moments(train)
-    before, after = ((rows - mean) / spread for rows in (model.support_before_, model.support_after_))
+    mean, std = _moments(train)
+    before, after = ((rows - mean) / std for rows in (model.support_before_, model.support_after_))
     edit, labels = after - before, model.support_labels_
     moved = np.linalg.norm(edit, axis=1) / np.linalg.norm(before, axis=1).clip(min=1e-12)
-    points, scaled = (np.asarray(X, np.float64) - mean) / spread, (np.asarray(train, np.float64) - mean) / spread
-    found = [_closest(rows, scaled) for rows in (before, after)]
-    ways = _most_direct(before, edit, scaled)
+    points, scaled = (np.asarray(X, np.float64) - mean) / std, (np.asarray(train, np.float64) - mean) / std
+    nearest_before, nearest_after = (_nearest(rows, scaled) for rows in (before, after))
+    towards = _most_direct(before, edit, scaled)
     by_class, shown = [], []
     for code in np.unique(labels).tolist():
         own = np.flatnonzero(labels == code)
-        by_class.append(_of_class(code, classes[code], edit[own], moved[own], points, codes, attributes, ends))
+        by_class.append(_class_edit(code, classes[code], edit[own], moved[own], points, codes, attributes, ends))
         shown += own[np.argsort(-moved[own], kind="stable")[:n_examples]].tolist()
     neighbours = [
-        Neighbour(classes[int(labels[row])], float(moved[row]), *(nearest(*each[row]) for each in (*found, ways)))
+        Neighbour(
+            classes[int(labels[row])],
+            float(moved[row]),
+            *(example(*each[row]) for each in (nearest_before, nearest_after, towards)),
+        )
         for row in shown
     ]
-    changed = sum(old[0] != new[0] for old, new in zip(*found, strict=True))
-    drawn = None if decoder is None else _decoded(decoder, model, shown, verbose)
+    changed = sum(old[0] != new[0] for old, new in zip(nearest_before, nearest_after, strict=True))
+    drawn = None if decoder is None else _decode(decoder, model, shown, verbose)
     return Edits(len(labels), changed, tuple(by_class), tuple(neighbours), drawn)
 
 
-def _of_class(
+def _class_edit(
     code: int,
     name: str,
     edit: np.ndarray,
@@ -91,38 +94,39 @@ def _of_class(
     values = points @ mean
     along = Direction(f"The mean edit of class {name}", code, *ends(values), values=values)
     own = codes == code
-    alignment = aligned(mean, points, attributes, codes)
+    alignment = align(mean, points, attributes, codes)
     if own.any() and not own.all():
-        alignment = (label_alignment(mean, points, own), *alignment)
+        alignment = (align_with_class(mean, points, own), *alignment)
     return ClassEdit(name, float(moved.mean()), agreement, alignment, along)
 
 
 def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and std of each feature; the std of a constant one is 1."""
     values = np.asarray(X, np.float64)
-    spread = values.std(0)
-    return values.mean(0), np.where(spread > 1e-12 * np.abs(values).max(0).clip(min=1e-290), spread, 1.0)
+    std = values.std(0)
+    return values.mean(0), np.where(std > 1e-12 * np.abs(values).max(0).clip(min=1e-290), std, 1.0)
 
 
-def _closest(rows: np.ndarray, among: np.ndarray) -> list[tuple[int, float]]:
-    """Return the position of, and the distance to, the nearest of points (m, d) for each row (k, d)."""
+def _nearest(rows: np.ndarray, among: np.ndarray) -> list[tuple[int, float]]:
+    """Return, for each row (k, d), the position of the nearest of points (m, d) and its distance."""
     squares = (rows**2).sum(1)[:, None] - 2 * rows @ among.T + (among**2).sum(1)
     where = squares.argmin(1)
     return [(int(j), float(np.linalg.norm(row - among[j]))) for row, j in zip(rows, where, strict=True)]
 
 
 def _most_direct(rows: np.ndarray, edit: np.ndarray, among: np.ndarray) -> list[tuple[int, float]]:
-    """Return the position of the point (m, d) that each row's edit (k, d) leads to most directly, and the cosine."""
+    """Return, for each row (k, d), the position of the point (m, d) most in line with its edit, and the cosine."""
     chosen = []
     for row, step in zip(rows, edit, strict=True):
-        ways = among - row
-        lengths = np.linalg.norm(ways, axis=1) * np.linalg.norm(step)
-        cosines = np.divide(ways @ step, lengths, out=np.zeros(len(ways)), where=lengths > 0)
+        offsets = among - row
+        lengths = np.linalg.norm(offsets, axis=1) * np.linalg.norm(step)
+        cosines = np.divide(offsets @ step, lengths, out=np.zeros(len(offsets)), where=lengths > 0)
         chosen.append((int(cosines.argmax()), float(cosines.max())))
     return chosen
 
 
-def _decoded(decoder: Decoder, model: HSFM, rows: Sequence[int], verbose: int) -> np.ndarray:
-    """Return pictures of support rows before and after, (k, 2, ...)."""
+def _decode(decoder: Decoder, model: HSFM, rows: Sequence[int], verbose: int) -> np.ndarray:
+    """Return pictures of support samples before and after, (k, 2, ...)."""
     pairs = []
     with progress("Decoding", len(rows), show=verbose > 0) as advance:
         for row in rows:

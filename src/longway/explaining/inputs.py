@@ -1,4 +1,4 @@
-"""What is explained: models and the rows they are asked about, checked and brought into one shape."""
+"""Check the models and data that are explained and bring them into one form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from longway.auditing.prepare import as_dataset, plain_columns, some_rows
+from longway.auditing.prepare import as_dataset, plain_columns, sample_rows
 from longway.data import GroupedDataset
 from longway.data.splits import PARTS, part_name
 from longway.data.validation import encode_labels
@@ -21,45 +21,43 @@ from longway.utils.records import Example
 
 
 @dataclass(frozen=True)
-class Case:
-    """Models with the rows to explain them on.
+class ExplainInputs:
+    """Models, and the samples to explain them on.
 
     Parameters
     ----------
     model : Method or AxisGroups
     name : str
         Of the model.
-    beside : mapping of str to Method
-        Other models, to compare it with.
+    others : mapping of str to Method
+        Models to compare it with.
     classes : list of str
         Names of the C classes.
     X : ndarray of shape (m, ...)
-        Rows that are looked at and training rows.
-    y : ndarray of shape (m,)
-    codes : ndarray of shape (m,)
-    ids : ndarray of shape (m,)
+        Samples to explain, and training samples.
+    y, codes, ids : ndarray of shape (m,)
     rows : ndarray of shape (m,)
-        Positions in what was given.
-    looked_at, train : ndarray of int64
-        Which of them are which; some or all may be both.
+        Positions in the data as given.
+    explained, train : ndarray of int64
+        Positions of either kind among the m; a sample may be both.
     columns : mapping of str to ndarray of shape (n,)
-        What is known of those that are looked at.
+        Metadata of the explained samples.
     predicted : ndarray of shape (m,)
-        What the model says; empty texts of inferred groups.
+        Predictions of the model; empty strings for inferred groups.
     part, source, n_given
         As in ``Explanation``.
     """
 
     model: Method | AxisGroups
     name: str
-    beside: Mapping[str, Method]
+    others: Mapping[str, Method]
     classes: list[str]
     X: np.ndarray
     y: np.ndarray
     codes: np.ndarray
     ids: np.ndarray
     rows: np.ndarray
-    looked_at: np.ndarray
+    explained: np.ndarray
     train: np.ndarray
     columns: Mapping[str, np.ndarray]
     predicted: np.ndarray
@@ -69,24 +67,34 @@ class Case:
 
     @property
     def models(self) -> dict[str, Method]:
-        """All models by name, the one that is explained last."""
+        """All models by name, the explained one last."""
         own = {self.name: self.model} if isinstance(self.model, Method) else {}
-        return {**self.beside, **own}
+        return {**self.others, **own}
+
+    @property
+    def explained_inputs(self) -> np.ndarray:
+        """Inputs of the explained samples."""
+        return self.X[self.explained]
+
+    @property
+    def explained_codes(self) -> np.ndarray:
+        """Classes of the explained samples, (n,)."""
+        return self.codes[self.explained]
 
     def example(self, row: int, value: float = float("nan")) -> Example:
-        """Return a row as an example."""
+        """Return a sample as an example."""
         return Example(int(row), str(self.ids[row]), str(self.y[row]), str(self.predicted[row]), float(value))
 
     def ends(self, values: np.ndarray, n: int) -> Ends:
-        """Return the lowest and the highest of values (n,) of the rows that are looked at."""
+        """Return the explained samples with the lowest and the highest of these values (n,)."""
         order = np.argsort(values, kind="stable")
         low, high = (
-            tuple(self.example(self.looked_at[k], values[k]) for k in some) for some in (order[:n], order[::-1][:n])
+            tuple(self.example(self.explained[k], values[k]) for k in some) for some in (order[:n], order[::-1][:n])
         )
         return low, high
 
 
-def make_case(
+def collect_inputs(
     model: Any,
     data: Any,
     y: Any,
@@ -100,15 +108,15 @@ def make_case(
     source: str | None,
     max_rows: int,
     seed: int,
-) -> Case:
-    """Check what is to be explained, choose rows and read them.
+) -> ExplainInputs:
+    """Check the arguments of an explanation, choose samples and read them.
 
     Raises
     ------
     LongwayError
-        It cannot be used; the message names the argument and the way out.
+        Something cannot be used; the message names the argument and what to do.
     """
-    others = _checked(model, beside)
+    others = _check_models(model, beside)
     given = as_dataset(data, y, metadata, split, ids, source)
     if not isinstance(given.X, np.ndarray):
         raise LongwayError(
@@ -118,38 +126,38 @@ def make_case(
     labels = np.asarray(given.y)
     classes = model.classes_ if isinstance(model, Method) else np.unique(labels)
     codes = encode_labels(labels, classes, "y")
-    part, members = _looked_at(given, part)
+    part, members = _select_part(given, part)
     generator = np.random.default_rng(seed)
-    looked_at = some_rows(members, codes, max_rows, generator)
-    trained = np.flatnonzero(given.split == "train") if "train" in given.parts else looked_at
-    train = some_rows(trained, codes, max_rows, generator)
-    rows = np.union1d(looked_at, train)
+    explained = sample_rows(members, codes, max_rows, generator)
+    trained = np.flatnonzero(given.split == "train") if "train" in given.parts else explained
+    train = sample_rows(trained, codes, max_rows, generator)
+    rows = np.union1d(explained, train)
     X = np.asarray(given.X[rows])
     own_name = name or (type(model).__name__ if isinstance(model, Method) else "inferred groups")
     if own_name in others:
         raise LongwayError(f"beside holds another model named {own_name!r}: give the models different names")
-    return Case(
-        model,
-        own_name,
-        others,
-        [str(each) for each in classes.tolist()],
-        model._check_inputs(X, reset=False) if isinstance(model, Method) else X,
-        labels[rows],
-        codes[rows],
-        np.asarray(given.ids)[rows],
-        rows,
-        np.searchsorted(rows, looked_at),
-        np.searchsorted(rows, train),
-        plain_columns(given, looked_at),
-        model.predict(X) if isinstance(model, Method) else np.full(len(rows), ""),
-        part,
-        given.source,
-        len(given),
+    return ExplainInputs(
+        model=model,
+        name=own_name,
+        others=others,
+        classes=[str(each) for each in classes.tolist()],
+        X=model._check_inputs(X, reset=False) if isinstance(model, Method) else X,
+        y=labels[rows],
+        codes=codes[rows],
+        ids=np.asarray(given.ids)[rows],
+        rows=rows,
+        explained=np.searchsorted(rows, explained),
+        train=np.searchsorted(rows, train),
+        columns=plain_columns(given, explained),
+        predicted=model.predict(X) if isinstance(model, Method) else np.full(len(rows), ""),
+        part=part,
+        source=given.source,
+        n_given=len(given),
     )
 
 
-def _checked(model: Any, beside: Any) -> dict[str, Method]:
-    """Return the other models by name; refuse what cannot be explained or compared."""
+def _check_models(model: Any, beside: Any) -> dict[str, Method]:
+    """Return the other models by name; refuse those that cannot be explained or compared."""
     if not isinstance(model, Method | AxisGroups):
         raise LongwayError(
             f"model is a {type(model).__name__}: give a fitted method of Longway, or what infer_groups returns"
@@ -160,7 +168,7 @@ def _checked(model: Any, beside: Any) -> dict[str, Method]:
             check_is_fitted(each, "module_")
     for name, other in others.items():
         if not isinstance(model, Method):
-            raise LongwayError("beside: inferred groups say nothing that a model could be compared with; leave it out")
+            raise LongwayError("beside: inferred groups make no predictions to compare with a model; leave it out")
         if other.input_shape_ != model.input_shape_:
             raise LongwayError(
                 f"beside: {name} takes inputs of shape {other.input_shape_}, the model {model.input_shape_}: give one "
@@ -171,8 +179,8 @@ def _checked(model: Any, beside: Any) -> dict[str, Method]:
     return others
 
 
-def _looked_at(data: GroupedDataset, part: str | None) -> tuple[str, np.ndarray]:
-    """Return the part to look at, "" for all rows, and its rows."""
+def _select_part(data: GroupedDataset, part: str | None) -> tuple[str, np.ndarray]:
+    """Return the part to explain, "" for all samples, and its rows."""
     if part is None:
         part = "test" if "test" in data.parts else "all"
     if part == "all":

@@ -1,4 +1,4 @@
-"""What an explanation holds: plain records, each ready for JSON; pictures are kept beside them, never inside."""
+"""Records that an explanation returns, ready for JSON; arrays and pictures stay out of the JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from longway.auditing.findings import Advice
 from longway.utils.records import Estimate, Example, Record
 
 FORMAT = 1
@@ -19,26 +20,28 @@ Ends = tuple[tuple[Example, ...], tuple[Example, ...]]
 
 @dataclass(frozen=True)
 class Direction(Record):
-    """A direction in what the model sees, with the real samples at both its ends.
+    """A direction in the model's inputs, latents or outputs, with the real samples at both ends.
 
     Parameters
     ----------
     name : str
-        Holds untrusted text where it names a class.
+        Holds untrusted text if it names a class.
     index : int
         Number of the axis, or code of the class.
     low, high : tuple of Example
     score : float
         Shortcut score of an axis; NaN for other directions.
     effect : float
-        Of an axis: by how much one deviation along it moves the predicted probabilities, at the class where it is
-        largest and on average over samples. NaN where it is not known.
+        Of an axis: the change of the predicted probabilities with one standard deviation along it, of the class that
+        changes most, averaged over samples. NaN if unknown.
     flat : bool
-        Whether the head was made flat along the axis.
+        True if the head was made flat along the axis.
+    advice : Advice or None
+        The fit that treats the axis as a shortcut; None if the method takes no axes.
     command, python : str
-        What to run to treat the axis as a shortcut; empty where the method takes no axes.
+        The same as a command, filled in by the command line, and as a line of Python.
     values : ndarray of shape (n,)
-        The direction for every row that is explained. Not in ``to_dict``.
+        The direction's value for each explained sample. Not in ``to_dict``.
     traversal : ndarray of shape (steps, c, h, w), optional
         Pictures decoded along an axis. Not in ``to_dict``.
     """
@@ -50,6 +53,7 @@ class Direction(Record):
     score: float = float("nan")
     effect: float = float("nan")
     flat: bool = False
+    advice: Advice | None = None
     command: str = ""
     python: str = ""
     values: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
@@ -58,15 +62,15 @@ class Direction(Record):
 
 @dataclass(frozen=True)
 class Heat(Record):
-    """Where models look in one image.
+    """Saliency maps of one image.
 
     Parameters
     ----------
     example : Example
     predicted : mapping of str to str
-        What each model says of it. Untrusted text.
+        The prediction of each model. Untrusted text.
     maps : mapping of str to ndarray of shape (h, w)
-        Grad-CAM of what each model says, from 0 to 1. Not in ``to_dict``.
+        Map of each model's prediction, from 0 to 1. Not in ``to_dict``.
     """
 
     example: Example
@@ -76,19 +80,19 @@ class Heat(Record):
 
 @dataclass(frozen=True)
 class Reliance(Record):
-    """How far models rely on a known attribute.
+    """Reliance of models on a known attribute.
 
     Parameters
     ----------
     attribute : str
         A column, or one value of it. Untrusted text.
     label : str
-        The class whose log-odds were looked at: where the first model relies on the attribute most. Untrusted text.
+        The class whose log-odds are compared: where the first model relies on the attribute most. Untrusted text.
     n : int
         Samples that have the attribute.
     by_model : mapping of str to Estimate
-        Difference of mean log-odds between samples with and without the attribute, within classes, in deviations of
-        the log-odds within classes, so that heads of different scale compare. 95 % interval.
+        Difference of mean log-odds between samples with and without the attribute, within classes, in standard
+        deviations of the log-odds within classes, so that heads of different scale can be compared. 95 % interval.
     logits : mapping of str to float
         The same difference in units of the log-odds.
     """
@@ -102,17 +106,17 @@ class Reliance(Record):
 
 @dataclass(frozen=True)
 class Alignment(Record):
-    """How far an edit goes in the direction of a known attribute.
+    """Alignment of an edit with a known attribute.
 
     Parameters
     ----------
     attribute : str
         Untrusted text; "the label" for the classes themselves.
     cosine : float
-        Of the edit and of the difference that the attribute makes within classes, in standardised features.
+        Between the edit and the within-class difference of means of the attribute, in standardised features.
     auroc : float
-        Of telling samples with the attribute from others, within classes, by where they lie along the edit; .5 is
-        chance, 0 means that the edit leads away from it.
+        Of separating samples with the attribute from others, within classes, by their position along the edit; .5 is
+        chance, 0 means that the edit leads away from the attribute.
     """
 
     attribute: str
@@ -122,19 +126,18 @@ class Alignment(Record):
 
 @dataclass(frozen=True)
 class Neighbour(Record):
-    """The real samples nearest to a support row.
+    """The real samples nearest to a support sample.
 
     Parameters
     ----------
     label : str
         Its class. Untrusted text.
     moved : float
-        Length of its edit as a share of its own, in standardised features.
+        Length of its edit relative to its own length, in standardised features.
     before, after : Example
         The nearest training sample before and after the edit; ``value`` is the distance.
     towards : Example
-        The training sample that the edit leads to most directly; ``value`` is the cosine of the edit and of the way
-        there.
+        The training sample most in line with the edit; ``value`` is the cosine between the edit and the step there.
     """
 
     label: str
@@ -146,17 +149,17 @@ class Neighbour(Record):
 
 @dataclass(frozen=True)
 class ClassEdit(Record):
-    """The mean edit of the support rows of one class.
+    """The mean edit of the support samples of one class.
 
     Parameters
     ----------
     label : str
         Untrusted text.
     moved : float
-        Mean length of the edits as a share of the rows' own.
+        Mean length of the edits relative to the samples' own length.
     agreement : float
-        Length of the mean edit, as a share of the mean length: 1 where all rows move alike, near 0 where each goes its
-        own way.
+        Length of the mean edit relative to the mean length: 1 if all samples move alike, near 0 if each moves its own
+        way.
     alignment : tuple of Alignment
         The most aligned first.
     along : Direction
@@ -172,19 +175,19 @@ class ClassEdit(Record):
 
 @dataclass(frozen=True)
 class Edits(Record):
-    """What HSFM's edits of its support mean.
+    """Meaning of HSFM's edits of its support.
 
     Parameters
     ----------
     n : int
-        Support rows.
+        Support samples.
     changed : int
-        Rows whose nearest training sample is another one after the edit.
+        Samples whose nearest training sample changes with the edit.
     classes : tuple of ClassEdit
     neighbours : tuple of Neighbour
-        The rows that moved most, of each class.
+        The samples of each class that moved most.
     decoded : ndarray of shape (m, 2, h, w, 3), optional
-        Those rows before and after, as a decoder draws them. Not in ``to_dict``.
+        Those samples before and after, as a decoder draws them. Not in ``to_dict``.
     """
 
     n: int
@@ -196,7 +199,7 @@ class Edits(Record):
 
 @dataclass(frozen=True)
 class Explanation(Record):
-    """What a fitted model uses.
+    """Explanation of a fitted model.
 
     Parameters
     ----------
@@ -207,38 +210,37 @@ class Explanation(Record):
         Of the model.
     method : str
         Its class.
-    n : int
-        Rows that were looked at.
-    n_given : int
+    n, n_given : int
+        Samples that were explained, and that were given.
     part : str
-        The part of the split that they are; empty without one.
+        The explained part of the split; empty without one.
     accuracy : mapping of str to Estimate
-        Of each model on these rows (Wilson). Empty for inferred groups.
+        Of each model on these samples (Wilson). Empty for inferred groups.
     axes : tuple of Direction
         Latent or whitened axes, the highest shortcut score first.
     flat : tuple of int
-        All axes that the head was made flat along.
+        Numbers of all axes that the head was made flat along.
     answers : tuple of Direction
-        What the model says: log-odds of the second of two classes, or of each of several.
+        Log-odds of the second of two classes, or of each of several.
     heat : tuple of Heat
     reliance : tuple of Reliance
-        What the model stopped using first.
+        Attributes that the model relies on less than the first model come first.
     edits : Edits or None
     curves : mapping of str to tuple of dict
         Validation scores over epochs, by model.
     notes : tuple of str
-        What a reader should know. Holds untrusted text.
+        Holds untrusted text.
     settings : mapping of str to Any
     seconds : float
         Wall time.
     y : ndarray of shape (m,)
-        Labels of all rows that examples point to. Not in ``to_dict``.
-    looked_at : ndarray of shape (n,), int64
-        Which of them are those that were looked at; the others are training rows. Not in ``to_dict``.
+        Labels of all samples that examples refer to. Not in ``to_dict``.
+    explained : ndarray of shape (n,), int64
+        Positions of the explained samples among them; the others are training samples. Not in ``to_dict``.
     rows : ndarray of shape (m,), int64
         Their positions in the data as given. Not in ``to_dict``.
     images : ndarray of shape (m, c, h, w), optional
-        Their images, of a model that takes images. Not in ``to_dict``.
+        Their images, for a model on images. Not in ``to_dict``.
     """
 
     source: str
@@ -260,10 +262,10 @@ class Explanation(Record):
     settings: Mapping[str, Any]
     seconds: float
     y: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
-    looked_at: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
+    explained: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
     rows: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
     images: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all figures, ready for JSON."""
+        """Return everything but arrays and pictures, ready for JSON."""
         return {"format": FORMAT, **super().to_dict()}

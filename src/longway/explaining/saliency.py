@@ -1,4 +1,4 @@
-"""Where a network looks: Grad-CAM at its last convolution, or what it says of each place itself."""
+"""Compute saliency maps: Grad-CAM at the last convolution, or a likelihood's own contributions of pixels."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from longway.utils.errors import LongwayError
 
 @runtime_checkable
 class PlaceByPlace(Protocol):
-    """A network whose logits are sums over pixels but for a part without a place, as likelihoods of images are."""
+    """A network whose logits are sums over pixels, plus a term without a place, such as a likelihood of images."""
 
     def by_place(self, x: Tensor) -> Tensor:
-        """Return what each pixel of images (n, c, h, w) adds to each logit, of shape (n, C, h, w)."""
+        """Return the contribution of each pixel of images (n, c, h, w) to each logit, of shape (n, C, h, w)."""
 
 
 def heat_maps(module: nn.Module, images: Tensor, codes: Tensor) -> Tensor:
-    """Return which places of each image speak for a class, at the size of the image.
+    """Return a map of the evidence for a class in each image, at the size of the image.
 
-    Of a network that is ``PlaceByPlace``, what each place says for the class against the likeliest other; of any other,
-    Grad-CAM at its last convolution.
+    For a network that is ``PlaceByPlace``, the evidence of each pixel for the class against the likeliest other class;
+    for any other, Grad-CAM at its last convolution.
 
     Parameters
     ----------
     module : nn.Module
-        Maps images to logits; left as it was.
+        Maps images to logits; not changed.
     images : Tensor of shape (n, c, h, w)
     codes : Tensor of shape (n,), integer
         The class of each.
@@ -39,12 +39,12 @@ def heat_maps(module: nn.Module, images: Tensor, codes: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (n, h, w)
-        From 0 to 1, the largest value of each map; all 0 where nothing speaks for the class.
+        From 0 to 1, which is the largest value of each map; all 0 if nothing is evidence for the class.
 
     Raises
     ------
     LongwayError
-        The network is neither ``PlaceByPlace`` nor has it a convolution.
+        The network is not ``PlaceByPlace`` and has no convolution.
     """
     was_training = module.training
     module.eval()
@@ -60,7 +60,7 @@ def heat_maps(module: nn.Module, images: Tensor, codes: Tensor) -> Tensor:
 def _cam(module: nn.Module, images: Tensor, codes: Tensor) -> Tensor:
     """Return Grad-CAM's maps (n, i, j) at the last convolution."""
     with torch.enable_grad(), captured(last_convolution(module)) as found:
-        # The images get a gradient so that maps have one in a network whose weights are frozen
+        # Images that require a gradient give the maps one even if all weights are frozen.
         logits = module(images.detach().requires_grad_())
         activations = found[-1]
         chosen = logits.gather(1, codes.to(logits.device).unsqueeze(1)).sum()
@@ -70,27 +70,22 @@ def _cam(module: nn.Module, images: Tensor, codes: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _advantage(module: PlaceByPlace, images: Tensor, codes: Tensor) -> Tensor:
-    """Return by how much each place speaks for a class rather than for its rival, of shape (n, h, w), 0 or more."""
-    said = module.by_place(images)
-    rows, codes = torch.arange(len(said)), codes.to(said.device)
-    totals = said.sum((2, 3))
+    """Return the evidence of each pixel for a class against its likeliest rival, of shape (n, h, w), 0 or more."""
+    evidence = module.by_place(images)
+    rows, codes = torch.arange(len(evidence)), codes.to(evidence.device)
+    totals = evidence.sum((2, 3))
     totals[rows, codes] = -torch.inf
-    return (said[rows, codes] - said[rows, totals.argmax(1)]).relu()
+    return (evidence[rows, codes] - evidence[rows, totals.argmax(1)]).relu()
 
 
-def can_be_seen(module: nn.Module) -> None:
-    """Refuse a network that ``heat_maps`` has no way to look into.
-
-    Raises
-    ------
-    LongwayError
-    """
+def check_visible(module: nn.Module) -> None:
+    """Raise LongwayError if ``heat_maps`` cannot explain a network."""
     if not isinstance(module, PlaceByPlace):
         last_convolution(module)
 
 
 def last_convolution(module: nn.Module) -> nn.Module:
-    """Return the last convolution of a network, or the ReLU right behind it: what it gives is what Grad-CAM looks at.
+    """Return the last convolution of a network, or the ReLU right after it; Grad-CAM uses its output.
 
     Raises
     ------
@@ -101,13 +96,13 @@ def last_convolution(module: nn.Module) -> nn.Module:
     places = [place for place, each in enumerate(leaves) if isinstance(each, nn.Conv2d)]
     if not places:
         raise LongwayError(f"{type(module).__name__} has no convolution: Grad-CAM needs a network on images")
-    behind = leaves[places[-1] + 1 :][:1]
-    return behind[0] if behind and isinstance(behind[0], nn.ReLU) else leaves[places[-1]]
+    after = leaves[places[-1] + 1 :][:1]
+    return after[0] if after and isinstance(after[0], nn.ReLU) else leaves[places[-1]]
 
 
 @contextmanager
 def captured(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect what a layer gives while the body runs; nothing stays attached to it."""
+    """Collect the outputs of a layer while the body runs, with a hook that is removed afterwards."""
     found: list[Tensor] = []
 
     def keep(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Gaussian diffusion in continuous time: inputs among noise, and what finding the noise again says of likelihood."""
+"""Gaussian diffusion in continuous time: noisy mixtures, and the likelihood bound from predicting their noise."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def diffuse(x: Tensor, noise: Tensor, log_snr: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def noise_error(velocity: Tensor, guess: Tensor, log_snr: Tensor) -> Tensor:
-    r"""Return the squared error of the noise that a guessed velocity amounts to, number by number, of shape (n, ...).
+    r"""Return the squared error of the noise that a predicted velocity implies, elementwise, of shape (n, ...).
 
     Half its mean over noise and over :math:`\lambda` between two bounds, times their distance, summed over an input, is
     what the input costs in nats: the evidence lower bound of a diffusion model in continuous time, but for what inputs
@@ -55,5 +55,5 @@ def noise_error(velocity: Tensor, guess: Tensor, log_snr: Tensor) -> Tensor:
 
 
 def _aligned(log_snr: Tensor, x: Tensor) -> Tensor:
-    """Return ratios (n,) or (1,) in as many dimensions as inputs (n, ...) have."""
+    """Reshape ratios (n,) or (1,) so that they broadcast over inputs (n, ...)."""
     return log_snr.view(-1, *[1] * (x.dim() - 1))

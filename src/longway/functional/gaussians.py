@@ -1,4 +1,4 @@
-"""Moments of classes, and how far they are from those of a spherical Gaussian."""
+"""Moments of classes, and their divergence from a spherical Gaussian."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Moments(NamedTuple):
 
 
 def class_moments(points: Tensor, labels: Tensor, weights: Tensor, n_classes: int, *, full: bool) -> Moments:
-    """Return the weighted mean and covariance of the points of each class; zeros where there are none.
+    """Return the weighted mean and covariance of the points of each class; zeros for an empty class.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of a feature map a logit rests on."""
+"""Grad-CAM: the places of a feature map that a logit depends on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    r"""Return where feature maps speak for a logit.
+    r"""Return the positive contributions of places of feature maps to a logit.
 
     Each channel counts by its mean gradient over all places; what then speaks against the logit is cut off:
     :math:`\mathrm{ReLU}\big(\sum_k \alpha_k A^k\big)` with

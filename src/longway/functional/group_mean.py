@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def mean_by_group(values: Tensor, weights: Tensor, groups: Tensor, n_groups: int) -> tuple[Tensor, Tensor]:
-    """Return the weighted mean of values (n,) in each group, 0 where it has none, and which groups have any.
+    """Return the weighted mean of values (n,) in each group, 0 for an empty one, and a mask of the non-empty groups.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Penalties on how the risk of a classifier differs between environments."""
+"""Penalties on the differences of a classifier's risk between environments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from longway.functional.group_mean import mean_by_group
 def risks(
     logits: Tensor, labels: Tensor, weights: Tensor, environments: Tensor, n_environments: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the weighted mean cross-entropy of each environment, 0 where it has no sample, and which have any.
+    """Return the weighted mean cross-entropy of each environment, 0 for an empty one, and a mask of the non-empty ones.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def risks(
 def scale_derivatives(
     logits: Tensor, labels: Tensor, weights: Tensor, environments: Tensor, n_environments: int
 ) -> tuple[Tensor, Tensor]:
-    r"""Return how each environment's risk changes with a common factor w of the logits, at w = 1.
+    r"""Return the derivative of each environment's risk with respect to a common factor w of the logits, at w = 1.
 
     The derivative of :math:`R_e(w f)` is the mean over the environment of :math:`\sum_c (p_c - [c = y]) f_c`: the mean
     logit less the logit of the true class. It needs no second pass of automatic differentiation.

@@ -1,4 +1,4 @@
-"""Losses of single samples."""
+"""Losses per sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SITAR's noise along label-correlated axes, and the penalty that it amounts to."""
+"""SITAR's noise along label-correlated axes, and the equivalent penalty."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def divergence(clean_logits: Tensor, noisy_logits: Tensor) -> Tensor:
 def targeted_penalty(
     classifier: Callable[[Tensor], Tensor], latents: Tensor, scores: Tensor, scale: float, weight: float
 ) -> Tensor:
-    r"""Compute Theorem 1's second-order term: what SITAR's noise adds to the cross-entropy.
+    r"""Compute the second-order term of Theorem 1: the increase of the cross-entropy under SITAR's noise.
 
     The mean over samples of
     :math:`\alpha^2 \sum_j v_j^2 [\frac12 J_j^T H J_j + \lambda \|J_j\|^2]`, with :math:`J_j` column j of the logit

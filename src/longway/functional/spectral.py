@@ -12,7 +12,7 @@ Map = Callable[[Tensor], Tensor]
 
 
 def layer_maps(layer: nn.Linear | nn.Conv2d, shape: tuple[int, ...]) -> tuple[Map, Map]:
-    """Return what a layer does to one input, without its bias, and the adjoint of that.
+    """Return the linear map of a layer for one input, without bias, and its adjoint.
 
     Parameters
     ----------

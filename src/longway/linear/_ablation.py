@@ -9,7 +9,7 @@ from longway.linear._hypergradient import Head
 
 
 def ablation_drops(features: Tensor, labels: Tensor, head: Head) -> Tensor:
-    """Return how much the probability of the true class drops where one feature is set to 0, for each feature.
+    """Return the drop of the true class's probability when one feature is set to 0, for each feature.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Adam, for loops of many short steps."""
+"""Adam for loops of many short steps."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ HALVINGS = 12
 def minimize_batch(
     objective: Objective, start: Tensor, *, tolerance: float = 1e-6, max_iter: int = 500, memory: int = 10
 ) -> Tensor:
-    """Minimise P convex problems, which share each evaluation and nothing else.
+    """Minimise P independent convex problems with shared evaluations.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def minimize_batch(
 
 
 def _direction(gradient: Tensor, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-    """Return the quasi-Newton direction (P, D); a pair without curvature (inverse 0) counts as absent."""
+    """Return the quasi-Newton direction (P, D); a pair without curvature (inverse 0) is ignored."""
     direction = -gradient
     kept = []
     for step, change, inverse in reversed(pairs):
@@ -88,7 +88,7 @@ def _search(
     length: Tensor,
     done: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Halve each problem's step until it lowers the value enough; problems ``done`` stay, as do those that cannot."""
+    """Halve each problem's step until its value decreases enough; ``done`` problems, and those without progress, stay."""
     best, best_value, best_gradient = theta, value, gradient
     for _ in range(HALVINGS):
         trial = theta + length.unsqueeze(1) * direction

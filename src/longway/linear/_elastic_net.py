@@ -1,4 +1,4 @@
-"""Sparse linear heads: multinomial logistic regression with an elastic net, many problems on one data set at once.
+"""Sparse linear heads: multinomial logistic regression with an elastic net, for many problems on one data set.
 
 One product of matrices tells for all problems which features violate their condition of optimality. Problem by
 problem, a working set of those in use and the worst violators then takes proximal Newton steps: the loss is replaced by
@@ -25,19 +25,20 @@ from torch.nn.functional import one_hot
 from longway.linear.head import Heads
 
 NEWTON_STEPS = 10
-"""Newton steps on a working set, at most, before all features are looked at again."""
+"""Newton steps on a working set, at most, before all features are checked again."""
 LEAST_GROWTH = 30
-"""Parameters that join a working set at a time, or half as many as are in use."""
+"""Parameters that join a working set at a time; at least half of its size."""
 FORCING = 0.5
 """Violation, relative to the worst one, to which a working set is solved before it grows."""
 MODEL_TOLERANCE = 0.3
-"""Duality gap at which descent on the model ends, as a share of what the worst violation is worth in the objective."""
+"""Duality gap at which coordinate descent on the quadratic model stops, relative to the gain that the worst violation
+promises."""
 COMMON = 20.0
 """Tolerance of the common starting solution, as a multiple of the tolerance of the problems."""
 UNUSED = np.random.RandomState(0)
-"""Decides nothing, as coordinates are taken in turn; without one, NumPy's global state would be drawn from."""
+"""Without effect, as coordinates are cycled; without one, NumPy's global state would be used."""
 LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.02)
-"""Shares of a Newton step that are tried."""
+"""Fractions of a Newton step that are tried."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class _Problems:
     l2: Tensor  # (a,)
 
     def violation(self, theta: np.ndarray, problems: np.ndarray) -> np.ndarray:
-        """Return how far each parameter of some problems (p, K, a) is from its condition of optimality."""
+        """Return the violation of the optimality condition of each parameter of some problems (p, K, a)."""
         used = torch.from_numpy(np.flatnonzero(theta.any((0, 1)))).to(self.columns.device)
         some = torch.from_numpy(theta[problems]).to(self.columns)
         scores = (some[:, :, used].flatten(0, 1) @ self.columns[used]).reshape(*some.shape[:2], -1)
@@ -63,7 +64,7 @@ class _Problems:
 
 @dataclass(frozen=True)
 class _Part:
-    """One problem on the s parameters of its working set and the n rows that count in it; the K biases come last."""
+    """One problem on the s parameters of its working set and its n samples with weight; the K biases come last."""
 
     taken: np.ndarray  # (s, n), the column of each parameter
     scores_of: np.ndarray  # (s,), the score that each parameter adds to
@@ -79,7 +80,7 @@ class _Part:
         return np.asarray(std @ self.taken)
 
     def losses(self, scores: np.ndarray) -> np.ndarray:
-        """Return each row's cross-entropy (n,), in double precision."""
+        """Return the cross-entropy of each sample (n,), in double precision."""
         exact = scores.astype(np.float64)
         total = np.logaddexp(0, exact[0]) if len(exact) == 1 else logsumexp(exact, axis=0)
         return np.asarray(total - (self.targets * exact).sum(0))
@@ -172,7 +173,7 @@ def elastic_net_path(
     l1_ratio: float = 1.0,
     max_rounds: int = 100,
 ) -> Heads:
-    """Solve the problem of ``elastic_net`` for one strength after the other, each from the solution before it.
+    """Solve ``elastic_net`` for a sequence of strengths, each from the previous solution.
 
     Parameters
     ----------
@@ -198,7 +199,7 @@ def elastic_net_path(
 
 
 def _descend(problems: _Problems, theta: np.ndarray, tolerance: float, max_rounds: int) -> np.ndarray:
-    """Bring parameters (P, K, a) to the optimum of each problem, in place."""
+    """Optimise the parameters (P, K, a) of each problem in place."""
     columns, left = problems.columns.cpu().numpy(), np.arange(len(theta))
     with config_context(skip_parameter_validation=True), warnings.catch_warnings():
         # A minimum of the model that is not quite reached still gives a direction downhill.
@@ -219,7 +220,7 @@ def _descend(problems: _Problems, theta: np.ndarray, tolerance: float, max_round
 
 
 def _heads(problems: _Problems, theta: np.ndarray) -> Heads:
-    """Return parameters (P, K, a) as heads with a score for each class."""
+    """Return parameters (P, K, a) as heads with one score per class."""
     found = torch.from_numpy(theta).to(problems.columns)
     if found.shape[1] == 1:
         found = torch.cat([-found / 2, found / 2], 1)

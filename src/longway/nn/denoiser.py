@@ -98,7 +98,7 @@ class PatchDenoiser(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions beside a way past them; what is told scales and shifts the channels in between.
+    """Two convolutions with a residual connection; the conditioning scales and shifts the channels in between.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class Block(nn.Module):
         self.past = nn.Identity() if inner == outer else nn.Conv2d(inner, outer, 1)
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        """Map (n, inner, h, w) and what is told (n, k) to (n, outer, h, w)."""
+        """Map (n, inner, h, w) and conditioning (n, k) to (n, outer, h, w)."""
         scale, shift = self.told(told)[..., None, None].chunk(2, 1)
         h = self.second(self.entry(silu(self.first(x)))) * (1 + scale) + shift
         return self.past(x) + self.exit(silu(h))
@@ -166,7 +166,7 @@ class FeatureBlock(nn.Module):
         self.told = nn.Linear(told, 2 * width)
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        """Map (n, width) and what is told (n, k) to (n, width)."""
+        """Map (n, width) and conditioning (n, k) to (n, width)."""
         scale, shift = self.told(told).chunk(2, 1)
         return x + self.exit(silu(self.entry(self.norm(x) * (1 + scale) + shift)))
 
@@ -183,7 +183,7 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 
 def _silent(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
-    """Let a layer begin at zero, so that a deep network begins as a shallow one."""
+    """Initialise a layer to zero, so that a deep network starts as a shallow one."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

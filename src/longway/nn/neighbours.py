@@ -1,4 +1,4 @@
-"""A vote of the nearest training points, as a module."""
+"""A nearest-neighbour vote as a module."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 QUERIES = 256
-"""Points whose distances to all training points are held at a time."""
+"""Points per block of distances to all training points."""
 
 
 class Neighbours(nn.Module):
@@ -43,7 +43,7 @@ class Neighbours(nn.Module):
         self.weights = (weights[counts] / weights[counts].mean()).to(self.weights)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n, d) to the logarithms (n, C) of the classes' shares in the vote, to which each class adds 1 / C."""
+        """Map (n, d) to the log proportions (n, C) of the classes in the vote, smoothed by 1 / C per class."""
         if torch.compiler.is_exporting():  # a graph has no loop whose length depends on the batch
             return self._vote(x, self._products(x))
         # By products of matrices the distance of two equal points is not zero, and differs with the size of a batch.
@@ -52,7 +52,7 @@ class Neighbours(nn.Module):
         return torch.cat([self._vote(some, torch.cdist(some, self.points, compute_mode=plain)) for some in parts])
 
     def _products(self, x: Tensor) -> Tensor:
-        """Return squared distances to all points by products of matrices: graphs have no others."""
+        """Return squared distances to all points by matrix products, because graphs have no other operation for them."""
         one, other = x.double(), self.points.double()
         return one.square().sum(1, keepdim=True) + other.square().sum(1) - 2 * one @ other.T
 
@@ -63,7 +63,7 @@ class Neighbours(nn.Module):
         return (votes / votes.sum(1, keepdim=True)).log()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Make room for as many points as the state has."""
+        """Allocate as many points as the state has."""
         for name in ("points", "labels", "weights"):
             if prefix + name in state_dict:
                 here = getattr(self, name)

@@ -14,13 +14,13 @@ from longway.functional.vae import kl_to_standard_normal, reconstruction_error, 
 from longway.linear.module import Standardize
 
 CHANNELS = (32, 32, 64, 128)
-"""Convolutions of SITAR's encoder for 64x64 images."""
+"""Channels of SITAR's encoder for 64x64 images."""
 
 USUAL_VARIANCE = 70.0
-"""Variance of coloured 28x28 digits, summed over pixels: the images for which beta = 2 was published."""
+"""Variance of coloured 28x28 digits, summed over pixels: the images that beta = 2 was published for."""
 
 ACTIVE = 0.01
-"""Variance of the posterior means from which an axis is in use; Burda et al., 2016, draw the line there."""
+"""Variance of the posterior means above which an axis is in use (Burda et al., 2016)."""
 
 
 class VAE(nn.Module):
@@ -69,7 +69,7 @@ class VAE(nn.Module):
         return mean, log_variance, latent, self.decoder(latent)
 
     def set_moments(self, rows: Samples) -> None:
-        """Take the mean and deviation of features from training data; images stay as they are."""
+        """Set mean and standard deviation of features from training data; images stay unchanged."""
         if isinstance(self.standardize, Standardize):
             self.standardize.set(*rows.moments())
 
@@ -111,7 +111,7 @@ class VAEObjective(nn.Module):
 
 
 def scaled_beta(beta: float, rows: Samples) -> float:
-    r"""Return the beta that does to these images what ``beta`` does to coloured 28x28 digits.
+    r"""Return the beta that has the same effect on these images as ``beta`` on coloured 28x28 digits.
 
     The squared error summed over pixels grows with the number of pixels and with their contrast, the KL term does not:
     an axis is worth its nats only where it explains more than about :math:`\beta / 2` of the summed variance, so one
@@ -130,7 +130,7 @@ def scaled_beta(beta: float, rows: Samples) -> float:
 
 
 def summed_variance(rows: Samples) -> float:
-    """Return the variance of what a VAE reconstructs, summed over one sample: d of d standardised features."""
+    """Return the variance of a VAE's reconstruction target, summed over a sample: d for d standardised features."""
     if len(rows.shape) == 1:
         return float(rows.shape[0])
     total, squares = torch.zeros(rows.shape, dtype=torch.float64), 0.0

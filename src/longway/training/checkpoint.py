@@ -18,18 +18,18 @@ from longway.utils.safetensors import read_tensors, write_tensors
 from longway.utils.storage import hash_array, hash_json, hash_module
 
 State = dict[str, Any]
-"""Nested dicts and lists of tensors and of what JSON can hold."""
+"""Nested dicts and lists of tensors and JSON values."""
 
 
 @runtime_checkable
 class Observer(Protocol):
-    """Something that follows a training run and whose own state can be kept."""
+    """An object that follows a training run and has a state to save."""
 
     def state_dict(self) -> State:
-        """Return all that it remembers."""
+        """Return the state."""
 
     def load_state_dict(self, state: State) -> None:
-        """Remember that instead."""
+        """Restore the state."""
 
 
 def observer_of(callback: Callable[..., Any] | None, description: str) -> Observer | None:
@@ -53,7 +53,7 @@ def observer_of(callback: Callable[..., Any] | None, description: str) -> Observ
 
 @dataclass
 class Training:
-    """All of a training run that changes as it goes.
+    """The changing state of a training run.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Training:
     average: WeightAverage | None = None
 
     def state(self) -> State:
-        """Return it as it is now."""
+        """Return the current state."""
         return {
             "history": self.history,
             "objective": self.objective.state_dict(),
@@ -94,7 +94,7 @@ class Training:
         }
 
     def restore(self, state: State) -> None:
-        """Make it what it was when ``state`` was taken."""
+        """Restore the state."""
         self.history[:] = state["history"]
         self.objective.load_state_dict(state["objective"])
         self.generator.bit_generator.state = state["generator"]
@@ -119,7 +119,7 @@ def _cuda_devices() -> range:
 def fingerprint(
     training: Training, rows: Samples, known: Sequence[np.ndarray | None], settings: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return what tells a run from another before its first step: hashes by the words for what they stand for.
+    """Return the identity of a run before its first step: hashes of its inputs by name.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def fingerprint(
 
 
 def save_state(path: Path, marks: Mapping[str, str], state: State) -> None:
-    """Write a run's state to one file, whole or not at all."""
+    """Write a run's state to one file, atomically."""
     tensors: dict[str, Tensor] = {}
     tree = _without_tensors(state, tensors)
     write_tensors(path, {"kind": "checkpoint", "marks": dict(marks), "tree": tree}, tensors)
@@ -176,7 +176,7 @@ def load_state(path: Path, marks: Mapping[str, str]) -> State | None:
 
 
 def _without_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return a state with a number in the place of each tensor, which goes to ``tensors``."""
+    """Return a state with tensors replaced by numbers, which index ``tensors``."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().cpu().clone()

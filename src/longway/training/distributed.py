@@ -1,4 +1,4 @@
-"""Several processes that train one network, each on its share of every batch."""
+"""Distributed training: several processes, each with its part of every batch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _SHARED = False
 
 
 def share_batches() -> None:
-    """Say that this process is one of several, for ``gathered``."""
+    """Mark this process as one of several, for ``gathered``."""
     global _SHARED
     _SHARED = True
 
 
 def gathered(values: Tensor) -> Tensor:
-    """Return values of shape (n, ...) of all samples of the batch, where this process sees a share of them.
+    """Return values (n, ...) of all samples of the batch, gathered from all processes.
 
     What a loss computes over a batch as a whole (correlations, spreads, sums by group) is then the same in each process
     as it would be in one. The order of the samples is another one, alike in all calls; no gradient flows.

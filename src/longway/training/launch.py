@@ -1,4 +1,4 @@
-"""Lightning Fabric as the training loop wants it; imported where it is used, as it costs a second and 80 MB."""
+"""Set-up of Lightning Fabric for the training loop; imported on demand, as it costs a second and 80 MB."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of e
 
 
 class AutocastOnly(MixedPrecision):
-    """Mixed precision that leaves the inputs as they are.
+    """Mixed precision that does not cast the inputs.
 
     Fabric's own rounds them to 16 bits, and so all that a loss compares with them; autocast rounds where it pays.
     """
 
     def convert_input(self, data: Any) -> Any:
-        """Return the data untouched."""
+        """Return the data unchanged."""
         return data
 
 
 def make_fabric(options: TrainingOptions, device: torch.device) -> Fabric:
-    """Return what hides devices and precision from the loop.
+    """Return the Fabric that hides devices and precision from the loop.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class _Process:
         self.work, self.objective = work, objective
 
     def __call__(self, fabric: Fabric) -> str | None:
-        """Return what went wrong, which all processes find out together."""
+        """Return the error that all processes report together."""
         share_batches()
         with torch.no_grad():
             for tensor in (*self.objective.parameters(), *self.objective.buffers()):

@@ -1,4 +1,4 @@
-"""Curves of a training run as it goes, in TensorBoard or MLflow."""
+"""Live loggers of training curves: TensorBoard and MLflow."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from longway.utils.errors import LongwayError
 
 Log = Callable[[Mapping[str, float]], None]
-"""Takes the record of one epoch."""
+"""A function that logs the record of one epoch."""
 
 
 def load_mlflow() -> Any:
-    """Return MLflow, told to keep quiet."""
+    """Return MLflow with its output silenced."""
     try:
         import mlflow
     except ImportError as error:
@@ -26,7 +26,7 @@ def load_mlflow() -> Any:
 
 
 def mlflow_client(folder: Path) -> tuple[Any, str | None]:
-    """Return a client of MLflow, and where the files of new experiments go (None leaves it to the server).
+    """Return a client of MLflow and the artifact location of new experiments (None leaves it to the server).
 
     Without ``MLFLOW_TRACKING_URI``, all is kept in ``mlflow.db`` and ``mlflow/`` in this folder.
     """
@@ -39,13 +39,13 @@ def mlflow_client(folder: Path) -> tuple[Any, str | None]:
 
 
 def mlflow_experiment(client: Any, title: str, place: str | None) -> str:
-    """Return the number of the experiment of this title, which is made where it is new."""
+    """Return the id of the experiment of this title, creating it if needed."""
     known = client.get_experiment_by_name(title)
     return known.experiment_id if known else client.create_experiment(title, place)
 
 
 def summary_writers() -> Callable[[Path], Any]:
-    """Return what opens a writer of TensorBoard's files in a folder."""
+    """Return a factory of TensorBoard writers in a folder."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError as error:
@@ -54,7 +54,7 @@ def summary_writers() -> Callable[[Path], Any]:
 
 
 def as_name(words: str) -> str:
-    """Return words as the name of a folder.
+    """Turn words into a folder name.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def as_name(words: str) -> str:
 
 @contextmanager
 def logging_to(folder: str | Path | None, tracker: str, name: str) -> Iterator[Log]:
-    """Log the epochs of one run while the body runs; to nothing if there is no folder.
+    """Log the epochs of one run while the body runs; a no-op without a folder.
 
     Parameters
     ----------

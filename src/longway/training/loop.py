@@ -1,4 +1,4 @@
-"""The one loop for everything that is trained by gradient steps over batches.
+"""The training loop of everything that takes gradient steps over batches.
 
 What is trained is the caller's; how it is carried out (precision, devices, checkpoints, curves) is set by
 ``longway.training_options`` around the call.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 CHECK_EVERY = 50
-"""Steps from one look at the loss to the next: on a GPU, a look waits for all steps before it."""
+"""Steps between checks of the loss; on a GPU, a check waits for all previous steps."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def train(
 
 
 def _check(options: TrainingOptions, device: torch.device) -> None:
-    """Refuse options that this device cannot keep to."""
+    """Raise if this device cannot carry out the options."""
     if options.mixed_precision == "16-mixed" and device.type != "cuda":
         raise LongwayError(f"mixed_precision='16-mixed' needs a GPU, and this is {device.type}: use 'bf16-mixed'")
     if options.devices > 1 and device.index is not None:
@@ -159,7 +159,7 @@ class _Job:
     """Seed the random numbers of several processes: each draws its own in every epoch."""
 
     def settings(self) -> dict[str, Any]:
-        """Return the numbers and words that decide what comes out."""
+        """Return the settings that determine the result."""
         options = {name: getattr(self.options, name) for name in ("mixed_precision", "clip", "devices", "compile")}
         return {**asdict(self.schedule), **options, "device": self.device.type, "run": self.description}
 
@@ -188,7 +188,7 @@ class _Loop:
         self.batches = _Batches(job.rows, fabric.device, job.extras)
 
     def run(self, state: State | None) -> None:
-        """Train to the last epoch, from the first or from where ``state`` was taken."""
+        """Train to the last epoch, from the first or from ``state``."""
         if state is not None:
             self.training.restore(state)
         job, history = self.job, self.training.history
@@ -212,7 +212,7 @@ class _Loop:
                 advance(f"loss {record['loss']:.3g}")
 
     def _averaged(self, for_good: bool) -> AbstractContextManager[None]:
-        """Let the networks have their averaged weights, if any: while the body runs, or for good."""
+        """Give the networks their averaged weights, if any: while the body runs, or permanently."""
         average = self.training.average
         if average is None:
             return nullcontext()
@@ -246,7 +246,7 @@ class _Loop:
 
 
 class _Terms:
-    """The loss terms of an epoch: their sums over samples, and a watch for what is not a finite number."""
+    """The loss terms of an epoch: sums over samples, and a check that they are finite."""
 
     def __init__(self, fabric: Fabric, epoch: int, steps: int, learning_rate: float) -> None:
         self.fabric, self.epoch, self.steps, self.learning_rate = fabric, epoch, steps, learning_rate
@@ -255,7 +255,7 @@ class _Terms:
         self.done, self.recent = 0, list[Tensor]()
 
     def add(self, terms: Mapping[str, Tensor], n: int) -> None:
-        """Take in the terms of a batch, means over n samples."""
+        """Add the terms of a batch, means over n samples."""
         values = torch.stack([value.detach() for value in terms.values()])
         self.sums = values * n + self.sums if self.names else values * n
         self.names = list(terms)
@@ -270,7 +270,7 @@ class _Terms:
         return {name: value / n for name, value in zip(self.names, sums, strict=True)}
 
     def _check(self) -> list[float]:
-        """Return the sums over all processes; raise if that of the loss is not finite, as it then stays."""
+        """Return the sums over all processes; raise if the loss is not finite, as it cannot recover."""
         sums = self._over_processes(self.sums).tolist()
         loss = self.names.index("loss")
         if not math.isfinite(sums[loss]):
@@ -292,13 +292,13 @@ class _Terms:
 
 
 def _train_in_one(job: _Job, training: Training, fabric: Fabric) -> None:
-    """Train in one of several processes; the first keeps the state."""
+    """Train in one of several processes; the first one saves the state."""
     assert job.place.checkpoint is not None
     _Loop(fabric, job, training).run(load_state(job.place.checkpoint, job.marks))
 
 
 def _in_processes(job: _Job, training: Training) -> None:
-    """Train in as many processes as there are to be devices, and take over the state that they end in."""
+    """Train in one process per device, and load the final state."""
     from longway.training.launch import launch
 
     smallest = job.schedule.batch_size if len(job.rows) > job.schedule.batch_size else len(job.rows)
@@ -315,14 +315,14 @@ def _in_processes(job: _Job, training: Training) -> None:
 
 
 def _order(n: int, sampling: np.ndarray | None, generator: np.random.Generator) -> np.ndarray:
-    """Return the rows that an epoch visits, in order."""
+    """Return the samples that an epoch visits, in order."""
     if sampling is None:
         return generator.permutation(n)
     return generator.choice(n, n, p=sampling / sampling.sum())
 
 
 def _bounds(n: int, size: int, least: int) -> list[tuple[int, int]]:
-    """Cut an epoch into batches; a last one of fewer than ``least`` joins its neighbour (batch norm needs two)."""
+    """Divide an epoch into batches; a last one of fewer than ``least`` joins its neighbour (batch norm needs two)."""
     starts = list(range(0, n, size))
     if len(starts) > 1 and n - starts[-1] < least:
         starts.pop()
@@ -330,7 +330,7 @@ def _bounds(n: int, size: int, least: int) -> list[tuple[int, int]]:
 
 
 class _Batches:
-    """Gathers batches: from a copy on the device where the data are small, else from the file."""
+    """Source of batches: a copy on the device if the data are small, else the file."""
 
     def __init__(self, rows: Samples, device: torch.device, extras: Sequence[np.ndarray]) -> None:
         self.rows, self.device = rows, device
@@ -340,7 +340,7 @@ class _Batches:
         self.known = [values.to(device) for values in known]
 
     def of(self, order: np.ndarray, bounds: Sequence[tuple[int, int]], fabric: Fabric) -> Iterator[tuple[Tensor, ...]]:
-        """Yield inputs, labels, weights (mean 1 over all rows), and what is beside, of each batch's rows.
+        """Yield inputs, labels, weights (mean 1 over all samples) and extras of each batch.
 
         Of several processes, each gets every so-manyeth row of a batch.
         """

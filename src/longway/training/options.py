@@ -95,7 +95,7 @@ class RunPaths:
 
 @dataclass
 class _Fit:
-    """A fit that is under way; the training runs in it are numbered, since some methods train twice."""
+    """A fit in progress; its training runs are numbered, since some methods train twice."""
 
     number: int
     name: str
@@ -104,7 +104,7 @@ class _Fit:
 
 @dataclass
 class _Session:
-    """Options, and the number of fits since they were set."""
+    """The options, and the number of fits since they were set."""
 
     options: TrainingOptions
     fits: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -117,7 +117,7 @@ _FIT: ContextVar[_Fit | None] = ContextVar("fit", default=None)
 
 @contextmanager
 def training_options(**changes: Any) -> Iterator[TrainingOptions]:
-    """Set how training runs are carried out while the body runs, in this process and thread.
+    """Set the options of training runs while the body runs, in this process and thread.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def training_options(**changes: Any) -> Iterator[TrainingOptions]:
 
 
 def current_options() -> TrainingOptions:
-    """Return the options that hold here."""
+    """Return the options in force."""
     return _session().options
 
 
@@ -163,7 +163,7 @@ def _session() -> _Session:
 
 @contextmanager
 def one_fit(name: str) -> Iterator[None]:
-    """Count the training runs in the body as parts of one fit; a fit within a fit is a part of the outer one.
+    """Count the training runs in the body as parts of one fit; nested fits belong to the outer one.
 
     When the body ends without an error, the fit's checkpoints are deleted.
     """
@@ -185,7 +185,7 @@ def one_fit(name: str) -> Iterator[None]:
 
 
 def next_run_paths(description: str) -> RunPaths:
-    """Return where the next training run of the current fit keeps its files."""
+    """Return the paths of the next training run of the current fit."""
     fit, root = _FIT.get(), current_options().checkpoint
     assert fit is not None  # training enters a fit of its own where there is none
     run = next(fit.runs)

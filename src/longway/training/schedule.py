@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Warmup(nn.Module):
-    """Counts the samples that a training run has seen, and says when a first share of it is over.
+    """A counter of the samples seen, which tells when the first part of a training run is over.
 
     The count is a buffer, so that it is part of the state of what it belongs to.
 
@@ -27,7 +27,7 @@ class Warmup(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def forward(self, n: int) -> bool:
-        """Return whether the first share is over before the ``n`` samples of this step, and count them."""
+        """Return whether the first part is over before the ``n`` samples of this step, and count them."""
         over = bool(self.seen >= self.first)
         self.seen += n
         return over

@@ -23,7 +23,7 @@ RULES: dict[str, Callable[[GroupMetrics], float]] = {
 
 
 def resolve_rule(rule: str, groups: np.ndarray | None) -> str:
-    """Return the rule meant: ``auto`` is ``worst_group`` where validation groups are given, else ``worst_class``.
+    """Return the resolved rule: ``auto`` is ``worst_group`` if validation groups are given, else ``worst_class``.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def resolve_rule(rule: str, groups: np.ndarray | None) -> str:
 
 
 class BestEpoch:
-    """Scores a network after each epoch and keeps the best state seen; a tie goes to the later epoch.
+    """Scores a network after each epoch and keeps the best state; ties go to the later epoch.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class BestEpoch:
         self.state: dict[str, Tensor] = {}
 
     def observe(self, epoch: int, logits: Tensor | None = None) -> dict[str, float]:
-        """Score the network as it is now, by its logits (n, C) where they are known; return its validation metrics."""
+        """Score the current network, by its logits (n, C) if known; return its validation metrics."""
         logits = predict_logits(self.network, self.rows) if logits is None else logits
         predicted = logits.argmax(1).numpy()
         metrics = evaluate_groups(self.rows.y, predicted, self.rows.groups)
@@ -78,15 +78,15 @@ class BestEpoch:
         return record
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what it remembers, for a checkpoint."""
+        """Return the state, for a checkpoint."""
         return {"epoch": self.epoch, "score": self.score, "state": self.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Remember what ``state_dict`` returned."""
+        """Restore the state."""
         self.epoch, self.score, self.state = state["epoch"], state["score"], state["state"]
 
     def restore(self) -> dict[str, Any]:
-        """Put the best state back into the network; return which rule chose which epoch on which data."""
+        """Load the best state into the network; return the record of the selection."""
         with torch.no_grad():
             self.network.load_state_dict(self.state)
         return {"rule": self.rule, "epoch": self.epoch, "score": self.score, "data": self.source}

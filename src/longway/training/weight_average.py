@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """An average of the weights of a module that is being trained, which reaches back further as training goes on.
+    """A running average of a module's weights whose window grows with the training.
 
     Parameters
     ----------
@@ -34,13 +34,13 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are after a step."""
+        """Update the average with the weights after a step."""
         torch._foreach_lerp_(self.mean, self.weights, 1 / (1 + self.share * self.steps))
         self.steps += 1
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Let the module have the average as its weights, for as long as the body runs."""
+        """Give the module the averaged weights while the body runs."""
         self.swap()
         try:
             yield
@@ -56,11 +56,11 @@ class WeightAverage:
             mean.copy_(kept)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what changes as it goes, for a checkpoint."""
+        """Return the state, for a checkpoint."""
         return {"mean": list(self.mean), "steps": self.steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what ``state_dict`` returned."""
+        """Restore the state."""
         self.steps = state["steps"]
         for mean, kept in zip(self.mean, state["mean"], strict=True):
             mean.copy_(kept)

@@ -11,7 +11,7 @@ from longway.utils.errors import LongwayError
 
 
 def resolve_device(device: str) -> torch.device:
-    """Return the device meant; ``auto`` is CUDA where there is one.
+    """Return the resolved device; ``auto`` is CUDA if available.
 
     Raises
     ------

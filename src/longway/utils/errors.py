@@ -1,4 +1,4 @@
-"""The errors a user can cause, each one clear line that names what to change."""
+"""Errors that a user can cause, each one clear line that names the remedy."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 
 class LongwayError(ValueError):
-    """Something the user gave cannot be used; the message names it and the way out."""
+    """User input that cannot be used; the message names it and the remedy."""
 
 
 class NoGroupsError(LongwayError):
-    """A way of inferring groups finds none in these data."""
+    """A strategy of group inference finds no groups in these data."""
 
 
 class CorruptFileError(LongwayError):
-    """A file or cache is damaged, cut short or not what it claims to be."""
+    """A file or folder that is damaged, truncated or of another kind."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

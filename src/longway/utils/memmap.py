@@ -1,4 +1,4 @@
-"""Arrays that lie in memory-mapped files."""
+"""Arrays in memory-mapped files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class MemmapRef:
 
     @classmethod
     def find(cls, array: np.ndarray) -> MemmapRef | None:
-        """Return where an array lies, if it is all or a contiguous part of a named file."""
+        """Return the location of an array that is all or a contiguous part of a file."""
         root = _root(array)
         if root is None or root.filename is None or not array.flags.c_contiguous:
             return None
@@ -40,12 +40,12 @@ class MemmapRef:
         return cls(str(root.filename), array.dtype, array.shape, offset)
 
     def open(self) -> np.ndarray:
-        """Map the array, to be read only."""
+        """Map the array read-only."""
         return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
 
 
 def read(array: np.ndarray, rows: np.ndarray | slice, dtype: Any) -> np.ndarray:
-    """Return rows in this type, as memory that may be written to; of a file, hold few pages at a time.
+    """Return rows in this dtype, in writable memory; from a file, only few pages are held at a time.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def read(array: np.ndarray, rows: np.ndarray | slice, dtype: Any) -> np.ndarray:
 
 
 def release(array: np.ndarray) -> None:
-    """Let go of the pages that have been read of a file mapped to be read only, which stay in the system's cache.
+    """Release the pages read from a read-only mapped file; they stay in the system's cache.
 
     A process that reads through a file holds all of it else, until the system takes pages back.
     """

@@ -1,4 +1,4 @@
-"""Progress bars, on standard error, only where somebody can see them."""
+"""Progress bars on standard error, shown only in a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Advance(Protocol):
-    """Called after each finished step, with a few words on how it goes."""
+    """A callback after each step, with a short description of the state."""
 
     def __call__(self, note: str = "") -> None:
         """Advance by one step."""

@@ -1,4 +1,4 @@
-"""Records that turn into JSON, and the two that all others are made of: a number with its interval, and a sample."""
+"""Records that convert to JSON, and the two basic ones: a number with its interval, and a sample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Record:
-    """A frozen dataclass that turns into JSON-ready values field by field; fields marked ``picture`` stay out."""
+    """A frozen dataclass that converts to JSON field by field, except fields marked ``picture``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures, ready for JSON: arrays become lists, an undefined number becomes None."""
@@ -19,7 +19,7 @@ class Record:
 
 
 def plain(value: Any) -> Any:
-    """Turn a value into what JSON knows; NaN and infinity become None.
+    """Convert a value to JSON types; NaN and infinity become None.
 
     Examples
     --------

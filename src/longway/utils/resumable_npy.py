@@ -1,4 +1,4 @@
-"""A file of features that grows batch by batch, and can go on after the process that wrote it was killed."""
+"""A feature file that grows batch by batch and can be resumed after its writer was killed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from longway.utils.storage import new_hash, write_json
 
 JOURNAL = "progress.json"
 SAVE_SECONDS = 5.0
-"""Finished rows are made safe this often: syncing a file takes milliseconds, a batch may take as little."""
+"""Seconds between syncs: a sync takes milliseconds, a batch may take as little."""
 
 _CHUNK_BYTES = 2**24
 
 
 class ResumableNpy:
-    """An npy file (n, d) beside a journal that says how many of its rows are whole, with their hash.
+    """An npy file (n, d) with a journal of its complete rows and their hash.
 
     Rows that the journal does not count are never read: they are cut off when the file is opened again, and so is
     everything where the rest is not what the journal says.
@@ -78,7 +78,7 @@ class ResumableNpy:
             self._journal.unlink(missing_ok=True)
 
     def append(self, features: np.ndarray) -> None:
-        """Write features (k, d), and make them safe if it is time to."""
+        """Write features (k, d), and sync them if it is time."""
         if self.width is None:
             self.width = features.shape[1]
             self._put(self._header(self.width))
@@ -88,7 +88,7 @@ class ResumableNpy:
             self.save()
 
     def save(self) -> None:
-        """Make all rows so far survive whatever may come."""
+        """Make all rows so far durable."""
         if self.rows > self._saved_rows:
             self._file.flush()
             os.fsync(self._file.fileno())  # before the journal counts them
@@ -106,7 +106,7 @@ class ResumableNpy:
         return buffer.getvalue()
 
     def _known(self) -> tuple[int, int, str] | None:
-        """Return rows, width and hash as the journal has them; None where there is none to go by."""
+        """Return rows, width and hash from the journal; None without a usable one."""
         try:
             record = json.loads(self._journal.read_text(encoding="utf-8"))
             rows, width, digest = int(record["rows"]), int(record["width"]), str(record["hash"])
@@ -115,7 +115,7 @@ class ResumableNpy:
         return (rows, width, digest) if 0 < rows <= self.n and width > 0 else None
 
     def _rehash(self, rows: int, width: int, digest: str) -> int:
-        """Return the number of bytes that are as the journal says: all that it counts, or 0."""
+        """Return the number of bytes that match the journal: all that it counts, or 0."""
         whole = len(self._header(width)) + rows * width * self.dtype.itemsize
         left = whole
         try:

@@ -1,4 +1,4 @@
-"""Files of named tensors with a header of JSON (safetensors): whole or absent, checked bit for bit, never unpickled."""
+"""Files of named tensors with a JSON header (safetensors): written atomically, verified, never unpickled."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def read_tensors(
 
 
 def _hash(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Hash all that a file holds, so that not one bit of it changes unseen."""
+    """Hash the whole contents of a file, so that any changed bit is detected."""
     return hash_json([dict(header), {name: hash_array(_raw(value)) for name, value in tensors.items()}])
 
 

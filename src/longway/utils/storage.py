@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, content hashes, room for arrays larger than memory."""
+"""Atomic files and folders, content hashes, and arrays larger than memory."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 IN_MEMORY_BYTES = 256 * 2**20
-"""Arrays up to this size are made in memory; larger ones live in a scratch file."""
+"""Arrays up to this size are allocated in memory, larger ones in a scratch file."""
 
 _CHUNK_BYTES = 2**24
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def cache_root() -> Path:
-    """Return the folder for caches: ``$LONGWAY_CACHE``, else the platform's own place for them."""
+    """Return the cache folder: ``$LONGWAY_CACHE``, else the platform's default."""
     if chosen := os.environ.get("LONGWAY_CACHE"):
         return Path(chosen).expanduser()
     if sys.platform == "win32":
@@ -42,13 +42,13 @@ def cache_root() -> Path:
 
 
 def is_full(error: BaseException) -> bool:
-    """Say whether an error means that a disk, a quota or the allowed size of a file is used up."""
+    """Return whether an error means that a disk, quota or file-size limit is exhausted."""
     return isinstance(error, OSError) and error.errno in _FULL
 
 
 @contextmanager
 def disk_errors(path: str | Path) -> Iterator[None]:
-    """Turn what the operating system says while ``path`` is written into one clear line.
+    """Turn errors of the operating system while ``path`` is written into one clear line.
 
     Raises
     ------
@@ -66,12 +66,12 @@ def disk_errors(path: str | Path) -> Iterator[None]:
 
 
 def _partial(path: Path, name: str | None = None) -> Path:
-    """Name a sibling for the unfinished form of ``path``; nothing ever takes such a name for the thing itself."""
+    """Name the temporary sibling of ``path``; nothing ever reads such a name."""
     return path.with_name(f".{path.name}.partial-{name or secrets.token_hex(6)}")
 
 
 def _sync(path: Path) -> None:
-    """Make a file, or the names in a folder, survive a loss of power."""
+    """Sync a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -86,7 +86,7 @@ def _sync_folder(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Write a file so that it appears whole or not at all.
+    """Write a file atomically.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def atomic_file(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 @contextmanager
 def sole_writer(path: str | Path) -> Iterator[None]:
-    """Run the body while no other process runs its own for the same path; wait for it first.
+    """Hold a lock on a path while the body runs.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def sole_writer(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_directory(path: str | Path, *, overwrite: bool = False, resume: str | None = None) -> Iterator[Path]:
-    """Build a folder so that it appears whole or not at all.
+    """Build a folder atomically.
 
     Parameters
     ----------
@@ -196,14 +196,15 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, resume: str |
 
 
 def _clear_partials(path: Path) -> None:
-    """Remove what other work on a folder, killed and never resumed, has left; only its sole writer may."""
+    """Remove leftovers of killed, never resumed writers of a folder; only its sole writer may."""
     for left in path.parent.iterdir():
         if left.name.startswith(f".{path.name}.partial-"):
             shutil.rmtree(left, ignore_errors=True)
 
 
 def _swap(partial: Path, path: Path) -> None:
-    """Give a finished folder its name; an old one steps aside first, because no rename replaces a full folder."""
+    """Rename a finished folder into place; an old one moves aside first, because no rename replaces a non-empty
+    folder."""
     old = _partial(path)
     with suppress(FileNotFoundError):
         path.rename(old)
@@ -217,14 +218,14 @@ def _swap(partial: Path, path: Path) -> None:
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """Write a value as indented JSON, atomically; NaN and infinity are refused, as JSON has no word for them."""
+    """Write a value as indented JSON, atomically; NaN and infinity are refused."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_file(path, "w") as file:
         file.write(text + "\n")
 
 
 def scratch_array(shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:
-    """Make an uninitialised array: in memory, or where it is large on disk in a file that goes with it.
+    """Allocate an array: in memory, or a large one in a scratch file that is deleted with it.
 
     Returns
     -------
@@ -249,12 +250,12 @@ def scratch_array(shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndar
 
 
 def new_hash() -> hashlib.blake2b:
-    """Return the hash that all of Longway's keys are made with (blake2b, 40 hexadecimal digits)."""
+    """Return the hash function of all keys (blake2b, 40 hexadecimal digits)."""
     return hashlib.blake2b(digest_size=20)
 
 
 def hash_json(value: object) -> str:
-    """Hash a value made of plain JSON types; the order of keys does not matter.
+    """Hash a value of plain JSON types; the order of keys does not matter.
 
     Examples
     --------
@@ -267,7 +268,7 @@ def hash_json(value: object) -> str:
 
 
 def hash_file(path: str | Path) -> str:
-    """Hash the content of a file, read in pieces; its name does not count."""
+    """Hash the content of a file in chunks; its name does not matter."""
     digest = new_hash()
     with Path(path).open("rb") as file:
         while piece := file.read(_CHUNK_BYTES):
@@ -276,7 +277,7 @@ def hash_file(path: str | Path) -> str:
 
 
 def hash_folder(path: str | Path) -> str:
-    """Hash the names and contents of all files below a folder, hidden ones aside."""
+    """Hash the names and contents of all files below a folder, except hidden ones."""
     root = Path(path)
     files = {file.relative_to(root).as_posix(): file for file in root.rglob("*") if file.is_file()}
     names = sorted(name for name in files if not any(part.startswith(".") for part in name.split("/")))
@@ -284,7 +285,7 @@ def hash_folder(path: str | Path) -> str:
 
 
 def hash_array(array: np.ndarray) -> str:
-    """Hash an array's dtype, shape and content, read in pieces, so that a memmap never comes to memory whole.
+    """Hash an array's dtype, shape and content in chunks, so that a memmap is never loaded whole.
 
     Raises
     ------
@@ -304,7 +305,7 @@ def hash_array(array: np.ndarray) -> str:
 
 
 def hash_module(module: nn.Module) -> str:
-    """Hash the names, dtypes, shapes and values of all that is in a module's ``state_dict``."""
+    """Hash the names, dtypes, shapes and values of a module's ``state_dict``."""
     import torch
 
     parts: list[list[object]] = []

@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
-    """Run the body with this number of threads: sums are rounded otherwise with another, and workers must not fight."""
+    """Run the body with this number of threads: rounding depends on it, and workers must not oversubscribe the cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -25,7 +25,7 @@ def limited_threads(threads: int) -> Iterator[None]:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Run the body with one thread for the linear algebra of NumPy and SciPy; torch keeps its own.
+    """Run the body with one thread for the linear algebra of NumPy and SciPy; torch keeps its own setting.
 
     Threads of a library wait for work by spinning a while. Where short products of torch and of SciPy take turns, each
     side's threads find the cores taken by the other's.
@@ -36,5 +36,5 @@ def one_blas_thread() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _controller(modules: int) -> ThreadpoolController:
-    """Return what sets the threads of all libraries, looked for again where modules may have brought new ones."""
+    """Return the controller of all libraries' threads, refreshed if modules may have loaded new ones."""
     return ThreadpoolController()

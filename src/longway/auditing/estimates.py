@@ -1,0 +1,38 @@
+"""Estimates with 95 % intervals: accuracies (Wilson) and normal approximations."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import norm
+
+from longway.metrics.group_metrics import wilson_interval
+from longway.utils.records import Estimate
+
+Z = float(norm.isf(0.025))
+
+
+def proportion(successes: float, n: float) -> Estimate:
+    """Return a proportion with its Wilson interval; NaN if there are no samples."""
+    low, high = wilson_interval(successes, n)
+    return Estimate(float(successes / n) if n else float("nan"), float(low), float(high))
+
+
+def accuracy(correct: np.ndarray) -> Estimate:
+    """Return the proportion of correct predictions (n,)."""
+    low, high = wilson_interval(int(correct.sum()), len(correct))
+    return Estimate(float(correct.mean()) if len(correct) else float("nan"), float(low), float(high))
+
+
+def balanced_accuracy(correct: np.ndarray, codes: np.ndarray, chosen: np.ndarray) -> Estimate:
+    """Return the accuracy on chosen samples with classes weighted equally, and the Wilson interval for that many."""
+    by_class = [correct[chosen & (codes == code)].mean() for code in np.unique(codes[chosen])]
+    if not by_class:
+        return proportion(0, 0)
+    n = int(chosen.sum())
+    low, high = wilson_interval(float(np.mean(by_class)) * n, n)
+    return Estimate(float(np.mean(by_class)), float(low), float(high))
+
+
+def symmetric(value: float, half_width: float) -> Estimate:
+    """Return a value with an interval of half_width on either side."""
+    return Estimate(float(value), float(value - half_width), float(value + half_width))
