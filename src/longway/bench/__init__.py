@@ -1,4 +1,4 @@
-"""Comparing methods: trials that are pure functions of their specification, under protocols that are explicit."""
+"""Comparison of methods: trials are pure functions of their specification, under explicit protocols."""
 
 from longway.bench.engine import Engine, run
 from longway.bench.frames import read_frame

@@ -13,7 +13,7 @@ from longway.utils.errors import LongwayError, nearest
 
 
 class Cost(NamedTuple):
-    """A method under one protocol against the same under another.
+    """The difference between two protocols for one method.
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ class Cost(NamedTuple):
     difference: Estimate
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields as JSON has them."""
+        """Return all fields as JSON types."""
         estimates = {name: getattr(self, name).to_dict() for name in ("there", "here", "difference")}
         return {**self._asdict(), "metric": ".".join(self.metric), **estimates}
 
 
 def cost_of_selection(results: Sequence[Result], reference: str = "", *, resamples: int = RESAMPLES) -> list[Cost]:
-    """Compare each method on each benchmark under every protocol with itself under one of them.
+    """Compare every protocol with a reference protocol, for each method on each benchmark.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from longway.utils.errors import LongwayError
 
 @contextmanager
 def device_for(spec: TrialSpec, share: float) -> Iterator[None]:
-    """Make "cuda" mean a GPU with room for a trial that takes this share of one; wait for it if need be."""
+    """Make "cuda" refer to a GPU with room for a trial that needs this fraction of one; wait for it if necessary."""
     if spec.device != "cuda" or not torch.cuda.is_available():
         yield
         return
@@ -27,7 +27,7 @@ def device_for(spec: TrialSpec, share: float) -> Iterator[None]:
 
 @contextmanager
 def slot(gpus: int, share: float, folder: Path | None = None) -> Iterator[int]:
-    """Hold one of the places that GPUs have for trials of this share; yield the GPU's number.
+    """Hold one of the slots of the GPUs for trials of this size; yield the GPU's number.
 
     A place is a lock on a file of this machine, so that it is free again when its holder ends, however it ends.
 
@@ -59,7 +59,7 @@ def slot(gpus: int, share: float, folder: Path | None = None) -> Iterator[int]:
 
 
 def places(share: float) -> int:
-    """Return how many trials of this share fit on one GPU.
+    """Return the number of trials of this size that fit on one GPU.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Runs a plan: every trial once, on as many processes as there are, whatever happens to some of them."""
+"""Execution of a plan: every trial once, on parallel processes, robust to the death of workers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Engine:
     verbose: int = 1
 
     def map(self, task: Callable[..., str], jobs: Sequence[tuple[Any, ...]], description: str) -> list[str]:
-        """Run a task on each tuple of arguments; return what it said, in order; ``lost`` where a worker died.
+        """Run a task on each tuple of arguments and return the results in order; ``lost`` for a dead worker.
 
         Raises
         ------
@@ -98,14 +98,14 @@ class Engine:
 
 
 class _Counted(Parallel):
-    """A pool that tells of each job that ends, on whatever backend."""
+    """A pool that reports each finished job, on any backend."""
 
     def __init__(self, *, advance: Advance, **options: Any) -> None:
         super().__init__(**options)
         self._advance, self._told = advance, 0
 
     def print_progress(self) -> None:
-        """Advance the bar by as many jobs as have ended since the last time."""
+        """Advance the bar by the number of newly finished jobs."""
         for _ in range(self.n_completed_tasks - self._told):
             self._advance()
         self._told = self.n_completed_tasks
@@ -114,7 +114,7 @@ class _Counted(Parallel):
 def run(
     plan: Plan, folder: str | Path, engine: Engine | None = None, *, allow_changes: bool = False, retry: bool = False
 ) -> list[Result]:
-    """Run all trials of a plan that have not run yet, test those that are chosen, and return what came out.
+    """Run all missing trials of a plan, test the selected ones, and return the results.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def run(
 
 
 def _usable(plan: Plan, engine: Engine) -> list[Cell]:
-    """Make all data, and return the cells whose method takes such data."""
+    """Build all data, and return the cells whose method takes them."""
     wanted = list(dict.fromkeys((cell.data.key, cell.seed) for cell in plan.cells()))
     by_key = {data.key: data for data in plan.benchmarks}
     # Images before the features that an ERM network makes of them, or all workers but one would wait
@@ -181,12 +181,12 @@ def _usable(plan: Plan, engine: Engine) -> list[Cell]:
 
 
 def replace_features(data: DataSpec) -> DataSpec:
-    """Return the data before an ERM network made features of them."""
+    """Return the data before an ERM network turned them into features."""
     return DataSpec(data.benchmark, data.options, data.raw, data.version)
 
 
 def run_all(task: Any, kind: str, jobs: dict[str, tuple[Any, ...]], store: Store, engine: Engine) -> None:
-    """Run jobs until each has left a record, wait for those that another process has, and see whose fault a death was.
+    """Run jobs until each has a record, wait for those of other processes, and find which jobs kill their worker.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def _prepare(data: DataSpec, seed: int) -> str:
 
 
 def _work(task: Any, share: float, folder: str, spec: TrialSpec, *rest: Any) -> str:
-    """Do one trial in a worker, on a GPU of its own share where it asks for one."""
+    """Run one trial in a worker, on its slot of a GPU if it needs one."""
     settle()
     try:
         with device_for(spec, share):
@@ -249,7 +249,7 @@ def _work(task: Any, share: float, folder: str, spec: TrialSpec, *rest: Any) -> 
 
 
 def _connect(address: str | None) -> None:
-    """Make a Ray cluster known to joblib."""
+    """Register a Ray cluster with joblib."""
     try:
         import ray
         from ray.util.joblib import register_ray

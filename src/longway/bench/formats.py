@@ -1,4 +1,4 @@
-"""A comparison as text for a terminal, as Markdown, LaTeX and CSV."""
+"""A comparison as terminal text, Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LATEX = {
 
 
 def show(shown: Sequence[Grid], console: Console | None = None) -> None:
-    """Print tables on a terminal; columns for which there is no room are named below, those of least worth first.
+    """Print tables on a terminal; columns that do not fit, least important first, are named below.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def show(shown: Sequence[Grid], console: Console | None = None) -> None:
 
 
 def to_text(shown: Sequence[Grid], width: int = 120) -> str:
-    """Return tables as they look on a terminal of that many columns."""
+    """Return tables as they look on a terminal of this width."""
     stream = io.StringIO()
     show(shown, Console(file=stream, width=width, highlight=False))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
@@ -81,13 +81,13 @@ def _show(grid: Grid, console: Console) -> None:
 
 
 def _width(grid: Grid, column: int) -> int:
-    """Return how wide a column is at best: its longest cell, or word of its heading."""
+    """Return the preferred width of a column: its longest cell, or word of its heading."""
     cells = [len(_line(row[column])) for row in grid.rows]
     return max([4, *(min(40, cell) for cell in cells), *(min(20, len(word)) for word in grid.header[column].split())])
 
 
 def _fitting(grid: Grid, widths: Sequence[int], room: int) -> list[int]:
-    """Return the columns that fit, those of most worth."""
+    """Return the columns that fit, the most important first."""
     kept = list(range(len(grid.header)))
     while grid.worth and len(kept) > 2 and sum(widths[column] + 3 for column in kept) > room:
         kept.remove(min(reversed(kept), key=lambda column: grid.worth[column]))
@@ -95,7 +95,7 @@ def _fitting(grid: Grid, widths: Sequence[int], room: int) -> list[int]:
 
 
 def to_markdown(shown: Sequence[Grid]) -> str:
-    """Return tables as GitHub's Markdown; nothing in them is taken for markup."""
+    """Return tables as GitHub Markdown; markup in cells is escaped."""
     parts = []
     for grid in shown:
         lines = [f"### {_markdown(grid.title)}", "", _markdown_row(grid.header)]
@@ -119,7 +119,7 @@ def _markdown(text: str) -> str:
 
 
 def to_latex(shown: Sequence[Grid]) -> str:
-    """Return tables as LaTeX, to be used with the package booktabs; nothing in them is taken for markup."""
+    """Return tables as LaTeX for the package booktabs; markup in cells is escaped."""
     return "% \\usepackage{booktabs}\n" + "\n".join(_latex_table(grid) for grid in shown)
 
 
@@ -154,7 +154,7 @@ def _latex(text: str) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Return one row for each benchmark, protocol and method, with all numbers in full."""
+    """Return one row per benchmark, protocol and method, with all numbers in full precision."""
     records = [_record(block, line) for block in table.to_dict()["blocks"] for line in block["methods"]]
     stream = io.StringIO()
     names = dict.fromkeys(name for record in records for name in record)
@@ -175,7 +175,7 @@ def _record(block: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]
 
 
 def to_json(value: Any, indent: str = "") -> str:
-    """Return JSON in which what holds no further table or list stands on one line."""
+    """Return JSON with one line per innermost table or list."""
     inner = list(value.values() if isinstance(value, Mapping) else value) if isinstance(value, _NESTED) else []
     if not any(isinstance(each, _NESTED) for each in inner):
         return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" * (not indent)
@@ -191,7 +191,7 @@ def to_json(value: Any, indent: str = "") -> str:
 
 
 def write_pairs(name: str, pairs: Sequence[Pair], folder: str | Path) -> list[Path]:
-    """Write published figures beside ours as published.json and .md.
+    """Write published numbers next to ours as published.json and .md.
 
     Returns
     -------
@@ -228,5 +228,5 @@ def _write(texts: Mapping[str, str], folder: str | Path) -> list[Path]:
 
 
 def _line(text: str) -> str:
-    """Return text on one line, without what would steer a terminal."""
+    """Return text on one line, without terminal control characters."""
     return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())

@@ -1,4 +1,4 @@
-"""Results as pandas has them."""
+"""Results as pandas tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def open_results(folder: str | Path) -> tuple[Plan, Store]:
-    """Open a result folder with the plan that was run last in it.
+    """Open a result folder with the plan that it ran last.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def read_frame(folder: str | Path) -> pd.DataFrame:
 
 
 def frame(results: Iterable[Result]) -> pd.DataFrame:
-    """Return a pandas table with a row for each benchmark, protocol, method and seed.
+    """Return a pandas table with one row per benchmark, protocol, method and seed.
 
     Returns
     -------

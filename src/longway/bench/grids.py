@@ -24,7 +24,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of words.
+    """A table of formatted cells.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Grid:
 
 
 def grids(table: Table) -> list[Grid]:
-    """Return all of a table: its blocks, its rankings and its failures."""
+    """Return all parts of a table: blocks, rankings and failures."""
     rankings = [
         ranking_grid(protocol, ranks)
         for protocol, ranks in table.rankings.items()
@@ -93,7 +93,7 @@ def block_grid(block: Block) -> Grid:
 
 
 def warned(method: str, text: str, which: Sequence[int]) -> str:
-    """Return what a method's fits warned of."""
+    """Return the warnings of a method's fits."""
     return f"{method}, seed{'s' * (len(which) > 1)} {', '.join(map(str, which))}: {text}"
 
 
@@ -104,7 +104,7 @@ class Notes:
         self.lines: list[str] = []
 
     def cited(self, published: Iterable[Published], metric: Figure) -> str:
-        """Return numbers with marks, and keep what the marks mean; the metric's comes first."""
+        """Return numbers with footnote marks, and remember their meaning; the metric's mark comes first."""
         cited = []
         for each in published:
             names = sorted(each.figures, key=lambda name: name != ".".join(metric))
@@ -139,7 +139,7 @@ def ranking_grid(protocol: str, ranks: Sequence[Rank]) -> Grid:
 
 
 def failures(table: Table) -> list[Grid]:
-    """Return what failed, if anything did."""
+    """Return the failures, if there are any."""
     return [failure_grid(table.failures)] if table.failures else []
 
 
@@ -158,7 +158,7 @@ def failure_grid(failed: Sequence[Failure]) -> Grid:
 
 
 def cost_grid(costs: Sequence[Cost]) -> Grid:
-    """Return what protocols cost, in percent."""
+    """Return the costs of protocols, in percent."""
     rows = [
         [
             c.benchmark,
@@ -177,12 +177,12 @@ def cost_grid(costs: Sequence[Cost]) -> Grid:
 
 
 def pair_grids(name: str, pairs: Sequence[Pair]) -> list[Grid]:
-    """Return published figures beside ours, and what they were come by with."""
+    """Return published numbers next to ours, with the settings behind them."""
     return [pair_grid(name, pairs), *([setting_grid(pairs)] if any(pair.setting for pair in pairs) else [])]
 
 
 def pair_grid(name: str, pairs: Sequence[Pair]) -> Grid:
-    """Return published figures beside ours, in percent."""
+    """Return published numbers next to ours, in percent."""
     rows = []
     for pair in pairs:
         apart = MISSING if pair.difference is None else f"{100 * pair.difference:+.1f}".replace("-", "−")
@@ -199,7 +199,7 @@ def pair_grid(name: str, pairs: Sequence[Pair]) -> Grid:
 
 
 def setting_grid(pairs: Sequence[Pair]) -> Grid:
-    """Return what our figures were come by with, so that a difference can be judged."""
+    """Return the settings behind our numbers, so that a difference can be judged."""
     rows = dict.fromkeys(
         (pair.benchmark, pair.method, _setting(pair.setting)) for pair in pairs if pair.setting is not None
     )
@@ -219,14 +219,14 @@ def _setting(setting: Setting) -> str:
 
 
 def best(block: Block) -> int | None:
-    """Return the place of the line with the highest figure."""
+    """Return the index of the line with the highest value."""
     values = [line.figures[block.metric].mean if block.metric in line.figures else math.nan for line in block.lines]
     known = [place for place, value in enumerate(values) if not math.isnan(value)]
     return max(known, key=lambda place: values[place], default=None)
 
 
 def words(key: Figure) -> str:
-    """Return a figure's name; that of the test part without the part's name.
+    """Return the name of a metric, with the test part unless that is the main one.
 
     Examples
     --------
@@ -239,7 +239,7 @@ def words(key: Figure) -> str:
 
 
 def title(key: Figure) -> str:
-    """Return a figure's name as a heading."""
+    """Return the name of a metric as a heading."""
     word = words(key)
     return word[:1].upper() + word[1:]
 
@@ -260,12 +260,12 @@ def seeds(line: Line) -> str:
 
 
 def estimate(value: Estimate | None) -> str:
-    """Return mean and spread in percent."""
+    """Return mean and standard deviation in percent."""
     return MISSING if value is None or not value.seeds else number(Number(value.mean, value.spread))
 
 
 def number(value: Number) -> str:
-    """Return a number in percent, with its spread where it has one."""
+    """Return a number in percent, with its standard deviation if known."""
     mean, spread = value
     return f"{100 * mean:.1f}" if spread is None or math.isnan(spread) else f"{100 * mean:.1f} ± {100 * spread:.1f}"
 

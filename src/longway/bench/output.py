@@ -40,7 +40,7 @@ class Comparison:
     pairs: Sequence[Pair] = ()
 
     def write(self, folder: str | Path) -> Path:
-        """Write table.json, .csv, .md, .tex and report.html, where there are pairs published.json and .md too.
+        """Write table.json, .csv, .md, .tex and report.html, and published.json and .md if there are published numbers.
 
         Returns
         -------
@@ -54,7 +54,7 @@ class Comparison:
 
 
 def compare_methods(plan: Plan, folder: str | Path, printed: str = "") -> Comparison:
-    """Read what a plan's finished trials say: the same from the same records.
+    """Read the results of a plan's finished trials; a pure function of the records.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def compare_methods(plan: Plan, folder: str | Path, printed: str = "") -> Compar
 
 
 def read_comparison(folder: str | Path) -> Comparison:
-    """Read what a result folder says, by the plan that was run last in it.
+    """Read the results in a folder, by the plan that it ran last.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A plan with other options and parameters than those it was written with, such as fewer epochs."""
+"""A plan with changed options and parameters, such as fewer epochs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FEATURES = "erm_features"
 def overridden(
     record: Mapping[str, Any], options: Mapping[str, Any] | None = None, parameters: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the record of a plan in which some values are set, wherever a benchmark or a method takes them.
+    """Return the record of a plan with some values set wherever a benchmark or method takes them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The user's own data as a benchmark: any folder, table or feature cache that `longway.read` reads."""
+"""The user's own data as a benchmark: any folder, table or feature folder that `longway.read` reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from longway.utils.errors import LongwayError
 
 @dataclass(frozen=True)
 class OwnData(Benchmark):
-    """Data that are read, not built.
+    """A benchmark of data that are read rather than built.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class OwnData(Benchmark):
             raise LongwayError("benchmark data needs a source: name the folder, table or feature cache")
 
     def build(self, seed: int) -> Parts:
-        """Read the data, split them with the seed where no column does, and bring them to arrays."""
+        """Read the data, split them by the seed unless a column does, and convert them to arrays."""
         data = read(
             self.source,
             input=self.input,
@@ -74,5 +74,5 @@ class OwnData(Benchmark):
         return {name: data.part(name) for name in PARTS}
 
     def raw_fingerprint(self) -> str:
-        """Return the content hash of the data as read."""
+        """Return the content hash of the data."""
         return read(self.source, input=self.input, label=self.label, attributes=self.attribute or ()).fingerprint

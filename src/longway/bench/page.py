@@ -1,4 +1,4 @@
-"""The report of a comparison: what came out, how sure that is, and how it was come by."""
+"""The report of a comparison: results, their uncertainty, and how they were obtained."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _count(number: int, word: str) -> str:
 
 
 def _summary(table: Table) -> list[PageBlock]:
-    """Return the first honest protocol's best method against the baseline, and a table of all benchmarks."""
+    """Return the best method of the first non-oracle protocol against the baseline, and a table of all benchmarks."""
     honest = [block for block in table.blocks if not block.oracle] or list(table.blocks)
     block = honest[0]
     place = grids.best(block)
@@ -122,7 +122,7 @@ def _summary(table: Table) -> list[PageBlock]:
 
 
 def _overview(blocks: Sequence[Block]) -> PageTable:
-    """Return the figure that stands for each benchmark, under every protocol that is no oracle."""
+    """Return the main metric of each benchmark under every non-oracle protocol."""
     benchmarks = list(dict.fromkeys(block.benchmark for block in blocks))
     lines = list(dict.fromkeys((block.protocol, line.method) for block in blocks for line in block.lines))
     cells = {
@@ -239,7 +239,7 @@ def _filled(number: Number | None) -> tuple[float, float]:
 
 
 def _unbroken(text: str) -> str:
-    """Return an interval that breaks before its bracket at most."""
+    """Return an interval whose only line break is before its bracket."""
     return text.replace(" ", "\N{NO-BREAK SPACE}").replace("\N{NO-BREAK SPACE}(", " (")
 
 

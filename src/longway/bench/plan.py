@@ -26,7 +26,7 @@ FIXED = ("selection", "random_state", "device", "verbose")
 """Parameters that the protocol, the seed or the machine decides."""
 
 TRAINING = ("mixed_precision", "clip", "compile")
-"""Training options that a plan may set: those that decide what comes out, of one fit on one device."""
+"""Training options that a plan may set: those that change the result, of one fit on one device."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Cell:
-    """One line of a table for one seed: the trials among which one is chosen."""
+    """One line of a table for one seed: the trials among which one is selected."""
 
     data: DataSpec
     protocol: Protocol
@@ -175,7 +175,7 @@ class Plan:
         object.__setattr__(self, "baseline", baseline)
 
     def cells(self) -> Iterator[Cell]:
-        """Yield all lines of the table for all seeds, those of the same data together."""
+        """Yield all lines of the table for all seeds, grouped by data."""
         for data in self.benchmarks:
             for seed in self.seeds:
                 for protocol in self.protocols:
@@ -216,7 +216,7 @@ def load_plan(path: str | Path) -> Plan:
 
 
 def load_record(path: str | Path) -> dict[str, Any]:
-    """Read what a TOML file says, before it is looked at as a plan.
+    """Read a TOML file before it is interpreted as a plan.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The data of one seed, made once, kept on disk and read memory-mapped by every trial."""
+"""The data of one seed, built once, cached on disk and memory-mapped by every trial."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def benchmark_class(name: str) -> type[Benchmark]:
 
 
 def data_spec(name: str, options: Mapping[str, Any], features: Mapping[str, Any] | None, title: str = "") -> DataSpec:
-    """Return the specification of a benchmark's data, its defaults filled in and its raw files looked at."""
+    """Return the specification of a benchmark's data, with defaults filled in and raw files checked."""
     benchmark = benchmark_class(name).with_options(options)
     full = json.loads(json.dumps(benchmark.options()))
     if features is not None:
@@ -72,15 +72,15 @@ class Prepared:
     _groups: dict[str, np.ndarray] = field(default_factory=dict)
 
     def for_training(self, validation: str) -> tuple[GroupedDataset, GroupedDataset]:
-        """Return training and validation data: all that a fit and its selection may see."""
+        """Return training and validation data: all that a fit and its selection may use."""
         return self._parts["train"], self._parts["val_balanced" if validation == "balanced" else "val"]
 
     def tests(self) -> Parts:
-        """Return the test parts; only `reveal_trial` asks for them, once for a fit that was chosen."""
+        """Return the test parts; only `reveal_trial` asks for them, once per selected fit."""
         return {name: part for name, part in self._parts.items() if name not in FOR_TRAINING}
 
     def inferred(self, validation: str) -> np.ndarray:
-        """Return groups of the validation data that are read off the shortcut axes of the training data, (n,) int64."""
+        """Return groups of the validation data inferred from shortcut axes of the training data, (n,) int64."""
         if not self._groups:
             X, y = arrays(self._parts["train"])
             found = infer_groups(X, y, "axes", device="cpu")
@@ -94,7 +94,7 @@ class Prepared:
 
     @property
     def train_counts(self) -> dict[str, int]:
-        """Number of training rows in each group."""
+        """Number of training samples in each group."""
         groups = self._parts["train"].groups
         if groups is None:
             return {}
@@ -120,7 +120,7 @@ _KEPT: dict[tuple[str, int], Prepared] = {}
 
 
 def prepare(spec: DataSpec, seed: int) -> Prepared:
-    """Return the data of a seed, making them if nobody has yet.
+    """Return the data of a seed, building them if necessary.
 
     Raises
     ------
@@ -136,12 +136,12 @@ def prepare(spec: DataSpec, seed: int) -> Prepared:
 
 
 def _in_place(spec: DataSpec, seed: int) -> Prepared:
-    """Return data that lie on disk already, as they lie there."""
+    """Return data that are on disk already."""
     return Prepared(hash_json([spec.key, seed]), _build(spec, seed))
 
 
 def _from_cache(spec: DataSpec, seed: int) -> Prepared:
-    """Return data from the cache, built there first by whoever comes first."""
+    """Return data from the cache; the first process to need them builds them."""
     folder = cache_root() / "bench" / spec.key / str(seed)
     if not (folder / META).is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +164,7 @@ def _build(spec: DataSpec, seed: int) -> Parts:
 
 
 def _balanced(val: GroupedDataset, seed: int) -> GroupedDataset:
-    """Return as many validation rows of each group as the smallest has."""
+    """Return as many validation samples of each group as the smallest has."""
     generator = np.random.default_rng(seed)
     assert val.groups is not None
     _, codes, counts = np.unique(val.groups, return_inverse=True, return_counts=True)
@@ -173,7 +173,7 @@ def _balanced(val: GroupedDataset, seed: int) -> GroupedDataset:
 
 
 def _features(images: Prepared, spec: DataSpec, seed: int) -> Parts:
-    """Train an ordinary network on the training images and return what its last layer sees of every part."""
+    """Train an ERM network on the training images and return its features of every part."""
     train, val = images.for_training("as_train")
     network = ERM(**{"random_state": seed, **(spec.features or {})})
     with limited_threads(1):

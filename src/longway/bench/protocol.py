@@ -10,18 +10,18 @@ from longway.training.selection import RULES
 from longway.utils.errors import LongwayError, nearest
 
 GROUPS = ("none", "infer", "val", "train")
-"""Whose group labels a method is given: nobody's; nobody's, but inferred ones of the validation data; the validation
-data's; or the training data's too.
+"""Group labels that a method is given: none; none, but groups inferred on validation data; validation; or also
+training.
 """
 
 VALIDATION = ("as_train", "balanced")
 """Kinds of validation data: distributed like the training data, or group-balanced."""
 
 OWN = "own"
-"""Selection of epochs by the rule that each method has by default, such as SITAR's on recoloured validation images."""
+"""Epoch selection by each method's own default rule, such as SITAR's on recoloured validation images."""
 
 ORACLE = "oracle"
-"""Selection of settings by the test data themselves: what a method could reach, never what it does."""
+"""Selection of settings on the test data: an upper bound of a method, not its performance."""
 
 
 @dataclass(frozen=True)

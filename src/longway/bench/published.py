@@ -1,4 +1,4 @@
-"""Numbers that papers report, as data, and plans that produce ours beside them."""
+"""Numbers reported by papers, as data, and plans that reproduce them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from longway.metrics.group_metrics import Summary, summarise
 from longway.utils.errors import LongwayError, nearest
 
 ANY = ("folder", "backbone", "size", "mean", "std", "split", "n_train", "n_val", "n_test")
-"""Options of a benchmark that say how it is read or how much of it: a published number stands beside any of them."""
+"""Options of a benchmark that do not make published numbers incomparable."""
 
 AVERAGES = {"average": "raw average", "reweighted_average": "average weighted by training proportions"}
 
 
 class Number(NamedTuple):
-    """A published figure, in [0, 1].
+    """A published number, in [0, 1].
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Published:
         return next((AVERAGES[name] for name in names if name in AVERAGES), "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a table shows, as JSON has it."""
+        """Return the table as JSON types."""
         return {
             "title": self.title,
             "figures": {name: list(number) for name, number in self.figures.items()},
@@ -142,7 +142,7 @@ def plan_names() -> list[str]:
 
 
 def plan_text(name: str) -> str:
-    """Return a plan as it is written.
+    """Return the text of a plan.
 
     Raises
     ------
@@ -208,7 +208,7 @@ class Setting(NamedTuple):
 
     @classmethod
     def of(cls, line: Sequence[Result], published: Published) -> Setting:
-        """Return that of one method's results on one benchmark under one protocol."""
+        """Return the settings of one method's results on one benchmark under one protocol."""
         cell = line[0].cell
         groups = next(iter(line[0].tests.values())).metrics.groups or ()
         samples = sum(group.train_n or 0 for group in groups) or None
@@ -222,7 +222,7 @@ class Setting(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """One published figure beside ours.
+    """One published number next to ours.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ class Pair(NamedTuple):
 
     @property
     def difference(self) -> float | None:
-        """Ours minus theirs."""
+        """Our number minus the published one."""
         return None if self.ours is None else round(self.ours.mean - self.theirs.mean, DIGITS)
 
     def to_dict(self) -> dict[str, Any]:
@@ -273,7 +273,7 @@ class Pair(NamedTuple):
 
 
 def compare(results: Sequence[Result], name: str) -> list[Pair]:
-    """Put published figures beside ours.
+    """Match published numbers with ours.
 
     Parameters
     ----------

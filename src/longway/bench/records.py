@@ -13,12 +13,12 @@ from longway.training.selection import RULES
 
 
 def failure(kind: str, message: str, trace: str = "") -> dict[str, Any]:
-    """Return the part of a record that says why there is no result."""
+    """Return the part of a record that explains a missing result."""
     return {"status": "failed", "error": {"type": kind, "message": " ".join(message.split()), "traceback": trace}}
 
 
 def counts_of(metrics: GroupMetrics) -> dict[str, Any]:
-    """Return counts alone, from which `counted` makes the metrics again."""
+    """Return only the counts, from which `counted` restores the metrics."""
     return {
         kind: None if results is None else {result.name: [result.correct, result.n] for result in results}
         for kind, results in (("classes", metrics.classes), ("groups", metrics.groups))
@@ -26,7 +26,7 @@ def counts_of(metrics: GroupMetrics) -> dict[str, Any]:
 
 
 def metrics_of(counts: Mapping[str, Any], train_counts: Mapping[str, int] | None = None) -> GroupMetrics:
-    """Return the metrics that stored counts stand for."""
+    """Return the metrics of stored counts."""
     made: dict[str, Any] = {}
     for kind in ("classes", "groups"):
         known = counts[kind]
@@ -42,16 +42,14 @@ def metrics_of(counts: Mapping[str, Any], train_counts: Mapping[str, int] | None
 
 
 def score(record: Mapping[str, Any], protocol: Protocol) -> float | None:
-    """Return what a protocol's rule makes of a trial's validation data; None if the fit failed."""
+    """Return a trial's validation score under a protocol's rule; None if the fit failed."""
     if record["status"] != "done":
         return None
     return float(RULES[protocol.settings](metrics_of(record["validation"])))
 
 
 def choose(protocol: Protocol, records: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the keys of the trials whose test may be looked at: the one with the best validation score, the first of
-    several; all of them under the oracle.
-    """
+    """Return the keys of the trials to test: the first with the best validation score; under the oracle, all."""
     done = [key for key, record in records.items() if record["status"] == "done"]
     if protocol.settings == ORACLE or not done:
         return done

@@ -1,4 +1,4 @@
-"""Other test samples that might have been drawn, and what becomes of every figure on them."""
+"""Bootstrap resamples of test samples, and the metrics on them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from longway.bench.results import Test
 
 _FEW_ALIKE = 6
-"""Kinds of fewer samples than this, on average, are drawn faster sample by sample."""
+"""Mean size of a kind below which drawing sample by sample is faster."""
 
 _DRAWN_BY_SAMPLE, _DRAWN_BY_KIND = 2**16, 2**22
 """Size of a block of draws: small enough for a processor's cache and for memory."""
 
 
 def resample(tests: Sequence[Test], resamples: int, generator: np.random.Generator) -> dict[str, np.ndarray]:
-    """Draw the samples of one test set again and again, and return what becomes of every figure.
+    """Resample the samples of one test set, and return every metric on each resample.
 
     Samples of one group that the same tests got right are alike; how many of each kind are drawn is multinomial, so
     that the cost grows with the number of kinds rather than of samples.
@@ -59,7 +59,7 @@ def resample(tests: Sequence[Test], resamples: int, generator: np.random.Generat
 def _drawn(
     correct: np.ndarray, classes: np.ndarray, count: int, resamples: int, generator: np.random.Generator
 ) -> tuple[Any, Any]:
-    """Return how many of n drawn samples of each class each test got right, and how many there are of each class.
+    """Return the correct predictions of each test per class among n drawn samples, and the class sizes.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def _drawn(
 def _counts(
     kind: np.ndarray, alike: np.ndarray, resamples: int, generator: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Yield how often each kind is drawn, float32 arrays (some resamples, kinds), by whichever way is faster."""
+    """Yield the counts of each kind, float32 arrays (some resamples, kinds), by the faster method."""
     n, kinds = len(kind), len(alike)
     by_sample = n < _FEW_ALIKE * kinds
     step = max(1, (_DRAWN_BY_SAMPLE if by_sample else _DRAWN_BY_KIND) // (n if by_sample else kinds))
@@ -106,7 +106,7 @@ def _counts(
 
 
 def _class_figures(hits: np.ndarray, sizes: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what follows from hits (resamples, tests, classes) and sizes (resamples, classes), empty classes aside."""
+    """Return the metrics of hits (resamples, tests, classes) and sizes (resamples, classes), ignoring empty classes."""
     filled = (sizes > 0)[:, None, :]
     recalls = hits / np.maximum(sizes, 1)[:, None, :]
     lowest = np.where(filled, recalls, math.inf).min(axis=2)
@@ -114,7 +114,7 @@ def _class_figures(hits: np.ndarray, sizes: np.ndarray) -> dict[str, np.ndarray]
 
 
 def _training_weights(test: Test, sizes: np.ndarray) -> np.ndarray:
-    """Return each filled group's share of the training data; NaN where it is not known."""
+    """Return each non-empty group's proportion of the training data; NaN if unknown."""
     filled = [group for group in test.metrics.groups or () if group.n]
     weights = np.array([math.nan if group.train_n is None else group.train_n for group in filled], dtype=float)
     if [group.n for group in filled] != sizes.tolist() or not weights.sum():

@@ -1,4 +1,4 @@
-"""Reading a result folder: which trial of each cell was chosen, and what the test data said of it."""
+"""Reader of result folders: the selected trial of each cell and its test metrics."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Test:
 
 @dataclass(frozen=True)
 class Result:
-    """One cell of a comparison, finished: the trial that was chosen and its test.
+    """A finished cell of a comparison: the selected trial and its test.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class Result:
 
 
 def metric_of(cell: Cell, tests: Mapping[str, Test]) -> tuple[str, str]:
-    """Return the part and the figure that stand for a benchmark.
+    """Return the main test part and metric of a benchmark.
 
     Where there is no such part it is the test, and the worst class where no groups are known.
     """
@@ -98,7 +98,7 @@ def metric_of(cell: Cell, tests: Mapping[str, Test]) -> tuple[str, str]:
 
 
 def figure(tests: Mapping[str, Test], part: str, name: str) -> float:
-    """Return a figure of a test part; NaN where it does not exist, as a worst group without groups.
+    """Return a metric of a test part; NaN if undefined, such as a worst group without groups.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def figure(tests: Mapping[str, Test], part: str, name: str) -> float:
 
 
 class Reader:
-    """Reads records, and the groups of test data once for all trials on them."""
+    """Reads records, and the groups of test data once for all trials."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

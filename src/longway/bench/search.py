@@ -15,7 +15,7 @@ from longway.utils.storage import hash_json
 
 
 def next_trials(plan: Plan, cell: Cell, done: int, store: Store) -> list[TrialSpec]:
-    """Return the trials of a cell that can start once ``done`` of them have ended; none when the budget is used up.
+    """Return the trials of a cell that can start once ``done`` have ended; none if the budget is spent.
 
     Under random search all of them can start at once. Optuna proposes one at a time, and is told of the earlier ones
     from their records: they are its storage, so that an interrupted search goes on as if nothing had been.
@@ -28,14 +28,14 @@ def next_trials(plan: Plan, cell: Cell, done: int, store: Store) -> list[TrialSp
 
 
 def all_trials(plan: Plan, cell: Cell, store: Store) -> list[TrialSpec]:
-    """Return the trials of a cell in the order in which they were begun, as far as they are known."""
+    """Return the known trials of a cell in the order in which they started."""
     if plan.search == "random" or not cell.entry.space:
         return plan.trials(cell)
     return [plan.trial(cell, parameters) for parameters in _proposed(plan, cell, plan.draws, store)]
 
 
 def _proposed(plan: Plan, cell: Cell, wanted: int, store: Store) -> list[Mapping[str, Any]]:
-    """Return the settings of the first trials: each follows from the records of those before it."""
+    """Return the settings of the first trials; each depends on the records of the earlier ones."""
     settings: list[Mapping[str, Any]] = [cell.entry.drawn(0)]
     if wanted == 1:
         return settings

@@ -1,4 +1,4 @@
-"""A trial's specification: all that its result depends on, as plain JSON."""
+"""The specification of a trial: everything that its result depends on, as plain JSON."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class DataSpec:
         return hash_json({"format": FORMAT, **{k: v for k, v in vars(self).items() if k != "title"}})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields as JSON has them."""
+        """Return all fields as JSON types."""
         return asdict(self)
 
     @classmethod
@@ -57,7 +57,7 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One fit: a method with its parameters on one seed's data, under what a protocol lets it know.
+    """One fit: a method with its parameters on one seed's data, with the supervision that a protocol allows.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class TrialSpec:
 
     @cached_property
     def key(self) -> str:
-        """The name of the trial's files: a hash of all that its result depends on."""
+        """The file name of the trial: a hash of everything that its result depends on."""
         said = {name: value for name, value in vars(self).items() if name != "training" or value}
         return hash_json({**said, "format": FORMAT, "data": self.data.key})
 

@@ -1,4 +1,4 @@
-"""Bootstrap over seeds and test samples, for all that was run on the same data at once."""
+"""Bootstrap over seeds and test samples, jointly for all results on the same data."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from longway.utils.storage import hash_json
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 DIGITS = 9
-"""Decimals of figures in [0, 1]: finer than any test can tell, and coarser than what the order of a sum changes."""
+"""Decimals of metrics in [0, 1]: finer than any test can resolve, coarser than rounding in a different order."""
 
 Figure = tuple[str, str]
-"""A test part and the name of a figure, such as ("test", "worst_group")."""
+"""A test part and the name of a metric, such as ("test", "worst_group")."""
 
 Runs = Mapping[Hashable, Mapping[int, Mapping[str, Test]]]
 """Results by method, then by seed, then by test part."""
 
 
 class Estimate(NamedTuple):
-    """A figure over seeds.
+    """A metric over seeds.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Estimate(NamedTuple):
     seeds: int
 
     def to_dict(self) -> dict[str, float | int | None]:
-        """Return all fields as JSON has them; None where there is no number."""
+        """Return all fields as JSON types; None for undefined numbers."""
         return {name: None if math.isnan(value) else value for name, value in self._asdict().items()}
 
 
@@ -56,7 +56,7 @@ NOTHING = Estimate(math.nan, math.nan, math.nan, math.nan, 0)
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
-    """Figures of several runs with intervals that know of few seeds and of few test samples.
+    """Metrics of several runs, with intervals that account for few seeds and few test samples.
 
     Test samples are drawn again within each group, the same ones for all runs and for all seeds that share a test
     set, so that differences between runs are paired. Seeds are drawn again too, one fewer than there are, which gives
@@ -100,7 +100,7 @@ class Bootstrap:
 
     @cached_property
     def seeds(self) -> list[int]:
-        """All seeds, those that some lack included."""
+        """All seeds, including those that some runs lack."""
         return sorted({seed for by_seed in self.runs.values() for seed in by_seed})
 
     @cached_property
@@ -109,7 +109,7 @@ class Bootstrap:
         return list(dict.fromkeys(p for by_seed in self.runs.values() for tests in by_seed.values() for p in tests))
 
     def measured(self, part: str, name: str) -> np.ndarray:
-        """Return a figure as it was measured: array (seed, run), NaN where there is none."""
+        """Return the measured values of a metric: array (seed, run), NaN if missing."""
         if (part, name) not in self._measured:
             values = np.full((len(self.seeds), len(self.runs)), math.nan)
             for column, by_seed in enumerate(self.runs.values()):
@@ -120,12 +120,12 @@ class Bootstrap:
         return self._measured[part, name]
 
     def estimates(self, part: str, name: str) -> dict[Hashable, Estimate]:
-        """Return a figure of every run over its seeds."""
+        """Return a metric of every run over its seeds."""
         measured = self.measured(part, name)
         return self._summaries(self.names, measured, self.replicates(part, name), 0.0)
 
     def differences(self, part: str, name: str, against: Mapping[Any, Hashable]) -> dict[Hashable, Estimate]:
-        """Return how far runs are above others, over the seeds that both have.
+        """Return differences between runs, over their common seeds.
 
         Parameters
         ----------
@@ -141,14 +141,14 @@ class Bootstrap:
         return self._summaries(list(against), apart, replicates, -1.0)
 
     def replicates(self, part: str, name: str) -> np.ndarray:
-        """Return what other seeds and samples might have given: array (replicate, run)."""
+        """Return bootstrap replicates over seeds and samples: array (replicate, run)."""
         if (part, name) not in self._combinations:
             values = self._combined(self._resampled(part)[name], self.measured(part, name))
             self._combinations[part, name] = values
         return self._combinations[part, name]
 
     def ranks(self, part: str, name: str, among: Sequence[Hashable]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ranks of runs by a figure, 1 the best: measured (run,), and of replicates (replicate, run)."""
+        """Return the ranks of runs by a metric, 1 the best: measured (run,), and of replicates (replicate, run)."""
         columns = [self.names.index(run) for run in among]
         measured = self.measured(part, name)[:, columns]
         return ranked(_means(measured)[None])[0], ranked(self.replicates(part, name)[:, columns])
@@ -169,7 +169,7 @@ class Bootstrap:
         return found
 
     def _combined(self, resampled: np.ndarray, measured: np.ndarray) -> np.ndarray:
-        """Return replicates (b, run) of means over seeds, from replicates (b, seed, run) and figures (seed, run)."""
+        """Return replicates (b, run) of means over seeds, from replicates (b, seed, run) and values (seed, run)."""
         replicates = np.full((self.resamples, measured.shape[1]), math.nan)
         have = ~np.isnan(measured)
         for rows in np.unique(have, axis=1).T:  # nearly always one: all runs have all seeds
@@ -192,14 +192,14 @@ class Bootstrap:
         return replicates
 
     def _drawn_seeds(self, count: int) -> np.ndarray:
-        """Return the weights of that many seeds in each replicate: the same for all runs that have as many."""
+        """Return the weights of this many seeds in each replicate, the same for all runs with as many."""
         if count not in self._weights:
             drawn = self._generator("seeds", count).multinomial(count - 1, np.full(count, 1 / count), self.resamples)
             self._weights[count] = drawn / (count - 1)
         return self._weights[count]
 
     def _resampled(self, part: str) -> dict[str, np.ndarray]:
-        """Return each figure of a part on other samples: arrays (replicate, seed, run), NaN where there is none."""
+        """Return each metric of a part on resamples: arrays (replicate, seed, run), NaN if missing."""
         if part not in self._kept:
             shape = (self.resamples, len(self.seeds), len(self.runs))
             made = {name: np.full(shape, math.nan) for name in FIGURES}
@@ -211,7 +211,7 @@ class Bootstrap:
         return self._kept[part]
 
     def _test_sets(self, part: str) -> list[tuple[list[tuple[int, int]], list[Test]]]:
-        """Return the places (seed, run) and tests that are of the same samples, as the order of their groups tells."""
+        """Return the indices (seed, run) and tests of the same samples, identified by the order of their groups."""
         sets: dict[bytes, tuple[list[tuple[int, int]], list[Test]]] = {}
         for row, seed in enumerate(self.seeds):
             for column, by_seed in enumerate(self.runs.values()):
@@ -243,7 +243,7 @@ class Bootstrap:
 
 
 def ranked(values: np.ndarray) -> np.ndarray:
-    """Return the rank of each column in its row, 1 the highest; equals share theirs, NaN has none.
+    """Return the rank of each column in its row, 1 the highest; ties share theirs, NaN has none.
 
     Examples
     --------
@@ -256,7 +256,7 @@ def ranked(values: np.ndarray) -> np.ndarray:
 
 
 def _means(values: np.ndarray) -> np.ndarray:
-    """Return the mean of what each column has, NaN where it has nothing."""
+    """Return the mean of each column's values, NaN without any."""
     there = ~np.isnan(values)
     sums = np.where(there, values, 0).sum(axis=0)
     return np.where(there.any(axis=0), sums / np.maximum(there.sum(axis=0), 1), math.nan)
@@ -327,7 +327,7 @@ def ranking(standings: Mapping[str, Standing], confidence: float = CONFIDENCE) -
 
 
 def _aligned(ranks: np.ndarray, methods: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    """Return ranks (..., method) in the order of other methods, NaN for those that are not among them."""
+    """Return ranks (..., method) in the order of other methods, NaN for missing ones."""
     at = {method: column for column, method in enumerate(methods)}
     absent = np.full((*ranks.shape[:-1], 1), math.nan)
     return np.concatenate([ranks, absent], axis=-1)[..., [at.get(method, len(methods)) for method in wanted]]

@@ -1,4 +1,4 @@
-"""A result folder: one file a trial, written whole, shared by any number of processes."""
+"""A result folder: one file per trial, written atomically, shared by any number of processes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _versions() -> dict[str, str]:
 
 
 class Busy(Exception):  # noqa: N818 - not an error: somebody else is at work on the same trial
-    """Another process is at work on this trial."""
+    """Another process is running this trial."""
 
 
 class Store:
@@ -53,7 +53,7 @@ class Store:
 
     @classmethod
     def create(cls, folder: str | Path, benchmarks: Mapping[str, str], *, allow_changes: bool = False) -> Store:
-        """Open a folder for a run, or make it; refuse one that belongs to something else.
+        """Open or create a folder for a run; raise if it belongs to something else.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class Store:
                 raise LongwayError(f"{self.folder} holds results of {name} made from other raw data: {way_out}")
 
     def has(self, kind: str, key: str) -> bool:
-        """Say whether a record of a kind ("trials", "tests", "data") is there."""
+        """Return whether a record of a kind ("trials", "tests", "data") exists."""
         return (self.folder / kind / f"{key}.json").exists()
 
     def keys(self, kind: str) -> set[str]:
@@ -145,7 +145,7 @@ class Store:
         return _read(self.folder / name)
 
     def write(self, kind: str, key: str, record: Mapping[str, Any]) -> None:
-        """Write a record, whole or not at all."""
+        """Write a record atomically."""
         write_json(self.folder / kind / f"{key}.json", dict(record))
 
     def forget(self, kind: str, key: str) -> None:
@@ -153,12 +153,12 @@ class Store:
         (self.folder / kind / f"{key}.json").unlink(missing_ok=True)
 
     def model(self, key: str) -> Path:
-        """Return where a fitted method is kept."""
+        """Return the path of a fitted method."""
         return self.folder / "models" / f"{key}.safetensors"
 
     @contextmanager
     def claim(self, spec: TrialSpec) -> Iterator[None]:
-        """Keep other processes from the same trial while the body runs; the claim ends with the process that has it.
+        """Claim a trial while the body runs; the claim ends with the process.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Store:
             lock.release()
 
     def died(self, keys: Iterable[str], kind: str) -> list[str]:
-        """Return those trials whose process began on a record of this kind and ended without a word."""
+        """Return the trials whose process started a record of this kind and died without finishing it."""
         running = {path.name for path in (self.folder / "running").iterdir()}
         return [key for key in keys if key in running and not self.has(kind, key) and self._is_free(key)]
 

@@ -1,4 +1,4 @@
-"""A comparison as a table: a pure function of results, the same from the same results bit for bit."""
+"""A comparison as a table: a pure, bit-reproducible function of results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Failed = Sequence[tuple[Cell, Mapping[str, Any]]]
 
 TEST = "test"
 SUPERVISION = {"none": "none", "val_groups": "validation", "train_groups": "training", ORACLE: "ORACLE: test labels"}
-"""Group labels that a method used, as tables name them."""
+"""Names of the supervision levels in tables."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Group:
     high: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields as JSON has them; an undefined accuracy is None."""
+        """Return all fields as JSON types."""
         return {**vars(self), "accuracy": None if math.isnan(self.accuracy) else self.accuracy}
 
 
@@ -196,7 +196,7 @@ class Table:
     confidence: float = CONFIDENCE
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return everything as JSON types."""
         return {
             "format": 1,
             "confidence": self.confidence,
@@ -209,7 +209,7 @@ class Table:
 def tabulate(
     results: Sequence[Result], baseline: str = "", failed: Failed = (), *, resamples: int = RESAMPLES
 ) -> Table:
-    """Make the table of a comparison.
+    """Build the table of a comparison.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def tabulate(
 
 
 def bootstrap(results: Sequence[Result], resamples: int = RESAMPLES) -> Bootstrap:
-    """Return the bootstrap of all results on one benchmark; its runs are pairs of titles, (protocol, method)."""
+    """Return the bootstrap of all results on one benchmark; its runs are (protocol, method) titles."""
     runs: dict[Hashable, dict[int, Any]] = {}
     for result in results:
         runs.setdefault((result.cell.protocol.title, result.cell.entry.title), {})[result.cell.seed] = result.tests
@@ -293,7 +293,7 @@ def _block(block: Sequence[Result], boot: Bootstrap, baseline: str, lost: Failed
 
 
 def _columns(boot: Bootstrap, runs: Sequence[Hashable], metric: Figure) -> list[Figure]:
-    """Return what a table shows: the benchmark's own figure, worst group and averages, then further parts."""
+    """Return the metrics of a table: the benchmark's main one, worst group and averages, then further parts."""
     worst = [(TEST, name) for name in ("worst_group", "worst_class")]
     wanted = [metric, *worst, (TEST, "average"), (TEST, "reweighted_average")]
     wanted += [(part, name) for part in boot.parts if part != TEST for name in ("worst_group", "average")]
@@ -340,7 +340,7 @@ def _warnings(line: Sequence[Result]) -> dict[str, tuple[int, ...]]:
 
 
 def _empty(title: str, lost: Failed) -> Line:
-    """Return the line of a method of which no trial came to an end."""
+    """Return the line of a method whose trials all failed."""
     mine = [each for each, _ in lost if each.entry.title == title]
     missing = tuple(sorted({each.seed for each in mine}))
     return Line(title, mine[0].entry.method, "", (), missing, len(mine), len(mine), {}, {}, (), {}, ())

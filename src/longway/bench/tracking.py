@@ -1,4 +1,4 @@
-"""Results in the trackers that people have already: MLflow and TensorBoard, each result once."""
+"""Logging of results to MLflow and TensorBoard, each result once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tracker = Callable[[Plan, Sequence[Result]], None]
 
 
 def trackers(names: Sequence[str], folder: str | Path) -> list[Tracker]:
-    """Return what logs results to the trackers of these names.
+    """Return a function that logs results to the trackers of these names.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def trackers(names: Sequence[str], folder: str | Path) -> list[Tracker]:
 
 
 def figures_of(result: Result) -> dict[str, float]:
-    """Return every figure of every test part that exists, by ``part/figure``.
+    """Return every metric of every test part, by ``part/metric``.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def figures_of(result: Result) -> dict[str, float]:
 
 
 def curves(result: Result, store: Store) -> Iterator[tuple[str, int, float]]:
-    """Yield (name, epoch, value) of all that the fit recorded by the epoch."""
+    """Yield (name, epoch, value) of everything that the fit recorded per epoch."""
     learnt = describe(store.model(result.spec.key))["learnt"]
     for number, epoch in enumerate(learnt.get("history_", [])):
         for name, value in epoch.get("mapping", epoch).items():

@@ -1,4 +1,4 @@
-"""One trial: a fit that sees no test data, and the test of a fit that was chosen."""
+"""A trial: a fit without test data, and the test of a selected fit."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def method_of(spec: TrialSpec) -> Method:
 
 
 def fit_trial(spec: TrialSpec, store: Store) -> str:
-    """Fit, validate, and keep the record and the model; a fit that fails is kept too, with its error.
+    """Fit, validate, and store record and model; a failed fit is stored with its error.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def fit_trial(spec: TrialSpec, store: Store) -> str:
 
 @contextmanager
 def recorded_warnings() -> Iterator[list[warnings.WarningMessage]]:
-    """Keep what the body warns of, the same in a new process as in one that has heard it before."""
+    """Collect the warnings of the body, even those that this process has shown before."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("ignore")
         for kind in (UserWarning, RuntimeWarning):
@@ -113,7 +113,7 @@ def _fit(spec: TrialSpec, data: Prepared) -> tuple[Method, dict[str, Any]]:
 
 
 def reveal_trial(spec: TrialSpec, store: Store, why: Mapping[str, str]) -> str:
-    """Let the test data speak, once, of a fit that was chosen.
+    """Test a selected fit, once.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def _test_part(method: Method, part: GroupedDataset) -> dict[str, Any]:
 
 
 def keep_data(store: Store, data: Prepared, tests: Parts) -> None:
-    """Keep the groups of the test samples beside the results, so that a folder can be read without the data."""
+    """Store the groups of the test samples with the results, so that the folder can be read without the data."""
     if store.has("data", data.hash):
         return
     parts = {}

@@ -9,14 +9,14 @@ from functools import cache
 from multiprocessing import parent_process
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Numbers of glibc's settings, from its ``malloc.h``."""
+"""Constants from glibc's ``malloc.h``."""
 KEPT = 2**25
-"""Bytes up to which a freed block stays with the process, the most that glibc allows."""
+"""Size up to which freed blocks stay with the process, the most that glibc allows."""
 
 
 @cache
 def settle() -> None:
-    """Tune a worker's memory: modules out of the collector's sight, freed blocks kept for the next array.
+    """Tune a worker's memory: exclude modules from garbage collection, and keep freed blocks for the next array.
 
     loky's workers collect garbage every second, which with torch's modules in sight takes a seventh of that second. And
     glibc gives each large array back to the system when it is freed: a solver that makes one in every step then

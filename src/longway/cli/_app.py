@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _line(error: Exception) -> tuple[str, int]:
-    """Return what to say of an error, and the exit status."""
+    """Return the message for an error, and the exit status."""
     if isinstance(error, LongwayError):
         return _ARGUMENT.sub(_option, str(error)), 2
     if _is_usage(error):
@@ -93,7 +93,9 @@ def _line(error: Exception) -> tuple[str, int]:
 
 
 def _is_usage(error: Exception) -> bool:
-    """Say whether click refused the command line; some versions of typer bring a copy of click with its own classes."""
+    """Return whether click refused the command line; some versions of typer bundle a copy of click with its own
+    classes.
+    """
     return hasattr(error, "format_message")
 
 

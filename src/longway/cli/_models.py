@@ -40,7 +40,7 @@ def make(name: str, paper: str | None, settings: list[str], device: str, verbose
 
 
 def check_use(use_groups: str, options: DataOptions, signals: bool = False) -> None:
-    """Refuse a value of ``--use-groups`` that is unknown, or that needs groups which are not named."""
+    """Raise if ``--use-groups`` is unknown, or needs groups that are not named."""
     if use_groups not in USES:
         raise LongwayError(f"--use-groups {use_groups!r} is unknown; {nearest(use_groups, USES)}")
     if use_groups != "none" and not (options.attribute or options.group or signals):
@@ -48,7 +48,7 @@ def check_use(use_groups: str, options: DataOptions, signals: bool = False) -> N
 
 
 def check_out(path: Path) -> None:
-    """Refuse a place that cannot be written to, before the work whose result is to go there."""
+    """Raise if a path cannot be written to, before the work whose result goes there."""
     if path.is_dir():
         raise LongwayError(f"--out {path} is a folder: give the name of a file in it, such as {path / 'model'}")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
@@ -57,19 +57,19 @@ def check_out(path: Path) -> None:
 
 
 def labelled(data: GroupedDataset) -> GroupedDataset:
-    """Return the data; refuse them if no label is known."""
+    """Return the data; raise if the label is not known."""
     if data.y is None:
         raise LongwayError(f"{data.source} has no label: name its column with --label")
     return data
 
 
 def array(data: GroupedDataset) -> Any:
-    """Return the inputs of data that have been brought to a model's form."""
+    """Return the inputs of data in a model's form."""
     return data.X
 
 
 def fit(model: Method, data: GroupedDataset, use_groups: str) -> None:
-    """Fit on the train part, with the val part to select on where there is one."""
+    """Fit on the train part; select on the val part if there is one."""
     train = data.part("train") if data.parts else data
     assert train.y is not None
     eval_set: tuple[Any, ...] | None = None
@@ -85,7 +85,7 @@ def name(model: Method | Exported) -> str:
 
 
 def train_counts(data: GroupedDataset) -> dict[str, int] | None:
-    """Return the number of training rows in each group, for the re-weighted average."""
+    """Return the number of training samples in each group, for the reweighted average."""
     train = data.part("train") if data.parts else data
     if train.groups is None:
         return None
@@ -127,7 +127,7 @@ class Loaded(NamedTuple):
     about: dict[str, Any]
     """The record of the fit in the model's file."""
     data: GroupedDataset
-    """The part meant, in the form that the model takes."""
+    """The requested part, in the form that the model takes."""
     part: str
     drawn: bool
     """True if that part was drawn at random rather than given by a column."""
@@ -144,7 +144,7 @@ def loaded(
     with_labels: bool = True,
     exported: bool = False,
 ) -> Loaded:
-    """Read a saved model and data for it, with the columns and the split of its fit where no others are named.
+    """Read a saved model and data for it; columns and split default to those of its fit.
 
     Exported files are taken where ``exported`` says so.
     """
@@ -176,7 +176,7 @@ def _open_exported(path: Path, device: str) -> tuple[Exported, dict[str, Any], I
 
 
 def _unlabelled(options: DataOptions, part: str | None) -> dict[str, Any]:
-    """Return what to read otherwise where labels are not needed: they, and all that rests on them, may be absent."""
+    """Return the changed read options if labels are not needed: they, and all that depends on them, may be absent."""
     without = {"label": None, "attributes": (), "group": None}
     if part in (None, "all"):
         return {**without, "split": None, "split_by": None, "fractions": None}

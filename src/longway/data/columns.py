@@ -95,8 +95,7 @@ def _numeric(dtype: str) -> bool:
 
 
 def _infer(kinds: dict[str, str], source: str) -> list[str]:
-    """Take the only column of images or lists, else the only texts, else all numbers; raise if the choice is
-    ambiguous."""
+    """Take the only column of images or lists, else the only texts, else all numbers; raise if ambiguous."""
     of = {kind: [name for name, k in kinds.items() if k == kind] for kind in ("image", "list", "text", "number")}
     for kind, what in (("image", "images"), ("list", "lists of numbers")):
         if len(of[kind]) > 1:

@@ -178,8 +178,7 @@ class GroupedDataset:
 
 
 def take_rows(X: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Take rows of an array that may be larger than memory: adjacent rows as a view, large selections in a scratch
-    file."""
+    """Take rows of an array of any size: adjacent rows as a view, large selections in a scratch file."""
     if len(where) and np.array_equal(where, np.arange(where[0], where[0] + len(where))):
         return X[where[0] : where[-1] + 1]
     if not isinstance(X, np.memmap):

@@ -88,7 +88,7 @@ def _search(
     length: Tensor,
     done: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Halve each problem's step until its value decreases enough; ``done`` problems, and those without progress, stay."""
+    """Halve each problem's step until its value decreases enough; ``done`` problems and those without progress stay."""
     best, best_value, best_gradient = theta, value, gradient
     for _ in range(HALVINGS):
         trial = theta + length.unsqueeze(1) * direction

@@ -244,7 +244,7 @@ def _pose(
 
 
 def _first(problems: _Problems, start: Heads | None) -> np.ndarray:
-    """Return the parameters (P, K, a) to start from; features that are zero throughout keep the weight zero."""
+    """Return the initial parameters (P, K, a); weights of features that are always zero stay zero."""
     shape = len(problems.weights), len(problems.targets), len(problems.columns)
     if start is None:
         return torch.zeros(shape, dtype=problems.columns.dtype).numpy()
@@ -254,7 +254,7 @@ def _first(problems: _Problems, start: Heads | None) -> np.ndarray:
 
 
 def _working_set(theta: np.ndarray, violation: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores and columns of the parameters to work on: those in use, the worst violators, and the biases."""
+    """Return scores and columns of the working set: the nonzero parameters, the worst violators, and the biases."""
     used = theta != 0
     used[:, -1] = False
     violators = (violation > tolerance) & ~used
@@ -281,7 +281,9 @@ def _part(problems: _Problems, columns: np.ndarray, problem: int, where: tuple[n
 
 
 def _newton(part: _Part, value: np.ndarray, tolerance: float) -> tuple[np.ndarray, bool]:
-    """Take proximal Newton steps until no condition (s,) is violated by more; say whether any step went down."""
+    """Take proximal Newton steps until no violation (s,) exceeds the bound; return whether a step lowered the
+    objective.
+    """
     scores, moved = part.scores(value), False
     losses = part.losses(scores)
     for _ in range(NEWTON_STEPS):
@@ -308,7 +310,7 @@ def _newton(part: _Part, value: np.ndarray, tolerance: float) -> tuple[np.ndarra
 def _model_minimum(
     part: _Part, hessian: np.ndarray, gradient: np.ndarray, value: np.ndarray, losses: np.ndarray, worst: float
 ) -> np.ndarray:
-    """Minimise the second-order model of the loss plus the penalty; the biases, which are free, are solved for first.
+    """Minimise the second-order model of the loss plus the penalty; the unpenalised biases are eliminated first.
 
     It is a lasso whose response has at most the squared norm computed here: a row's residual, measured by the inverse
     curvature in its scores, comes to 1 / p - 1 where p is the probability of its label.
@@ -350,6 +352,6 @@ def _lasso(
 
 
 def _violation(theta: np.ndarray, gradient: np.ndarray, l1: np.ndarray) -> np.ndarray:
-    """Return how far parameters are from their conditions of optimality, given the gradient of all but the l1 term."""
+    """Return the violations of the optimality conditions, given the gradient of all but the l1 term."""
     unused = np.maximum(np.abs(gradient) - l1, 0)
     return np.asarray(np.where(theta == 0, unused, np.abs(gradient + l1 * np.sign(theta))))

@@ -1,4 +1,4 @@
-"""HSFM's inner problem (gradient descent on a linear head) and the exact gradient of what follows from it.
+"""HSFM's inner problem, gradient descent on a linear head, and the exact gradient through it.
 
 Softmax sees differences of logits only, and the residuals of a row sum to zero. So all recursions run on the contrasts
 with the last class, C - 1 columns instead of C: with two classes that is half the work.
@@ -60,7 +60,7 @@ def adapt(support: Tensor, labels: Tensor, head: Head, *, steps: int, rate: floa
 
 
 class OuterLoss:
-    """The loss of the adapted head on hard samples, as a function of the support.
+    """The loss of the adapted head on hard samples as a function of the support.
 
     Its gradient is exact: the unrolled descent is run backwards by hand, so that no autograd graph of T steps is built.
     What edits of one support have in common is worked out once.
@@ -105,7 +105,7 @@ class OuterLoss:
         self.weights = torch.full_like(hard[:, 0], 1 / len(hard)) if hard_weights is None else hard_weights.to(hard)
 
     def gradient(self, support: Tensor, rate: float) -> Hypergradient:
-        """Return the loss and its gradient at a support (m, d), for an inner descent of this step size (alpha)."""
+        """Return the loss and its gradient at a support (m, d), for an inner descent with this step size (alpha)."""
         descent = _descent(support, self.targets, self.start, self.steps, rate, self.form)
         logits = pad(descent.contrasts.logits(self.hard), (0, 1))
         logs = logits.log_softmax(1)
@@ -140,7 +140,7 @@ def inner_curvature(support: Tensor, iterations: int = 30) -> float:
 
 
 class _Direct:
-    """Descent in the contrasts' weights (c, d), c = C - 1; keeps what the way back needs."""
+    """Gradient descent on the contrasts' weights (c, d), c = C - 1, which stores what the backward pass needs."""
 
     def __init__(self, support: Tensor, targets: Tensor, start: Head, steps: int, rate: float) -> None:
         self.support, self.rate = support, rate
@@ -159,7 +159,7 @@ class _Direct:
         self.contrasts = Head(weight, bias)
 
     def backward(self, adjoint: Head) -> Tensor:
-        """Return the gradient (m, d) of what has these gradients with respect to the adapted contrasts."""
+        """Return the gradient (m, d) with respect to the support, given those with respect to the adapted contrasts."""
         left, right = [], []
         weight_adjoint, bias_adjoint = adjoint
         for p, pull, weight in zip(
@@ -176,7 +176,7 @@ class _Direct:
 
 
 class _Kernel:
-    """Descent in the coefficients (m, c) of the support's rows, through their Gram matrix plus one.
+    """Gradient descent on coefficients (m, c) of the support samples, through their Gram matrix plus one.
 
     The recursions run in NumPy: on matrices as small as these, what a call of torch costs outweighs what it computes.
     A row's coefficient is the sum of its residuals so far; ``kernel`` holds the factor that makes it a step.
@@ -228,12 +228,14 @@ def _descent(support: Tensor, targets: Tensor, start: Head, steps: int, rate: fl
 
 
 def _contrasts(head: Head) -> Head:
-    """Return weight (c, d) and bias (c,) of the logits' differences from the last class."""
+    """Return weight (c, d) and bias (c,) of the differences between each logit and the last one."""
     return Head(head.weight[:-1] - head.weight[-1], head.bias[:-1] - head.bias[-1])
 
 
 def _restored(start: Head, contrasts: Head) -> Head:
-    """Return the head with these contrasts; what it moved from the start sums to zero over classes, as in descent."""
+    """Return the head with these contrasts; its change from the start sums to zero over classes, as in gradient
+    descent.
+    """
     parts = []
     for old, first, last in zip(start, _contrasts(start), contrasts, strict=True):
         change = last - first
@@ -243,7 +245,7 @@ def _restored(start: Head, contrasts: Head) -> Head:
 
 
 def _targets(labels: Tensor, n_classes: int) -> Tensor:
-    """Return the probabilities (m, c) that the labels stand for, of all classes but the last."""
+    """Return the one-hot labels (m, c) of all classes but the last."""
     return one_hot(labels, n_classes)[:, :-1]
 
 
@@ -253,7 +255,7 @@ def _probabilities(logits: Tensor) -> Tensor:
 
 
 def _probabilities_of(logits: np.ndarray) -> np.ndarray:
-    """Return what ``_probabilities`` does, of an array."""
+    """Return ``_probabilities`` of an array."""
     if logits.shape[1] == 1:
         return np.asarray(expit(logits))
     return np.asarray(softmax(np.pad(logits, ((0, 0), (0, 1))), axis=1)[:, :-1])
@@ -264,7 +266,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 def _mixed(columns: Any) -> Any:
-    """Multiply (m, c) by the identity plus ones: what a step in all C logits does to their contrasts."""
+    """Multiply (m, c) by the identity plus ones: the effect on contrasts of a step in all C logits."""
     return 2 * columns if columns.shape[1] == 1 else columns + columns.sum(1).reshape(-1, 1)
 
 

@@ -1,4 +1,4 @@
-"""Convex problems of linear heads, solved as such: multinomial logistic regression on data of any size."""
+"""Multinomial logistic regression of linear heads on data of any size, solved as a convex problem."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from longway.linear._hypergradient import Head
 from longway.linear._minimize import minimize_smooth
 
 Chunks = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor]]]
-"""Yields (features (m, d), labels (m,), weights (m,)) over all the data, the same each time it is called."""
+"""Yields (features (m, d), labels (m,), weights (m,)) over all the data; repeatable."""
 
 
 class Scaled:
-    """A linear head of standardised features with a ridge, as a vector for a solver.
+    """A linear head on standardised features with an L2 penalty, as a vector for a solver.
 
     Steps are taken in weight * scale: for standardised features all curvatures are then of one order, however
     anisotropic the ridge.
@@ -53,17 +53,17 @@ class Scaled:
         return (torch.cat([head.weight, head.bias.unsqueeze(1)], 1).double().cpu() * self.scale).numpy().ravel()
 
     def head(self, flat: np.ndarray) -> Head:
-        """Return the head of standardised features that a vector stands for."""
+        """Return the head on standardised features from a vector."""
         parameters = torch.from_numpy(flat).reshape(self.shape) / self.scale
         return Head(parameters[:, :-1].clone(), parameters[:, -1].clone())
 
     def folded(self, flat: np.ndarray) -> Head:
-        """Return the same head for features as they are."""
+        """Return the same head on raw features."""
         weight, bias = self.head(flat)
         return Head(weight / self.width, bias - (weight / self.width) @ self.shift)
 
     def penalty(self, flat: np.ndarray) -> float:
-        """Return the ridge's part of the objective."""
+        """Return the L2 penalty."""
         return 0.5 * (self.l2 * self.head(flat).weight.square()).sum().item()
 
     def loss_and_gradient(
@@ -99,7 +99,8 @@ def logistic_regression(
     tolerance: float = 1e-6,
     max_iter: int = 1000,
 ) -> Head:
-    """Minimise the weighted mean cross-entropy of a linear head plus a ridge, in one pass over the data a step.
+    """Minimise the weighted mean cross-entropy of a linear head plus an L2 penalty; each step is one pass over the
+    data.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Linear heads whose worst group is as good as can be: the largest group loss, minimised as a convex problem."""
+"""Linear heads that minimise the largest group loss, a convex problem."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from longway.linear._logistic import Scaled
 from longway.linear._minimize import minimize_smooth
 
 GroupedChunks = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]]
-"""Yields (features (m, d), labels (m,), weights (m,), groups (m,)) over all the data, the same each time."""
+"""Yields (features (m, d), labels (m,), weights (m,), groups (m,)) over all the data; repeatable."""
 
 TEMPERATURE = 0.03
 """Temperatures of the smooth maximum, relative to the largest loss of the empty head; smaller ones make the problem
 stiff."""
 ROUNDS = 50
-"""At most, in each of which the groups' weights move once; ten are common."""
+"""Outer rounds, at most; the group weights move once in each, and ten rounds are typical."""
 
 
 class Minimax(NamedTuple):
-    """A head, the adversary's weights of the groups (G,), and how far at most its objective is above the minimum."""
+    """A head, the adversary's weights of the groups (G,), and a bound on its distance from the minimum."""
 
     head: Head
     group_weights: Tensor
@@ -47,7 +47,7 @@ def minimax_regression(
     tolerance: float = 1e-6,
     max_iter: int = 1000,
 ) -> Minimax:
-    r"""Minimise the largest group loss of a linear head plus a ridge.
+    r"""Minimise the largest group loss of a linear head plus an L2 penalty.
 
     The exponential method of multipliers: the largest loss is replaced by
     :math:`\tau \log \sum_g q_g \exp(L_g / \tau)`, which is smooth, and minimised by L-BFGS; then the weights become

@@ -1,4 +1,4 @@
-"""L-BFGS, for smooth objectives whose value and gradient are computed by torch."""
+"""L-BFGS for smooth objectives whose value and gradient torch computes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.optimize import OptimizeResult, minimize
 from longway.utils.threads import one_blas_thread
 
 MEMORY = 20
-"""Steps that the curvature is read from."""
+"""Steps that the curvature estimate remembers."""
 
 
 def minimize_smooth(

@@ -1,4 +1,4 @@
-"""Many ridge-penalised linear heads on one data set: solved to their optima together, or moved by plain descent."""
+"""Many L2-penalised linear heads on one data set, solved to their optima together or moved by gradient descent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from longway.linear._batched_lbfgs import minimize_batch
 from longway.linear.head import Heads
 
 WeightedChunks = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor]]]
-"""Yields (features (m, d), labels (m,), weights (m, P)) over all the data, the same each time it is called."""
+"""Yields (features (m, d), labels (m,), weights (m, P)) over all the data; repeatable."""
 
 
 def objective_of_heads(
@@ -22,7 +22,7 @@ def objective_of_heads(
     centre: Heads | None = None,
     smoothing: Tensor | None = None,
 ) -> tuple[Tensor, Heads]:
-    r"""Return each problem's objective and its gradient, in one pass over the data.
+    r"""Return each problem's objective and gradient, in one pass over the data.
 
     .. math:: \sum_i w_i \mathrm{CE}(f_\theta(x_i), t_i) + \frac{\rho}{2} \lVert \theta - \theta_0 \rVert^2
 
@@ -110,7 +110,7 @@ def descend_heads(
     steps: int,
     clip: float | None = None,
 ) -> Heads:
-    """Take plain gradient steps on ``objective_of_heads``, drawn to the start, from the start.
+    """Take plain gradient steps on ``objective_of_heads`` from the start, with a penalty on the distance to it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A change of coordinates in which correlated features learn at one pace."""
+"""Whitening: a change of coordinates in which correlated features learn at the same rate."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 class Whitening(NamedTuple):
-    """Symmetric maps (d, d) into the new coordinates (``to``) and out of them (``back``), each the other's inverse."""
+    """Symmetric maps (d, d) into the new coordinates (``to``) and back (``back``)."""
 
     to: Tensor
     back: Tensor
 
 
 def shrunk_whitening(correlation: Tensor, shrinkage: float = 1.0) -> Whitening:
-    """Whiten standardised features, shrunk towards leaving them as they are.
+    """Whiten standardised features, shrunk towards the identity.
 
     Gradient descent on a head of correlated features, as after a ReLU, fits the few directions of large variance first
     and needs thousands of steps for the rest. In these coordinates, ``z @ to``, it does not.

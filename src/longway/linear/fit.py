@@ -55,7 +55,7 @@ def fit_linear(rows: Samples, n_classes: int, l2: Tensor | float, *, standardize
 
 
 class MinimaxHead(NamedTuple):
-    """A linear head with the adversary's weights of the groups (G,), and how far at most it is from the minimum."""
+    """A linear head with the adversary's weights of the groups (G,), and a bound on its distance from the minimum."""
 
     network: FeatureHead
     group_weights: Tensor
@@ -65,7 +65,7 @@ class MinimaxHead(NamedTuple):
 def fit_minimax(
     rows: Samples, n_classes: int, l2: Tensor | float, *, offset: Tensor | None = None, standardize: bool = True
 ) -> MinimaxHead:
-    """Fit a linear head whose largest group loss is the least.
+    """Fit a linear head that minimises the largest group loss.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def fit_minimax(
 
 @dataclass(frozen=True)
 class _Data:
-    """Features as a solver reads them: scaled and held where they are small, else streamed and scaled on the way."""
+    """Features for a solver: standardised and held in memory if they are small, else streamed."""
 
     rows: Samples
     network: FeatureHead
@@ -130,7 +130,7 @@ class _Data:
         return (None, None) if self.rows.is_small else (scale.mean, scale.std)
 
     def chunks(self, *known: Tensor) -> Callable[[], Iterator[Any]]:
-        """Return what yields pieces of the features, and of all else that is known of each row."""
+        """Return an iterator over batches of features with labels, weights and groups."""
         if self.rows.is_small:
             held = scaled(self.network, self.rows, self.dtype)
             return lambda: iter([(held, *known)])
@@ -140,7 +140,7 @@ class _Data:
 
 
 def scaled(network: FeatureHead, rows: Samples, dtype: torch.dtype) -> Tensor:
-    """Return features (n, d) as the network scales them, on its device; little more is held on the way."""
+    """Return features (n, d), standardised by the network, on its device; memory stays near their size."""
     device = network.linear.weight.device
     precision = torch.promote_types(dtype, rows.precision)
     mean, std = (part.to(precision) for part in (network.standardize.mean, network.standardize.std))
@@ -159,7 +159,7 @@ def first_head(
     standardize: bool = True,
     name: str = "head",
 ) -> FeatureHead:
-    """Return the head that a method starts from: the one given, or one fitted to the training features.
+    """Return the initial head of a method: the given one, or one fitted to the training features.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Many linear heads at once: what batched solvers return, and what is chosen among."""
+"""Stacks of linear heads, which batched solvers return."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Heads(NamedTuple):
         return Head(self.weight[problem], self.bias[problem])
 
     def mean(self) -> Head:
-        """Return the head whose logits are the mean of all heads' logits."""
+        """Return the head whose logits are the mean over all heads."""
         return Head(self.weight.mean(0), self.bias.mean(0))
 
     @classmethod

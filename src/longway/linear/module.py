@@ -1,4 +1,4 @@
-"""Heads on features."""
+"""Heads on features as modules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from longway.linear._hypergradient import Head
 
 
 class Standardize(nn.Module):
-    """Subtract a stored mean and divide by a stored spread, feature by feature.
+    """Subtract a stored mean and divide by a stored standard deviation, feature by feature.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.ones(shape))
 
     def set(self, mean: Tensor, std: Tensor) -> None:
-        """Store mean and spread, each of the shape of one input."""
+        """Store mean and standard deviation, each of the shape of one input."""
         self.mean.copy_(mean)
         self.std.copy_(std)
 
@@ -38,12 +38,12 @@ class Standardize(nn.Module):
         return (x - self.mean).div_(self.std)
 
     def undo(self, x: Tensor) -> Tensor:
-        """Map standardised inputs (n, ...) back."""
+        """Map standardised inputs (n, ...) back to raw ones."""
         return x * self.std + self.mean
 
 
 class FeatureHead(nn.Module):
-    """Standardised features, hidden layers if any, logits.
+    """Standardisation, optional hidden layers, and a linear layer to logits.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class FeatureHead(nn.Module):
         self.linear = nn.Linear(widths[-1], n_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """Map (n, d) to what the last linear layer sees."""
+        """Map (n, d) to the inputs of the last linear layer."""
         return self.body(self.standardize(x))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class FeatureHead(nn.Module):
         return self.linear(self.features(x))
 
     def folded(self, dtype: torch.dtype = torch.float32) -> nn.Linear:
-        """Return a linear head and its standardisation as one layer on features as they are."""
+        """Return a linear head and its standardisation merged into one layer on raw features."""
         weight = self.linear.weight / self.standardize.std
         layer = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
         with torch.no_grad():

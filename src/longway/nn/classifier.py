@@ -31,7 +31,7 @@ class Features(nn.Module):
 
 
 class CrossEntropy(nn.Module):
-    """The weighted mean cross-entropy of a network, as the training loop wants it."""
+    """The weighted mean cross-entropy of a network, as an objective for the training loop."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

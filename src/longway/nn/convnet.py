@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 LARGEST = 32
-"""Side in pixels from which on the first convolution strides."""
+"""Side in pixels from which the first convolution has a stride."""
 
 
 class ConvNet(nn.Module):

@@ -1,4 +1,4 @@
-"""A network that finds the noise in an input whose class it is told."""
+"""A class-conditional network that predicts the noise in an input."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad, pixel_shuffle, pixel_unshuffle, silu
 
 LARGEST = 16
-"""Side in patches up to which images are seen in patches of 2 pixels; larger ones in larger patches."""
+"""Side in patches up to which patches have 2 pixels a side; larger images have larger patches."""
 
 SMALLEST = 4
-"""Side in patches from which on images are not halved any more."""
+"""Side in patches below which images are not halved further."""
 
 FREQUENCIES = (0.1, 4.0)
 """Lowest and highest frequency of the sines that encode the signal-to-noise ratio, in radians."""

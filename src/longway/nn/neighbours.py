@@ -52,7 +52,7 @@ class Neighbours(nn.Module):
         return torch.cat([self._vote(some, torch.cdist(some, self.points, compute_mode=plain)) for some in parts])
 
     def _products(self, x: Tensor) -> Tensor:
-        """Return squared distances to all points by matrix products, because graphs have no other operation for them."""
+        """Return squared distances to all points by matrix products: exported graphs have no other operation."""
         one, other = x.double(), self.points.double()
         return one.square().sum(1, keepdim=True) + other.square().sum(1) - 2 * one @ other.T
 

@@ -203,8 +203,7 @@ def _clear_partials(path: Path) -> None:
 
 
 def _swap(partial: Path, path: Path) -> None:
-    """Rename a finished folder into place; an old one moves aside first, because no rename replaces a non-empty
-    folder."""
+    """Rename a finished folder into place; an old one moves aside first, as no rename replaces a full folder."""
     old = _partial(path)
     with suppress(FileNotFoundError):
         path.rename(old)

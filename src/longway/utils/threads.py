@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
-    """Run the body with this number of threads: rounding depends on it, and workers must not oversubscribe the cores."""
+    """Run the body with this number of threads: rounding depends on it, and workers must not fight over cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
