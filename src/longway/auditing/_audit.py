@@ -19,7 +19,7 @@ from longway.auditing.metadata import column_signals, same_as_label
 from longway.auditing.mitigation_trial import mitigation_trial
 from longway.auditing.model import AuditedModel, fit_linear_model, to_probabilities, wrap_model
 from longway.auditing.pca import PIECE, PCASpace
-from longway.auditing.prepare import NO_VARIANCE, prepare
+from longway.auditing.prepare import NO_VARIANCE, as_dataset, prepare
 from longway.auditing.probes import stratified_halves
 from longway.auditing.reliance import measure_reliance, with_side_direction
 from longway.auditing.result import Audit
@@ -116,18 +116,8 @@ def audit(
     """
     began = time.perf_counter()
     _check(model, predictions, seed, max_rows, max_skipped)
-    given = prepare(
-        data,
-        y,
-        metadata=metadata,
-        split=split,
-        ids=ids,
-        source=source,
-        max_rows=max_rows,
-        max_skipped=max_skipped,
-        seed=seed,
-    )
-    view = represent(given, representation, seed, verbose)
+    given = as_dataset(data, y, metadata, split, ids, source)
+    view = represent(prepare(given, max_rows, max_skipped, seed), representation, seed, verbose)
     study = _Study.begin(view, model, predictions, seed)
     candidates = study.candidates(verbose)
     slices = study.slices(candidates)

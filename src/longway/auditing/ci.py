@@ -106,10 +106,6 @@ def to_sarif(audit: Audit) -> dict[str, Any]:
         }
         for rule, level, text, name in found
     ]
-    return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [_run(audit, results)]}
-
-
-def _run(audit: Audit, results: list[dict[str, Any]]) -> dict[str, Any]:
     driver = {
         "name": "longway",
         "version": __version__,
@@ -119,14 +115,14 @@ def _run(audit: Audit, results: list[dict[str, Any]]) -> dict[str, Any]:
             for rule, (name, text) in _RULES.items()
         ],
     }
-    properties = {"verdict": audit.verdict.level, "score": audit.verdict.score, "rows": audit.n}
-    return {
+    run = {
         "tool": {"driver": driver},
         "invocations": [{"executionSuccessful": True}],
         "columnKind": "unicodeCodePoints",
         "results": results,
-        "properties": properties,
+        "properties": {"verdict": audit.verdict.level, "score": audit.verdict.score, "rows": audit.n},
     }
+    return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 def _verdict_failure(audit: Audit) -> str | None:

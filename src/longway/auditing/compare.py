@@ -329,8 +329,9 @@ def _compare_slices(old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) 
         if was or now:
             either = a or b or {}
             state = "still fails" if was and now else "no longer found" if was else "new"
-            texts = (either[text] for text in ("description", "label", "signal"))
-            found.append(SliceChange(*texts, _change(a, b, "accuracy", "value"), was, now, state))
+            accuracy = _change(a, b, "accuracy", "value")
+            description, label, signal = (str(either[text]) for text in ("description", "label", "signal"))
+            found.append(SliceChange(description, label, signal, accuracy, was, now, state))
     return tuple(found)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from longway.data import GroupedDataset, ImageColumn
 from longway.data.lazy_columns import TextColumn
@@ -40,7 +41,7 @@ def find_duplicates(data: GroupedDataset) -> list[str]:
     notes = [f"{repeats:,} {'row repeats' if repeats == 1 else 'rows repeat'} another row"]
     if data.split is not None:
         split = np.asarray(data.split)
-        leaking = _differ(which, np.unique(split, return_inverse=True)[1])
+        leaking = _differ(which, split)
         if leaking.any():
             rows = np.flatnonzero(which == np.argmax(leaking))
             pair = rows[0], rows[np.argmax(split[rows] != split[rows[0]])]
@@ -49,7 +50,7 @@ def find_duplicates(data: GroupedDataset) -> list[str]:
                 f"leakage: {int(counts[leaking].sum()):,} rows are equal to rows of another part of the split, such as "
                 f"{one!r} and {other!r}"
             )
-    conflicts = int(_differ(which, np.unique(np.asarray(data.y), return_inverse=True)[1]).sum())
+    conflicts = int(_differ(which, np.asarray(data.y)).sum())
     if conflicts:
         notes.append(f"{conflicts:,} repeated {'row has' if conflicts == 1 else 'rows have'} different labels")
     return notes
@@ -85,9 +86,6 @@ def _digest(content: bytes | None, row: int) -> int:
     return int.from_bytes(digest.digest()[:8], "little", signed=True)
 
 
-def _differ(which: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return, for each distinct content, whether the rows that hold it have different codes."""
-    low, high = np.full(which.max() + 1, codes.max() + 1), np.full(which.max() + 1, -1)
-    np.minimum.at(low, which, codes)
-    np.maximum.at(high, which, codes)
-    return low != high
+def _differ(which: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return, for each distinct content, whether the rows that hold it have different values."""
+    return pd.Series(values).groupby(which).nunique().to_numpy() > 1

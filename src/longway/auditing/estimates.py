@@ -19,8 +19,7 @@ def proportion(successes: float, n: float) -> Estimate:
 
 def accuracy(correct: np.ndarray) -> Estimate:
     """Return the proportion of correct predictions (n,)."""
-    low, high = wilson_interval(int(correct.sum()), len(correct))
-    return Estimate(float(correct.mean()) if len(correct) else float("nan"), float(low), float(high))
+    return proportion(int(correct.sum()), len(correct))
 
 
 def balanced_accuracy(correct: np.ndarray, codes: np.ndarray, chosen: np.ndarray) -> Estimate:

@@ -25,20 +25,8 @@ def mitigation_trial(
 ) -> MitigationTrial | None:
     """Fit a head with the groups class x side weighted equally, and compare it with the ordinary head.
 
-    Parameters
-    ----------
-    points : ndarray of shape (n, k)
-    codes : ndarray of shape (n,)
-    split : SignalSplit
-    ordinary : ndarray of bool of shape (n,)
-        Whether an ordinary head that did not see a sample classifies it correctly.
-    halves : two ndarrays
-        Each is judged by the head fitted to the other.
-
-    Returns
-    -------
-    MitigationTrial or None
-        None if no class has enough samples on its unusual side.
+    Points are (n, k); ``ordinary`` (n,) says which samples an ordinary head that did not see them classifies correctly.
+    Returns None if no class has enough samples on its unusual side.
     """
     n_classes = len(split.usually_above)
     groups = 2 * codes + split.contradicting

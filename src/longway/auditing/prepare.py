@@ -81,29 +81,15 @@ class AuditInputs:
         return {**self.columns, **self.properties}
 
 
-def prepare(
-    data: Any,
-    y: Any,
-    *,
-    metadata: Mapping[str, Any] | None,
-    split: Any,
-    ids: Any,
-    source: str | None,
-    max_rows: int,
-    max_skipped: float,
-    seed: int,
-) -> AuditInputs:
-    """Check what an audit is given, choose the samples to audit, and read them.
+def prepare(data: GroupedDataset, max_rows: int, max_skipped: float, seed: int) -> AuditInputs:
+    """Check labelled data, choose the samples to audit, and read them.
 
     Raises
     ------
     LongwayError
         It cannot be used; the message names the argument and what to do.
     """
-    data = as_dataset(data, y, metadata, split, ids, source)
-    n = len(data)
-    assert data.y is not None
-    labels = check_labels(data.y, n)
+    labels = check_labels(data.y, len(data))
     codes, large, notes = _check_classes(labels)
     if isinstance(data.X, np.ndarray) and data.kind == "features":
         if data.X.ndim != 2 or not data.X.shape[1] or data.X.dtype.kind not in "fiub":
@@ -133,7 +119,7 @@ def prepare(
         columns=columns,
         properties=properties,
         source=data.source,
-        n_given=n,
+        n_given=len(data),
         notes=notes,
         skipped=skipped,
     )

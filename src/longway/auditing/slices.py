@@ -58,21 +58,8 @@ def find_slices(
 ) -> tuple[Slice, ...]:
     """Propose slices by signals and clusters, and test on the second half those that stand out on the first.
 
-    Parameters
-    ----------
-    splits : sequence of (Signal, SignalSplit)
-        Signals whose sides may be slices.
-    points : ndarray of shape (n, k)
-    codes : ndarray of shape (n,)
-    correct : ndarray of bool of shape (n,)
-        Whether the model classifies a sample correctly.
-    classes : sequence of str
-    halves : (ndarray, ndarray)
-        Positions of the half that proposes and of the half that tests.
-    example : callable
-        ``example(row, value)`` makes a record of a sample.
-    seed : int
-        Seed of the clusters.
+    Points are (n, k); ``correct`` says whether the model classifies a sample correctly; the first of the ``halves``
+    (positions) proposes, the second tests; ``example(row, value)`` makes a record of a sample.
     """
     first, second = (np.isin(np.arange(len(codes)), half) for half in halves)
     proposals = [*_by_signal(splits, codes, classes), *_by_cluster(points, codes, correct, classes, first, seed)]

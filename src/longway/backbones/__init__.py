@@ -1,4 +1,4 @@
-"""Other people's encoders behind one small face: a batch of images or texts in, features out.
+"""Third-party encoders behind one interface: a batch of images or texts in, features out.
 
 One file for each kind: `python_file`, `timm`, `torchvision`, `hf` (transformers), `st` (sentence-transformers), `onnx`.
 Each has a function ``load`` that returns a `Loaded`; their packages are imported only there.

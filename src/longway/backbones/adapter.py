@@ -33,7 +33,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Loaded:
-    """An encoder as an adapter hands it over.
+    """The encoder that an adapter returns.
 
     Parameters
     ----------
@@ -81,17 +81,17 @@ def needed(package: str, install: str, user: str) -> ModuleType:
 
 
 def one_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its kind where it has none."""
+    """Return the first line of an error's message, or its type if there is none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def local(spec: str) -> str:
-    """Return a path with what it takes from the environment filled in, or a name as it is."""
+    """Return a path with environment variables expanded, or a name unchanged."""
     path = Path(os.path.expandvars(spec)).expanduser()
     return str(path) if path.exists() else spec
 
 
 def public_name(kind: str, spec: str) -> str:
-    """Name an encoder: the last part of a path, or the name as it is known on the hub."""
+    """Name an encoder: the last part of a path, or its name on the hub."""
     path = Path(spec)
     return f"{kind}:{path.resolve().name if path.exists() else spec}"

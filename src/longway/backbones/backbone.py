@@ -1,4 +1,4 @@
-"""The one face of all backbones: a batch in, checked features out."""
+"""The common interface of all backbones: a batch in, checked features out."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ class Backbone:
 
     @property
     def network(self) -> nn.Module | None:
-        """The module whose weights are used: of a bound method such as ``model.logits``, the object it is bound to."""
+        """The module that holds the weights; for a bound method such as ``model.logits``, its object."""
         owner = getattr(self.module, "__self__", self.module)
         owner = owner if isinstance(owner, nn.Module) else getattr(owner, "network", None)
         return owner if isinstance(owner, nn.Module) else None
 
     @property
     def options(self) -> dict[str, Any]:
-        """All of ``OPTIONS`` as they are, ready for JSON; `load_backbone` with these gives the same again."""
+        """The values of all ``OPTIONS``, ready for JSON; `load_backbone` with them restores the backbone."""
         transform = self.transform
         return {
             "size": transform.size,
@@ -95,7 +95,7 @@ class Backbone:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of weights, class, code and all options: another one may give other features.
+        """Hash of weights, class, code and all options: everything that can change the features.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Backbone:
         return replace(self, transform=replace(self.transform, size=size))
 
     def prepare(self, batch: Sequence[Image.Image] | Sequence[str] | np.ndarray | Tensor) -> Tensor | list[str]:
-        """Bring a batch to the form that is cheapest to hand to the backbone; safe in another thread.
+        """Convert a batch to the form that is cheapest to pass to the backbone; safe in another thread.
 
         Parameters
         ----------
@@ -178,7 +178,7 @@ class Backbone:
             return self._checked(self._call(self.module.encode, ready, "texts"), len(ready), f"{len(ready)} texts")
 
     def run(self, function: Callable[..., Any], *inputs: Any) -> Any:
-        """Run a function of the module's, and take the output of the layer that is asked for."""
+        """Run a function of the module, and capture the output of the requested layer."""
         if self.layer is None or self.layered:
             return function(*inputs)
         assert self.network is not None
@@ -220,7 +220,7 @@ class Backbone:
         return torch.autocast(self.device.type, dtype=getattr(torch, self.precision))
 
     def _checked(self, output: Any, n: int, what: str) -> Tensor:
-        """Bring an output to (N, d) in float32, or say what is wrong with it."""
+        """Convert an output to (N, d) in float32, or raise if it has the wrong form."""
         values, mask = output if isinstance(output, Tokens) else (output, None)
         try:
             features = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))

@@ -1,4 +1,4 @@
-"""The feature cache: a data set through a backbone, once."""
+"""Feature folders: the features of a data set, computed once by a backbone."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def embed(
     workers: int | None = None,
     verbose: int = 1,
 ) -> GroupedDataset:
-    """Run all inputs through a backbone and keep the features on disk.
+    """Run all inputs through a backbone and store the features on disk.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def embed(
 
 
 def open_features(folder: str | Path, **options: Any) -> GroupedDataset:
-    """Open a feature cache.
+    """Open a feature folder.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def open_features(folder: str | Path, **options: Any) -> GroupedDataset:
 
 
 def _holds(folder: Path, key: str, overwrite: bool) -> bool:
-    """Say whether a folder holds the features of this key, whole; refuse one that holds something else."""
+    """Return whether a folder holds the complete features of this key; raise if it holds something else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if not folder.is_dir() or not is_cache(folder):
@@ -164,7 +164,7 @@ def _holds(folder: Path, key: str, overwrite: bool) -> bool:
 
 
 def _with_size(backbone: Backbone, dataset: GroupedDataset) -> Backbone:
-    """Settle the size of images: the backbone's, else their own if all are equal, else 224."""
+    """Determine the size of images: the backbone's, else their own if all are equal, else 224."""
     if backbone.transform.size is not None or not isinstance(dataset.X, ImageColumn):
         return backbone
     sizes = dataset.X.sizes()
@@ -183,7 +183,7 @@ def _make(
     workers: int | None,
     verbose: int,
 ) -> None:
-    """Write the three files of a cache, or what is left to write of them."""
+    """Write the three files of a feature folder, or the rest of them."""
     with atomic_directory(folder, overwrite=True, resume=key) as partial:
         with ResumableNpy(partial / FEATURES, len(dataset), dtype) as file:
             _write(file, dataset, backbone, batch_size, workers or min(8, os.cpu_count() or 1), verbose)
@@ -197,7 +197,7 @@ def _make(
 def _write(
     file: ResumableNpy, dataset: GroupedDataset, backbone: Backbone, batch_size: int, workers: int, verbose: int
 ) -> None:
-    """Write features batch by batch, with plain writes: a full disk under a memmap kills the process."""
+    """Write features batch by batch with plain writes: a full disk under a memmap would kill the process."""
     done, total = (-(-rows // batch_size) for rows in (file.rows, len(dataset)))
     first, start = file.rows, time.monotonic()
     with progress(f"Embedding with {backbone.name}", total, done=done, show=verbose > 0) as advance:
@@ -218,7 +218,7 @@ def _write(
 def _prepared(
     dataset: GroupedDataset, backbone: Backbone, batch_size: int, workers: int, first: int
 ) -> Iterator[Tensor | list[str]]:
-    """Yield batches from a row on, decoded and resized by threads that run a bounded number of batches ahead."""
+    """Yield batches from a given row on, decoded and resized by threads that run a bounded number of batches ahead."""
 
     def prepare(start: int) -> Tensor | list[str]:
         stop = min(start + batch_size, len(dataset))
@@ -263,7 +263,7 @@ def _meta(
 
 
 def _table(dataset: GroupedDataset) -> Table:
-    """Return the columns to keep beside the features: the source's own, or those of a data set made by hand."""
+    """Return the columns to store with the features: the source's own, or those of a data set made by hand."""
     import datasets
 
     if dataset.table is not None:
@@ -276,7 +276,7 @@ def _table(dataset: GroupedDataset) -> Table:
 
 
 def _rows_file(dataset: GroupedDataset) -> bytes:
-    """Make the Parquet file of row ids and of all columns that hold one plain value a row."""
+    """Write the Parquet file of row ids and of all columns with one plain value per row."""
     import datasets
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -16,11 +16,11 @@ from longway.utils.storage import hash_json, hash_module
 
 _PASSING = ("truncation", "padding")
 _FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
-"""PIL's numbers of the filters that a transform may have."""
+"""PIL's codes of the resampling filters."""
 
 
 def load(spec: str, wish: Wish) -> Loaded:
-    """Load a model from a folder or the hub, with its image processor's values or its tokenizer."""
+    """Load a model from a folder or the hub, with the settings of its image processor or its tokenizer."""
     path = local(spec)
     name = public_name("hf", path)
     package = needed("transformers", "'longway[hf]'", f"backbone {name}")
@@ -98,7 +98,7 @@ class TextEncoder:
         return self.embed_tokens(words["input_ids"], words["attention_mask"])
 
     def embed_tokens(self, ids: Tensor, mask: Tensor) -> Tensor | Tokens:
-        """Map token numbers (N, t) and the mask of those that count to what ``encode`` gives."""
+        """Map token ids (N, t) and their attention mask to the output of ``encode``."""
         return text_features(self.network, ids, mask)
 
 
@@ -111,7 +111,7 @@ class TwoEncoders(TextEncoder):
 
 
 def image_features(network: Any, x: Tensor) -> Tensor:
-    """Map images (N, 3, H, W) to what a model of transformers makes of them."""
+    """Map images (N, 3, H, W) to the output of a transformers model."""
     if hasattr(network, "get_image_features"):
         output = network.get_image_features(pixel_values=x)
         return getattr(output, "pooler_output", output)
@@ -119,7 +119,7 @@ def image_features(network: Any, x: Tensor) -> Tensor:
 
 
 def text_features(network: Any, ids: Tensor, mask: Tensor) -> Tensor | Tokens:
-    """Map token numbers (N, t) and their mask to what a model of transformers makes of them."""
+    """Map token ids (N, t) and their attention mask to the output of a transformers model."""
     if hasattr(network, "get_text_features"):
         output = network.get_text_features(input_ids=ids, attention_mask=mask)
         return getattr(output, "pooler_output", output)
@@ -127,7 +127,7 @@ def text_features(network: Any, ids: Tensor, mask: Tensor) -> Tensor | Tokens:
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """Hash what a tokenizer makes of texts: its vocabulary and rules, whatever file they came from.
+    """Hash a tokenizer's vocabulary and rules, whatever file they came from.
 
     Truncation and padding are set anew by every call, so that they say what was embedded last.
     """
@@ -140,7 +140,7 @@ def tokenizer_hash(tokenizer: Any) -> str:
 
 @contextmanager
 def suppressed_output() -> Iterator[None]:
-    """Keep transformers from drawing bars and giving advice on standard error while the body loads a model."""
+    """Silence the progress bars and advice of transformers while the body loads a model."""
     logging = needed("transformers.utils.logging", "'longway[hf]'", "this backbone")
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
@@ -154,12 +154,12 @@ def suppressed_output() -> Iterator[None]:
 
 
 def _parts(model: Any) -> list[str]:
-    """Return the main inputs of the models that a model is made of."""
+    """Return the main inputs of the sub-models of a model."""
     return [part.main_input_name for part in model.children() if hasattr(part, "main_input_name")]
 
 
 def _transform(record: dict[str, Any], name: str) -> dict[str, Any]:
-    """Read the values of an image processor."""
+    """Read the settings of an image processor."""
     found: dict[str, Any] = {"mean": 0.0, "std": 1.0}
     if record.get("do_normalize", True):
         found = {"mean": record["image_mean"], "std": record["image_std"]}
@@ -182,7 +182,7 @@ def _three(values: Any) -> list[float]:
 
 
 def _geometry(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the side that the model sees, and the share of the image that it shows."""
+    """Return the image size of the model, and the fraction of the image that it shows."""
     resized, cropped = (_side(record.get(key)) for key in ("size", "crop_size"))
     if record.get("do_center_crop") and cropped is not None:
         return {"size": cropped, "crop": None if resized is None else min(1.0, cropped / resized)}

@@ -1,4 +1,4 @@
-"""Finding the adapter for what a user names, and checking what it hands over."""
+"""Selection of the adapter for a specification, and checks of what it returns."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def load_backbone(
 
 
 def _resolve(spec: Any, wish: Wish) -> Loaded:
-    """Hand a spec to the adapter that knows its form."""
+    """Pass a specification to its adapter."""
     if not isinstance(spec, str | Path):
         return Loaded(getattr(spec, "__name__", type(spec).__name__), spec, defaults=own_transform(spec))
     text = str(spec)

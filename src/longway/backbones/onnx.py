@@ -16,7 +16,7 @@ from longway.utils.storage import hash_file, hash_json
 
 
 def load(spec: str, wish: Wish) -> Loaded:
-    """Open a file whose one input is float images (N, 3, H, W); its first output, or the value that is wished."""
+    """Open a file whose only input is float images (N, 3, H, W); take its first output, or the requested value."""
     path = Path(os.path.expandvars(spec)).expanduser()
     name = path.name
     onnx = needed("onnx", "'longway[onnx]'", f"backbone {name}")
@@ -44,7 +44,7 @@ def load(spec: str, wish: Wish) -> Loaded:
 
 
 def open_session(content: bytes | str, device: torch.device, name: str) -> Any:
-    """Make a session of onnxruntime with as many threads as torch has.
+    """Create a session of onnxruntime with as many threads as torch.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class OnnxEncoder:
         self.size = shape[2] if isinstance(shape[2], int) and shape[2] == shape[3] else None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Map images (N, 3, H, W) to whatever the graph gives."""
+        """Map images (N, 3, H, W) to the output of the graph."""
         images = x.contiguous().cpu().numpy()
         images = images.astype(np.float16) if self.half else images
         return torch.from_numpy(np.concatenate([self._run(piece) for piece in self._pieces(images)])[: len(images)])
@@ -119,7 +119,7 @@ class OnnxEncoder:
         return self.session.run([self.output], {self.input: images})[0]
 
     def _pieces(self, images: np.ndarray) -> list[np.ndarray]:
-        """Cut a batch into those of the size that the file insists on; the last is filled up with copies."""
+        """Divide a batch into batches of the size that the file requires; the last one is padded with copies."""
         if self.batch is None:
             return [images]
         missing = -len(images) % self.batch
@@ -135,6 +135,6 @@ def _add_output(model: Any, wanted: str, name: str) -> None:
 
 
 def _with_data(onnx: Any, model: Any, path: Path) -> bytes:
-    """Bring weights that lie in other files into the model."""
+    """Load weights from external files into the model."""
     onnx.load_external_data_for_model(model, str(path.parent))
     return model.SerializeToString()

@@ -1,4 +1,4 @@
-"""Images on disk as one array, for methods that are trained end to end."""
+"""Images on disk as one array, for methods trained end to end."""
 
 from __future__ import annotations
 

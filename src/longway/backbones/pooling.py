@@ -1,4 +1,4 @@
-"""From what a layer gives, token by token or place by place, to one row of features an input."""
+"""Pooling: from the tokens or places of a layer's output to one feature vector per input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Tokens(NamedTuple):
     values: Tensor
     """(N, t, d)."""
     mask: Tensor
-    """(N, t), 0 where a text has ended."""
+    """(N, t), 0 after the end of a text."""
 
 
 def pool(features: Tensor, how: str | None, mask: Tensor | None = None) -> Tensor:
@@ -71,7 +71,7 @@ def pool(features: Tensor, how: str | None, mask: Tensor | None = None) -> Tenso
 
 
 def check_layer(network: nn.Module, name: str, backbone: str) -> None:
-    """Raise LongwayError if a network has no part of that name."""
+    """Raise LongwayError if a network has no layer of that name."""
     names = [each for each, _ in network.named_modules() if each]
     if name not in names:
         close = difflib.get_close_matches(name, names, n=5)
@@ -81,7 +81,7 @@ def check_layer(network: nn.Module, name: str, backbone: str) -> None:
 
 @contextmanager
 def layer_output(network: nn.Module, name: str) -> Iterator[list[Tensor]]:
-    """Collect what a part of a network gives while the body runs it.
+    """Capture the output of a layer while the body runs the network.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def layer_output(network: nn.Module, name: str) -> Iterator[list[Tensor]]:
 
 
 def first_tensor(output: Any) -> Any:
-    """Return the first tensor of an output that may be a tuple or a mapping of several."""
+    """Return the first tensor of an output, which may be a tuple or a mapping."""
     if isinstance(output, Mapping):
         output = list(output.values())
     if isinstance(output, Sequence) and not isinstance(output, str) and output:

@@ -1,4 +1,4 @@
-"""Bringing a data set to the form a model is fitted on, and later to the same form again."""
+"""Preprocessing of data for a fit, and the same preprocessing for later data."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class InputSpec:
     texts: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a saved model keeps of it."""
+        """Return the record for a saved model."""
         return {**asdict(self), "columns": list(self.columns)}
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> InputSpec:
-        """Return the form that ``to_dict`` described."""
+        """Restore the record of ``to_dict``."""
         known = {field.name: record[field.name] for field in fields(cls) if field.name in record}
         return cls(**{**known, "columns": tuple(known.get("columns", ()))})
 
@@ -70,7 +70,7 @@ def prepare_inputs(
     device: str = "auto",
     verbose: int = 1,
 ) -> tuple[GroupedDataset, InputSpec]:
-    """Bring data that a model is to be fitted on to arrays.
+    """Convert data for a fit to arrays.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def prepare_inputs(
 def match_inputs(
     data: GroupedDataset, form: InputSpec, *, backbone: str | None = None, device: str = "auto", verbose: int = 1
 ) -> GroupedDataset:
-    """Bring data to the form that a model was fitted on.
+    """Convert data to the form that a model was fitted on.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def match_inputs(
 
 
 def same_backbone(backbone: str | Path, form: InputSpec, *, device: str = "auto") -> Backbone:
-    """Load the backbone that a model was fitted on, with the options of its fit.
+    """Load the backbone of a model's fit, with its options.
 
     Raises
     ------

@@ -19,7 +19,7 @@ OWN = ("size", "mean", "std", "crop", "interpolation")
 
 
 def load(spec: str, wish: Wish) -> Loaded:
-    """Run the file and call its function, which takes no arguments and returns a module, function or encoder."""
+    """Run the file and call its function, which has no arguments and returns a module, function or encoder."""
     path_text, colon, function = spec.rpartition(":")
     if not colon or not function.isidentifier():
         raise LongwayError(
@@ -48,7 +48,7 @@ def load(spec: str, wish: Wish) -> Loaded:
 
 
 def own_transform(owner: Any) -> dict[str, Any]:
-    """Return the options of a transform that a file or a module has as attributes."""
+    """Return the transform options that a file or module has as attributes."""
     found = {name: getattr(owner, name, None) for name in OWN}
     return {name: value for name, value in found.items() if value is not None and not callable(value)}
 

@@ -13,7 +13,7 @@ from longway.utils.storage import hash_json, hash_module
 
 
 def load(spec: str, wish: Wish) -> Loaded:
-    """Load a model from a folder or the hub; it pools by itself."""
+    """Load a model, which includes its pooling, from a folder or the hub."""
     path = local(spec)
     name = public_name("st", path)
     for option, value in (("layer", wish.layer), ("pooling", wish.pooling)):
@@ -54,5 +54,5 @@ class SentenceEncoder:
         return self._encode(texts, batch_size=len(texts), convert_to_tensor=True, show_progress_bar=False)
 
     def embed_tokens(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Map token numbers (N, t) and the mask of those that count to what ``encode`` gives."""
+        """Map token ids (N, t) and their attention mask to the output of ``encode``."""
         return self.network({"input_ids": ids, "attention_mask": mask})["sentence_embedding"]

@@ -11,7 +11,7 @@ from longway.utils.errors import LongwayError
 
 
 def load(name: str, wish: Wish) -> Loaded:
-    """Make a pretrained model without its classifier, with the preprocessing that its weights were trained with."""
+    """Create a pretrained model without its classifier, with the preprocessing of its weights."""
     timm = needed("timm", "'longway[timm]'", f"backbone timm:{name}")
     # The model's own pooling unless another is asked for, which takes what comes before it
     options: dict[str, Any] = {} if wish.pooling is None else {"global_pool": ""}
@@ -37,7 +37,7 @@ def load(name: str, wish: Wish) -> Loaded:
 
 
 class ChannelsFirst:
-    """A network whose map has its channels last, the usual way round."""
+    """A network with its channels-last output in channels-first order."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network

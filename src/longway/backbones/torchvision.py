@@ -9,7 +9,7 @@ from longway.utils.errors import LongwayError
 
 
 def load(name: str, wish: Wish) -> Loaded:
-    """Make a pretrained model without its last linear layer, with the preprocessing of its default weights."""
+    """Create a pretrained model without its last linear layer, with the preprocessing of its default weights."""
     models = needed("torchvision.models", "torchvision", f"backbone torchvision:{name}")
     try:
         weights = models.get_model_weights(name).DEFAULT

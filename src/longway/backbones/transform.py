@@ -1,4 +1,4 @@
-"""Images as a backbone expects them: resized, cropped, three channels, scaled."""
+"""Images in the form that a backbone expects: resized, cropped, three channels, standardised."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Transform:
 
     @property
     def least(self) -> int | None:
-        """Pixels that both sides should keep while a JPEG is decoded: half of what it has to spare may go then."""
+        """Smallest size to which a JPEG is reduced during decoding, so that resizing loses nothing."""
         return None if self.size is None else 2 * self._shorter(self.size)
 
     def stack(self, images: Sequence[Image.Image]) -> Tensor:
@@ -64,7 +64,7 @@ class Transform:
         return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
 
     def fit(self, batch: Tensor) -> Tensor:
-        """Resize and crop a batch of arrays, (N, c, H, W), as `stack` does images.
+        """Resize and crop a batch of arrays (N, c, H, W) like `stack`.
 
         Returns
         -------
@@ -85,7 +85,7 @@ class Transform:
         return batch[:, :, top : top + self.size, left : left + self.size]
 
     def scale(self, batch: Tensor) -> Tensor:
-        """Scale a batch, (N, 1 or 3, H, W) of uint8 or of floats in [0, 1], to what the backbone expects."""
+        """Scale a batch (N, 1 or 3, H, W) of uint8, or of floats in [0, 1], for the backbone."""
         if self.size is not None and batch.shape[2:] != (self.size, self.size):
             batch = self.fit(batch)
         top = 255.0 if batch.dtype == torch.uint8 else 1.0
@@ -98,11 +98,11 @@ class Transform:
         return rows.sub(mean).div_(std).unflatten(2, (x.shape[3], 3)).permute(0, 3, 1, 2)
 
     def _shorter(self, size: int) -> int:
-        """Return what the shorter side becomes before anything is cropped."""
+        """Return the length of the shorter side before cropping."""
         return size if self.crop is None else round(size / self.crop)
 
     def _target(self, height: int, width: int, size: int) -> tuple[int, int]:
-        """Return the height and width that an image is resized to before it is cropped."""
+        """Return height and width of an image after resizing, before cropping."""
         if self.crop is None:
             return size, size
         shorter, least = self._shorter(size), min(height, width)
@@ -123,7 +123,7 @@ class Transform:
 
 
 def make_transform(options: dict[str, Any]) -> Transform:
-    """Make a transform of a user's options, or of those that come with a backbone.
+    """Create a transform from a user's options, or from those of a backbone.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def _share(value: Any) -> float | None:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Bring an image to three channels of 8 bits; 16-bit greys are scaled, as PIL would only clip them."""
+    """Convert an image to three 8-bit channels; 16-bit greys are scaled, because PIL would clip them."""
     if image.mode.startswith("I"):
         from PIL import Image as Module
 

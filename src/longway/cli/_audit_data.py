@@ -37,31 +37,19 @@ class Encoding(NamedTuple):
 
 @dataclass(frozen=True)
 class AuditData:
-    """Data to audit.
-
-    Parameters
-    ----------
-    data : GroupedDataset
-        The samples in the form that the model takes.
-    raw : GroupedDataset
-        The same samples with images or texts to look at.
-    arguments : dict
-        More arguments of ``longway.audit``.
-    options : DataOptions
-    encoding : Encoding
-    drawn : bool
-        True if the part was drawn at random.
-    whole : bool
-        True if these are all samples, so that a fit finds its own among them.
-    """
+    """Data to audit, with more arguments of ``longway.audit``."""
 
     data: GroupedDataset
+    """The samples in the form that the model takes."""
     raw: GroupedDataset
+    """The same samples with images or texts to look at."""
     arguments: dict[str, Any]
     options: DataOptions
     encoding: Encoding
     drawn: bool
+    """Whether the part was drawn at random."""
     whole: bool
+    """Whether these are all samples, so that a fit finds its own among them."""
 
     def audit(self, folder: Path, **settings: Any) -> Audit:
         """Run the audit that will be written to this folder, and fill in its commands."""

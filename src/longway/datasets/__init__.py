@@ -1,4 +1,4 @@
-"""The field's benchmarks by name: each rebuilds from raw files, or from nothing at all."""
+"""Generators of data, and the field's benchmarks by name, rebuilt from raw files."""
 
 from longway.datasets._benchmark import Benchmark, Card, Parts, check_counts
 from longway.datasets.camelyon17 import Camelyon17
@@ -29,6 +29,6 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
         CivilComments,
     )
 }
-"""All benchmarks, those that need no file first."""
+"""All benchmarks, first those that need no file."""
 
 __all__ = ["BENCHMARKS", "Benchmark", "Card", "Parts", "check_counts"]

@@ -15,7 +15,7 @@ from longway.data.dataset import GroupedDataset
 from longway.utils.errors import LongwayError, nearest
 
 Parts = dict[str, GroupedDataset]
-"""The parts of a benchmark: "train", "val", "test", where it has them "val_balanced" and further tests by name."""
+"""The parts of a benchmark: "train", "val", "test", and if present "val_balanced" and further tests by name."""
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,22 @@ class Benchmark(ABC):
     name: ClassVar[str]
     card: ClassVar[Card]
     version: ClassVar[int] = 1
-    """To be raised when the builder makes other data than before."""
+    """Version of the builder; increase it when the data change."""
     later: ClassVar[tuple[str, ...]] = ()
-    """Options that came after records had been made: not named where they have their default, so that those stand."""
+    """Options added after records existed; they are left out of keys while they have their default."""
     in_place: ClassVar[bool] = False
     """True if the parts already lie on disk in their final form, so that a copy would gain nothing."""
 
     @abstractmethod
     def build(self, seed: int) -> Parts:
-        """Make the parts: the same from the same seed, whatever machine it is."""
+        """Build the parts; the same seed gives the same parts on any machine."""
 
     def raw_fingerprint(self) -> str:
-        """Return a hash that changes when the raw data do; empty where all is made from the seed."""
+        """Return a hash that changes with the raw data; empty if everything is generated from the seed."""
         return ""
 
     def options(self) -> dict[str, Any]:
-        """Return the options by name, without later ones that have their default."""
+        """Return the options by name, without newer ones that have their default."""
         own = fields(self)  # type: ignore[arg-type]
         values = {f.name: getattr(self, f.name) for f in own}
         return {f.name: values[f.name] for f in own if f.name not in self.later or values[f.name] != f.default}
@@ -104,7 +104,7 @@ class Benchmark(ABC):
         return LongwayError(f"{option}={getattr(self, option)!r} of benchmark {self.name} must be {wanted}")
 
     def _check_choice(self, option: str, known: Iterable[object]) -> None:
-        """Refuse a value that is none of these; of words, the nearest is named."""
+        """Raise unless a value is one of these; suggest the nearest word."""
         value, known = getattr(self, option), list(known)
         if any(value is choice or (type(value) is type(choice) and value == choice) for choice in known):
             return
@@ -113,7 +113,7 @@ class Benchmark(ABC):
         raise self._refuse(option, f"one of {', '.join(map(repr, known))}" if not hint else f"a known one{hint}")
 
     def _check_number(self, option: str, low: float, high: float = math.inf, *, optional: bool = False) -> None:
-        """Refuse what is not a finite number from ``low`` to ``high``, both included."""
+        """Raise unless a value is a finite number from ``low`` to ``high``, both included."""
         value = getattr(self, option)
         if optional and value is None:
             return
@@ -123,7 +123,7 @@ class Benchmark(ABC):
             raise self._refuse(option, limits + (", or None" if optional else ""))
 
     def _check_count(self, option: str, least: int = 1, *, optional: bool = False) -> None:
-        """Refuse what is not a whole number, ``least`` or more."""
+        """Raise unless a value is a whole number, ``least`` or more."""
         value = getattr(self, option)
         if optional and value is None:
             return
@@ -131,14 +131,14 @@ class Benchmark(ABC):
             raise self._refuse(option, f"a whole number, {least} or more" + (", or None" if optional else ""))
 
     def _check_text(self, option: str) -> None:
-        """Refuse what is neither None nor a word."""
+        """Raise unless a value is None or a string."""
         value = getattr(self, option)
         if value is not None and not (isinstance(value, str) and value):
             raise self._refuse(option, "a text, or None")
 
 
 def check_counts(parts: Parts, card: Card) -> list[str]:
-    """Compare the group sizes of parts with the published ones.
+    """Compare group sizes with the published ones.
 
     Parameters
     ----------

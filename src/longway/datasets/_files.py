@@ -1,4 +1,4 @@
-"""Finding raw files: in the user's folder, in the cache, else at the address where they are published."""
+"""Raw files: from the user's folder, the cache, or the published address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from longway.utils.errors import CorruptFileError, LongwayError
 from longway.utils.storage import atomic_file, cache_root, hash_file
 
 TIMEOUT = 10
-"""Seconds that a server may keep silent."""
+"""Seconds to wait for a silent server."""
 
 _CHUNK_BYTES = 2**20
 _T = TypeVar("_T")
@@ -22,20 +22,20 @@ _KNOWN: dict[tuple[object, ...], object] = {}
 
 
 def folders() -> list[Path]:
-    """Return where raw files are looked for: ``$LONGWAY_DATA`` if it is set, then ``data`` in Longway's cache."""
+    """Return the folders of raw files: ``$LONGWAY_DATA`` if set, then ``data`` in Longway's cache."""
     own = cache_root() / "data"
     chosen = os.environ.get("LONGWAY_DATA")
     return [Path(chosen).expanduser(), own] if chosen else [own]
 
 
 def find(*names: str) -> Path | None:
-    """Return the first file or folder that is there: by folder first, then in the order of the names."""
+    """Return the first existing file or folder: by folder first, then by name."""
     places = (folder / name for folder in folders() for name in names)
     return next((place for place in places if place.exists()), None)
 
 
 def missing(what: str, names: Sequence[str], tried: str = "", obtain: str = "") -> LongwayError:
-    """Return the error for raw data that are nowhere to be found.
+    """Return the error for missing raw data.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def missing(what: str, names: Sequence[str], tried: str = "", obtain: str = "") 
 
 
 def fetch(what: str, name: str, urls: Sequence[str]) -> Path:
-    """Return a file, downloading it into the cache if it is nowhere.
+    """Return a file, downloaded into the cache if it is missing.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def fetch(what: str, name: str, urls: Sequence[str]) -> Path:
 
 
 def download(url: str, path: Path) -> None:
-    """Download a file so that it appears whole or not at all.
+    """Download a file atomically.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def download(url: str, path: Path) -> None:
 
 
 def verified(path: Path, expected: str) -> Path:
-    """Return a file after making sure that its content is the expected one.
+    """Return a file after verifying its content.
 
     Raises
     ------
@@ -117,12 +117,12 @@ def verified(path: Path, expected: str) -> Path:
 
 
 def content_hash(path: Path) -> str:
-    """Return the content hash of a file, computed once as long as the file stays the same."""
+    """Return the content hash of a file, cached while the file is unchanged."""
     return once("content hash", [path], lambda: hash_file(path))
 
 
 def once(what: str, paths: Sequence[Path], compute: Callable[[], _T]) -> _T:
-    """Compute something from files, or return what came of it when they had the same paths, sizes and times."""
+    """Compute a result from files, cached while their paths, sizes and times are unchanged."""
     stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     key = (what, *stamps)
     if key not in _KNOWN:

@@ -79,7 +79,7 @@ def coloured_digits(
 
 
 def _placed(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Put each image (n, 8, 8) somewhere on a canvas of its own (n, SIZE, SIZE)."""
+    """Place each image (n, 8, 8) on its own canvas (n, SIZE, SIZE)."""
     height = images.shape[1]
     canvas = np.zeros((len(images), SIZE, SIZE), images.dtype)
     corners = generator.integers(0, SIZE - height + 1, (len(images), 2))

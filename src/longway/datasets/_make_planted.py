@@ -1,4 +1,4 @@
-"""Features with a shortcut planted in them, of known strength and simplicity."""
+"""Synthetic features with a planted shortcut of known strength and simplicity."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def planted_shortcut(
     seed: int = 0,
     rotation_seed: int = 0,
 ) -> Planted:
-    """Draw two classes that a weak core feature and a strong shortcut tell apart, hidden by a random rotation.
+    """Draw two classes that differ in a weak core feature and a strong shortcut, hidden by a random rotation.
 
     Parameters
     ----------

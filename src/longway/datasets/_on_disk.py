@@ -21,7 +21,7 @@ from longway.utils.storage import hash_json
 
 @dataclass(frozen=True, kw_only=True)
 class MemmapRef(Benchmark):
-    """A benchmark in a folder, in the layout in which it is distributed.
+    """A benchmark in a folder with its official layout.
 
     Parameters
     ----------
@@ -67,20 +67,20 @@ class MemmapRef(Benchmark):
         return found
 
     def raw_fingerprint(self) -> str:
-        """Return a hash of the files that say what the data are, and of the backbone."""
+        """Return a hash of the files that define the data, and of the backbone."""
         about = hash_json(self._described())
         return about if self.backbone is None else hash_json([about, self._loaded_fingerprint()])
 
     def _described(self) -> object:
-        """Return what tells these raw data from others; without images, which would take minutes to read."""
+        """Return the identity of the raw data, without images, which would take minutes to read."""
         return [content_hash(self._table_path())]
 
     def _metadata(self, root: Path) -> Path:
-        """Return the table that describes the rows: the root itself, where it is a file."""
+        """Return the path of the table that describes the samples: the root itself if it is a file."""
         return root
 
     def _open(self) -> Source:
-        """Open that table."""
+        """Open this table."""
         path = self._table_path()
         return replace(open_source(path), root=path.parent)
 
@@ -101,7 +101,7 @@ class MemmapRef(Benchmark):
         return load_backbone(self.backbone, device="cpu", **self._transform()).fingerprint
 
     def _taken(self, data: GroupedDataset, rows: Mapping[str, np.ndarray]) -> Parts:
-        """Take the rows of each part, in the form that the options ask for."""
+        """Select the samples of each part, in the form that the options request."""
         from longway.backbones.preprocessing import prepare_inputs
 
         data = replace(data, source=self.name, table=None)
@@ -146,7 +146,7 @@ class ImagesOnDisk(MemmapRef):
 
 @dataclass(frozen=True, kw_only=True)
 class PairedImages(ImagesOnDisk):
-    """A benchmark of images with two classes and an attribute of two values.
+    """A benchmark of images with two classes and a binary attribute.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ class PairedImages(ImagesOnDisk):
     def _parts(
         self, data: GroupedDataset, attribute: str, split: np.ndarray, names: Sequence[Sequence[str]], seed: int
     ) -> Parts:
-        """Make the parts of data with labels and an attribute of 0 and 1, each (n,), and a split (n,) by name."""
+        """Build the parts from binary labels and attributes, each (n,), and a split (n,) by name."""
         y, s = np.asarray(data.y), data.attributes[attribute]
         for name, values in {"label": y, attribute: s}.items():
             if not set(np.unique(values).tolist()) <= {0, 1}:
@@ -203,7 +203,7 @@ class PairedImages(ImagesOnDisk):
         return self._taken(data, rows)
 
     def _same(self, y: np.ndarray, s: np.ndarray) -> bool:
-        """Say whether value 1 agrees with class 1."""
+        """Return whether value 1 agrees with class 1."""
         if self.agreeing != "auto":
             return self.agreeing == "same"
         counts = np.bincount(2 * y + s, minlength=4).astype(float)

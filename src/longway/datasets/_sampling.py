@@ -1,4 +1,4 @@
-"""Drawing shortcuts and samples: exact shares where a coin flip would change the task with every seed."""
+"""Draws of shortcuts and samples with exact proportions; independent draws would change the task with every seed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def correlated(y: np.ndarray, share: float, generator: np.random.Generator, n_values: int = 2) -> np.ndarray:
-    """Draw a value for each label that agrees with it in an exact share of every class.
+    """Draw a value for each label that agrees with it in an exact proportion of every class.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def correlated(y: np.ndarray, share: float, generator: np.random.Generator, n_va
 
 
 def equal_groups(codes: np.ndarray, n_groups: int, generator: np.random.Generator) -> np.ndarray:
-    """Choose as many rows of each group as the smallest has; none where a group is empty.
+    """Choose as many samples of each group as the smallest has; none if a group is empty.
 
     Parameters
     ----------
@@ -60,7 +60,8 @@ def equal_groups(codes: np.ndarray, n_groups: int, generator: np.random.Generato
 
 
 def induced(y: np.ndarray, agrees: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
-    """Choose rows so that an attribute agrees with the label in the given share of every class, as many as that allows.
+    """Choose as many samples as possible with the given proportion of agreement between attribute and label in each
+    class.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def induced(y: np.ndarray, agrees: np.ndarray, share: float, generator: np.rando
 
 
 def pair_names(y: np.ndarray, s: np.ndarray, y_names: Sequence[str], s_names: Sequence[str]) -> np.ndarray:
-    """Name the group of each row, as in "waterbird, land".
+    """Name the group of each sample, as in "waterbird, land".
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Texts of benchmarks that come as tables."""
+"""Texts of benchmarks in tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from longway.data.table import Source
 
 
 def text_column(opened: Source, names: Sequence[str], separator: str = "") -> TextColumn:
-    """Return one or several columns as one of texts.
+    """Return one or several columns as one column of texts.
 
     Parameters
     ----------

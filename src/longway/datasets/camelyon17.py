@@ -14,7 +14,7 @@ from longway.datasets._benchmark import Card, Parts
 from longway.datasets._on_disk import ImagesOnDisk
 
 VAL_HOSPITAL, TEST_HOSPITAL = 1, 2
-"""Hospitals (``center``) of which no patch is in train."""
+"""Hospitals (``center``) that are absent from train."""
 
 
 @dataclass(frozen=True, kw_only=True)

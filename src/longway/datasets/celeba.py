@@ -31,7 +31,7 @@ ATTRIBUTES = (
 )
 # fmt: on
 FRACTIONS = (0.6, 0.2, 0.2)
-"""Shares of the people in train, val and test, where the split is by identity."""
+"""Fractions of the identities in train, val and test, if the split is by identity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class CelebA(PairedImages):
         self._check_choice("split", ("identity", "official"))
 
     def build(self, seed: int) -> Parts:
-        """Draw the split by identity and the subsamples."""
+        """Draw the split by identity, and the subsamples."""
         root = self.root
         data, identity, official = self._from_parquet(root) if root.is_file() else self._from_folder(root)
         if self.split == "official":
@@ -133,7 +133,7 @@ def _table(root: Path, stem: str) -> Path | None:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Read a table whose first column names the image; a txt of attributes starts with their number."""
+    """Read a table whose first column names the image; text files start with the number of rows."""
     import pandas as pd
 
     try:
@@ -147,7 +147,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _column(root: Path, stem: str, rows: pd.DataFrame) -> np.ndarray | None:
-    """Read the only column of a table, in the order of the rows of another."""
+    """Read the only column of a table, in the row order of another."""
     path = _table(root, stem)
     if path is None:
         return None
@@ -158,5 +158,5 @@ def _column(root: Path, stem: str, rows: pd.DataFrame) -> np.ndarray | None:
 
 
 def _binary(values: np.ndarray) -> np.ndarray:
-    """Bring -1 and 1, or 0 and 1, to 0 and 1."""
+    """Convert -1 and 1, or 0 and 1, to 0 and 1."""
     return (values > 0).astype(np.int64)

@@ -1,4 +1,4 @@
-"""CivilComments-WILDS: toxic comments, where the mention of an identity gives the answer away."""
+"""CivilComments-WILDS: toxic comments, correlated with the mention of an identity."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CivilComments(MemmapRef):
 
 
 def identity_groups(part: GroupedDataset) -> tuple[np.ndarray, list[str]]:
-    """Return the sixteen overlapping groups, of label and each identity mentioned.
+    """Return the sixteen overlapping groups of label and mentioned identity.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def identity_groups(part: GroupedDataset) -> tuple[np.ndarray, list[str]]:
 
 
 def _at_least_half(opened: Source, name: str) -> np.ndarray:
-    """Read a column of shares (n,) as 0 and 1; a missing one is 0, as nobody was asked."""
+    """Read a column of fractions (n,) as 0 and 1; missing values are 0, as nobody was asked."""
     import pyarrow as pa
 
     opened.table.check(name, "metadata", opened.name)

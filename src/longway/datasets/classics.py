@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and two classes of CIFAR-10, from any of the forms in which people have them."""
+"""MNIST, Fashion-MNIST and two classes of CIFAR-10, in any of their usual file formats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IDX = (
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 )
-"""The four original files; Fashion-MNIST's have the same names and so need a folder of their own."""
+"""The four original files; Fashion-MNIST uses the same names and needs its own folder."""
 
 AUTOMOBILE, TRUCK = 1, 9
 """Labels of CIFAR-10."""
@@ -45,13 +45,13 @@ class Arrays(NamedTuple):
 
     @property
     def content(self) -> str:
-        """Content hash, the same whatever form they were in."""
+        """Content hash, independent of the file format."""
         return hash_json([hash_array(array) for array in self])
 
 
 @dataclass(frozen=True)
 class Classic:
-    """A data set that comes in several forms.
+    """A data set with several file formats.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Classic:
         return arrays
 
     def fingerprint(self) -> str:
-        """Return the content hash of the arrays, computed once as long as the files stay the same."""
+        """Return the content hash of the arrays, cached while the files are unchanged."""
         return once(self.title, self.locate(), lambda: self.read().content)
 
 
@@ -105,7 +105,7 @@ def _damaged_if_unreadable(path: Path) -> Iterator[None]:
 
 
 def _locate_idx(title: str, npz: str, places: tuple[str, ...], urls: tuple[str, ...]) -> list[Path]:
-    """Find the npz or the four original files, packed or not; download those if nothing is there."""
+    """Find the npz or the four original files, compressed or not; download those if nothing is there."""
     if (whole := find(npz)) is not None:
         return [whole]
     found = [find(*(place + form for place in places for form in (name, name[:-3]))) for name in IDX]
@@ -127,7 +127,7 @@ def parse_digits(paths: list[Path]) -> Arrays:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Read an array of bytes in the format of MNIST's files, gzipped or not.
+    """Read an array of bytes in MNIST's file format, gzipped or not.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def _locate_cifar() -> list[Path]:
-    """Find the two classes alone, the unpacked folder or the archive; download the archive if nothing is there."""
+    """Find the two classes alone, the extracted folder or the archive; download the archive if nothing is there."""
     if (path := find(CIFAR_SUBSET, CIFAR_FOLDER, CIFAR_ARCHIVE)) is None:
         try:
             path = fetch("CIFAR-10", CIFAR_ARCHIVE, [f"https://www.cs.toronto.edu/~kriz/{CIFAR_ARCHIVE}"])
@@ -176,7 +176,7 @@ def parse_cifar_vehicles(paths: list[Path]) -> Arrays:
 
 
 def _from_archive(path: Path) -> list[bytes]:
-    """Read the batches inside the archive; nothing is unpacked to disk."""
+    """Read the batches inside the archive without extracting it."""
     found: dict[str, bytes] = {}
     with tarfile.open(path, "r:*") as archive:
         for member in archive:
@@ -187,7 +187,7 @@ def _from_archive(path: Path) -> list[bytes]:
 
 
 def _unpacked(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Take the two classes out of rows (n, 3073) of a label and three planes of pixels."""
+    """Select the two classes from rows (n, 3073) of a label and three planes of pixels."""
     rows = rows[np.isin(rows[:, 0], (AUTOMOBILE, TRUCK))]
     return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0]
 

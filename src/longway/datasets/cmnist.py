@@ -1,4 +1,4 @@
-"""Coloured MNIST in the forms of three papers: the colour tells a noisy label better than the digit does."""
+"""Coloured MNIST in the variants of three papers: colour predicts the noisy label better than the digit does."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ class CMNIST(Benchmark):
         self._check_choice("size", (None, 28, 14))
 
     def raw_fingerprint(self) -> str:
-        """Return the content hash of MNIST, the same whatever form it is in."""
+        """Return the content hash of MNIST, independent of the file format."""
         return MNIST.fingerprint()
 
     def build(self, seed: int) -> Parts:
-        """Draw the split, the labels' noise and the colours."""
+        """Draw the split, the label noise and the colours."""
         generator = np.random.default_rng(seed)
         variants = {"sitar": self._sitar, "irm": self._irm, "domainbed": self._domainbed}
         return variants[self.variant](MNIST.read(), generator)
@@ -159,7 +159,7 @@ class CMNIST(Benchmark):
         last: tuple[np.ndarray, np.ndarray],
         generator: np.random.Generator,
     ) -> Parts:
-        """Paint images (n, 28, 28) of digits (n,), each with its environment's share of flipped colours (n,)."""
+        """Colour images (n, 28, 28) of digits (n,) with their environment's probability of a flipped colour (n,)."""
         parts = {}
         for name, (x, digits, flip) in {**known, "test": (*last, np.full(len(last[0]), 0.9))}.items():
             y = self._labels(digits, generator)
@@ -184,7 +184,7 @@ class CMNIST(Benchmark):
     def _painted(
         self, grey: np.ndarray, y: np.ndarray, colour: np.ndarray, flip: np.ndarray | None = None
     ) -> GroupedDataset:
-        """Put each image (n, 28, 28) into the channel of its colour."""
+        """Place each image (n, 28, 28) in the channel of its colour."""
         scheme = SCHEMES[self.variant]
         grey = grey if (self.size or scheme.size) == 28 else grey[:, ::2, ::2]
         X = np.zeros((len(grey), scheme.n_channels, *grey.shape[1:]), np.uint8)

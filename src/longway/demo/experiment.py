@@ -38,10 +38,10 @@ CONTRACT = {
 """The supervision of each method, in words."""
 
 FIRST_SEED = 30
-"""The task and the network were designed on seeds below this one; the demonstration shows none of those."""
+"""First seed of the demonstration; the task and the network were designed on smaller ones."""
 
 TESTS = ("test", "ood")
-"""The test in distribution, and the one in which the colour is reversed."""
+"""The test in distribution, and the test with reversed colours."""
 
 AXES: dict[str, Any] = {"epochs": 12, "batch_size": 64}
 """The beta-VAE that groups are inferred with."""
@@ -52,7 +52,7 @@ NETWORK: dict[str, Any] = {"epochs": 10, "batch_size": 64}
 
 @dataclass(frozen=True)
 class Demo:
-    """All figures of a run, ready for JSON, and the pictures of its first seed.
+    """All metrics of a run, ready for JSON, and the pictures of its first seed.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def _data(seed: int) -> dict[str, ColouredDigits]:
 def _trial(
     name: str, seed: int, method: Method, data: dict[str, ColouredDigits], validation: ColouredDigits
 ) -> dict[str, Any]:
-    """Fit a method and count what it gets right in each group."""
+    """Fit a method and count its correct predictions in each group."""
     began = time.perf_counter()
     method.fit(data["train"].X, data["train"].y, eval_set=(validation.X, validation.y))
     seconds = time.perf_counter() - began
@@ -188,7 +188,7 @@ def _trial(
 
 
 def _summary(name: str, trials: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a method's line in the table: mean and spread over seeds."""
+    """Return a method's line in the table: mean and standard deviation over seeds."""
     line: dict[str, Any] = {"method": name, "given": CONTRACT[name], "supervision": trials[0]["supervision"]}
     for figure in ("in_distribution", "out_of_distribution", "worst_group", "seconds"):
         mean, spread = summarise(trial[figure] for trial in trials)

@@ -32,7 +32,7 @@ from longway.report import (
 from longway.report.figures import group_accuracy_bars, score_bars, training_curves, traversal_grid
 
 ALIVE = 0.1
-"""Spread of posterior means above which a latent axis carries something; the prior's is 1."""
+"""Standard deviation of posterior means above which a latent axis is in use; the prior's is 1."""
 
 COLUMNS = (
     "Method",
@@ -53,7 +53,7 @@ COLUMNS = (
 
 
 def report(demo: Demo) -> Page:
-    """Lay out the figures and pictures of a run on one page.
+    """Lay out the metrics and pictures of a run on one page.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ import torch
 
 from longway.auditing.estimates import accuracy
 from longway.auditing.findings import Advice
+from longway.auditing.prepare import as_dataset
 from longway.explaining.attributes import Attribute, known_attributes, measure_reliance
 from longway.explaining.axes import view_axes
 from longway.explaining.decoding import Decoder
@@ -120,10 +121,8 @@ def explain(
     if decoder is not None and not isinstance(model, HSFM):
         raise LongwayError("decoder draws the edits of HSFM: leave it out for other models")
     with progress("Explaining", 5, show=verbose > 0) as advance:
-        inputs = collect_inputs(
-            model, data, y, name=name, beside=beside, metadata=metadata, split=split, part=part, ids=ids,
-            source=source, max_rows=int(max_rows), seed=seed,
-        )  # fmt: skip
+        given = as_dataset(data, y, metadata, split, ids, source)
+        inputs = collect_inputs(model, given, name=name, beside=beside, part=part, max_rows=int(max_rows), seed=seed)
         advance("attributes")
         attributes, notes = known_attributes(inputs.columns, inputs.explained_codes)
         if attributes:

@@ -44,15 +44,9 @@ def known_attributes(columns: Mapping[str, np.ndarray], codes: np.ndarray) -> tu
 def measure_reliance(
     attributes: Sequence[Attribute], log_odds: Mapping[str, np.ndarray], codes: np.ndarray, classes: Sequence[str]
 ) -> tuple[Reliance, ...]:
-    """Measure the models' reliance on attributes; sorted by how much less the last model relies on them than the first.
+    """Measure the reliance on attributes of models with these log-odds (n, C).
 
-    Parameters
-    ----------
-    attributes : sequence of Attribute
-    log_odds : mapping of str to ndarray of shape (n, C)
-        Of each model.
-    codes : ndarray of shape (n,)
-    classes : sequence of str
+    Attributes on which the last model relies less than the first come first.
     """
     found = []
     for each in attributes:

@@ -28,30 +28,10 @@ def explain_edits(
     decoder: Decoder | None,
     verbose: int,
 ) -> Edits:
-    """Explain the edits of a fitted HSFM.
+    """Explain the edits of a fitted HSFM by samples (n, d), their classes and attributes, and training samples (m, d).
 
-    Parameters
-    ----------
-    model : HSFM
-    classes : sequence of str
-        Names of the C classes.
-    X : ndarray of shape (n, d)
-        Features of the explained samples.
-    codes : ndarray of shape (n,)
-        Their classes.
-    attributes : sequence of Attribute
-        Their attributes.
-    train : ndarray of shape (m, d)
-        Features of the training samples, among which neighbours are found.
-    example : callable
-        Makes an example of a training sample with a value.
-    ends : callable
-        Returns the explained samples with extreme values (n,).
-    n_examples : int
-        Support samples of each class that are shown.
-    decoder : callable, optional
-        Features (k, d) to pictures.
-    verbose : int
+    ``example`` makes an example of a training sample with a value, ``ends`` returns the samples with extreme values
+    (n,), and ``n_examples`` support samples of each class are shown, also as the decoder draws them if there is one.
     """
     mean, std = _moments(train)
     before, after = ((rows - mean) / std for rows in (model.support_before_, model.support_after_))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from longway.auditing.prepare import as_dataset, plain_columns, sample_rows
+from longway.auditing.prepare import plain_columns, sample_rows
 from longway.data import GroupedDataset
 from longway.data.splits import PARTS, part_name
 from longway.data.validation import encode_labels
@@ -96,16 +96,11 @@ class ExplainInputs:
 
 def collect_inputs(
     model: Any,
-    data: Any,
-    y: Any,
+    given: GroupedDataset,
     *,
     name: str | None,
     beside: Method | Mapping[str, Method] | None,
-    metadata: Mapping[str, Any] | None,
-    split: Any,
     part: str | None,
-    ids: Any,
-    source: str | None,
     max_rows: int,
     seed: int,
 ) -> ExplainInputs:
@@ -117,7 +112,6 @@ def collect_inputs(
         Something cannot be used; the message names the argument and what to do.
     """
     others = _check_models(model, beside)
-    given = as_dataset(data, y, metadata, split, ids, source)
     if not isinstance(given.X, np.ndarray):
         raise LongwayError(
             f"data holds {given.kind} that are still on disk: give arrays as the model takes them, or use `longway "

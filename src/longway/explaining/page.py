@@ -57,7 +57,7 @@ _AXES = (
 )
 _HEAT = (
     "The evidence in each image for the model's prediction: Grad-CAM, or for generative classifiers each pixel's "
-    "contribution to the likelihood. First the images on which the models disagree, then those that this one gets wrong."
+    "contribution to the likelihood. First the images on which the models disagree, then those that it gets wrong."
 )
 _RELIANCE = (
     "Difference of the log-odds between samples with and without an attribute, within classes, in standard deviations "

@@ -1,4 +1,4 @@
-"""Models as single files that run without Longway: ONNX, and graphs of plain torch.
+"""Models as single files that run without Longway: ONNX, and plain torch graphs.
 
 `run` makes the file, `exported` uses it. `network` is what goes into the graph, `record` what the file says of itself;
 `onnx_file`, `pt2_file` and `merging` write, `archive` looks at what is read.

@@ -1,4 +1,4 @@
-"""`longway.export`: a fitted model, with its backbone if there is one, as one file that runs elsewhere."""
+"""`longway.export`: a fitted model, and its backbone if any, as one file that runs anywhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from longway.methods._persistence import describe, load
 from longway.utils.errors import LongwayError
 
 TOLERANCE = 1e-3
-"""Greatest difference of a probability from torch's own: rounding stays far below it, a wrong operator does not."""
+"""Largest accepted difference of a probability from torch's: above rounding, below any wrong operator."""
 
 
 class Part(NamedTuple):
@@ -137,7 +137,7 @@ def _takes_texts(encoder: Backbone) -> bool:
 
 
 def _alone(model: Method, head: Head, form: InputSpec) -> Part:
-    """Return a model without a backbone in front: it takes images or features as it was fitted on them."""
+    """Return a model without a backbone: its inputs are images or features, as in its fit."""
     shape = model.input_shape_
     about: dict[str, Any] = {"shape": list(shape), "form": form.to_dict()}
     if len(shape) == 3:
@@ -220,7 +220,7 @@ def _record(model: Method, part: Part, about: dict[str, Any]) -> Record:
 
 
 def _write(path: Path, part: Part, record: Record, opset: int | None) -> None:
-    """Write the file beside its place, see that it gives what the model gives, and only then move it there."""
+    """Write a temporary file, check that its output equals the model's, then rename it."""
     fresh = path.with_name(f".{path.stem}.partial-{secrets.token_hex(6)}{path.suffix}")
     try:
         _write_graph(fresh, part, record, opset)
@@ -249,7 +249,7 @@ def _write_graph(path: Path, part: Part, record: Record, opset: int | None) -> N
 
 
 def _compare(run: Run, part: Part, record: Record) -> None:
-    """Run a written graph on other numbers of rows than it was traced with."""
+    """Run a written graph with batch sizes that differ from the traced one."""
     for rows in (1, 2, 5):
         inputs = [x[torch.arange(rows) % 2] for x in part.example]
         with torch.inference_mode():

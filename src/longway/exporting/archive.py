@@ -20,13 +20,13 @@ EXPRESSION = re.compile(
     r"(Symbol\('[su]\d+'(, \w+=(True|False))*\)|Integer\(|(Add|Mul|Max|Min|FloorDiv|Mod|PythonMod|CeilDiv)\("
     r"|[su]\d+|\d+|[\s+\-*(),])+"
 )
-"""Sizes as torch writes them, such as ``2*s27 + 1`` or ``Mul(Integer(2), Symbol('s27', integer=True))``."""
+"""Symbolic sizes as torch writes them, such as ``2*s27 + 1`` or ``Mul(Integer(2), Symbol('s27', integer=True))``."""
 OPERATOR = re.compile(r"torch\.ops\.aten\.(?!from_file\b)\w+\.\w+|_operator\.(getitem|add|sub|mul|floordiv|mod|neg)")
 STRUCTURE = re.compile(r"builtins\.(tuple|list|dict)")
 
 
 def check_archive(file: Path | IO[bytes], name: object) -> dict[str, str]:
-    """Refuse a ``.pt2`` file that holds anything but tensors and a graph of torch's own operators.
+    """Raise if a ``.pt2`` file holds anything but tensors and a graph of torch's own operators.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def _check_graph(model: Any, name: object) -> None:
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield all names with their values, however deep they lie."""
+    """Yield all names with their values, at any depth."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield key, inner

@@ -1,4 +1,4 @@
-"""Exported files as classifiers: the same answers as the model they were made from, without its code."""
+"""Exported files as classifiers: the predictions of the original model without its code."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from longway.utils.errors import LongwayError, nearest
 
 SUFFIXES = (".onnx", ".pt2")
 BATCH = 256
-"""Rows that are scored at a time, at most."""
+"""Samples per batch, at most."""
 
 Run = Callable[[dict[str, np.ndarray]], list[np.ndarray]]
 
 
 def is_exported(path: str | Path) -> bool:
-    """Say whether a file is, by its name, one that `longway.export` writes."""
+    """Return whether a file's name is that of an exported file."""
     return Path(path).suffix in SUFFIXES
 
 
 def check_suffix(path: Path) -> str:
-    """Return the suffix of an exported file; refuse others."""
+    """Return the suffix of an exported file; raise on others."""
     if path.suffix not in SUFFIXES:
         raise LongwayError(f"{path}: the end of its name says the format; {nearest(path.suffix, SUFFIXES)}")
     return path.suffix
 
 
 def load_exported(path: str | Path, *, device: str = "auto") -> Exported:
-    """Open a file that `longway.export` wrote.
+    """Open an exported file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A backbone that is an ONNX graph itself: normalisation before it and the head after it become one graph with it."""
+"""Merging of an ONNX backbone with normalisation and head into one graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The graph that is exported: inputs as they come, preprocessing, the backbone if any, the head, both outputs."""
+"""The exported graph: preprocessing, the backbone if any, the head, and both outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Scores = dict[str, Tensor]
 
 
 class Head(nn.Module):
-    """A fitted network, from what it was fitted on to logits and probabilities.
+    """A fitted network from its inputs to logits and probabilities.
 
     Inputs are brought to the precision of its weights, as `Method.predict_proba` does. Convolutions run in single
     precision, as runtimes have no others.
@@ -40,7 +40,7 @@ class Head(nn.Module):
 
 
 class Normalise(nn.Module):
-    """Subtract a mean from each channel and divide by a deviation, as a transform does.
+    """Standardise each channel like a transform.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(transform.std).view(3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (N, 3, h, w) in [0, 1] to what a backbone takes."""
+        """Map images (N, 3, h, w) in [0, 1] to the input of a backbone."""
         return (images - self.mean) / self.std
 
 
 class PooledHead(nn.Module):
-    """A head on what a backbone gives, whatever that is.
+    """A head on any output of a backbone.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class ImageClassifier(nn.Module):
 
 
 class TextClassifier(nn.Module):
-    """Text encoder, pooling and head in one; the tokens are made outside.
+    """Text encoder, pooling and head in one; tokenization is outside.
 
     Parameters
     ----------
@@ -120,6 +120,6 @@ class TextClassifier(nn.Module):
         self.tail = PooledHead(head, backbone.pooling)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Scores:
-        """Map token numbers (N, t) and the mask (N, t) of those that count to scores."""
+        """Map token ids (N, t) and their attention mask (N, t) to scores."""
         output = self.backbone.run(self.backbone.module.embed_tokens, input_ids, attention_mask)
         return self.tail(*output) if isinstance(output, Tokens) else self.tail(output)

@@ -18,9 +18,9 @@ from longway.utils.errors import LongwayError
 from longway.utils.storage import atomic_file
 
 OPSET = 18
-"""The least that torch writes, which most runtimes read."""
+"""The oldest operator set that torch writes, which most runtimes read."""
 LARGEST = 2**31 - 1
-"""Bytes that a file of this format can have."""
+"""Maximum size of a file of this format."""
 
 
 def check_opset(opset: int | None) -> int:
@@ -84,7 +84,7 @@ def write(path: Path, model: Any, record: Record) -> None:
 
 
 def read(path: Path, device: str = "cpu") -> tuple[Record, Callable[[dict[str, np.ndarray]], list[np.ndarray]]]:
-    """Read what ``write`` wrote.
+    """Read a file of ``write``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Exported graphs as files of plain torch, ``.pt2``."""
+"""Exported graphs as plain torch files, ``.pt2``."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def write(path: Path, program: ExportedProgram, record: Record) -> None:
 
 
 def read(path: Path) -> tuple[Record, Callable[[dict[str, np.ndarray]], list[np.ndarray]]]:
-    """Read what ``write`` wrote.
+    """Read a file of ``write``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Exporters of torch report their progress and their own deprecations; none of that is for users."""
+"""Silencing of torch's exporters, which report progress and their own deprecations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep what torch says of its own code from users while the body runs; errors are raised as ever."""
+    """Silence torch's output about its own code while the body runs; errors are raised as usual."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

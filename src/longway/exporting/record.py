@@ -15,12 +15,12 @@ from longway.utils.errors import CorruptFileError, LongwayError
 FORMAT = 1
 OUTPUTS = ("logits", "probabilities")
 KINDS = {"features": ("features",), "images": ("images",), "tokens": ("input_ids", "attention_mask")}
-"""The graph's inputs, by what it takes."""
+"""The names of the graph's inputs by kind of input."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """All that is needed to use an exported file, and to know what it is.
+    """The facts needed to use an exported file and to identify it.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Record:
 
     @property
     def labels(self) -> np.ndarray:
-        """Labels as the method had them, of shape (C,)."""
+        """Labels of the method, of shape (C,)."""
         return np.array(self.classes, dtype=self.classes_dtype)
 
     @property
@@ -83,7 +83,7 @@ class Record:
 
     @property
     def longest(self) -> int | None:
-        """Number of tokens that a text can have, where there is a limit."""
+        """Maximum number of tokens of a text, if limited."""
         return None if self.tokenizer is None else self.tokenizer["max_length"]
 
     @property
@@ -92,16 +92,16 @@ class Record:
         return InputSpec.from_dict(self.form)
 
     def summary(self) -> dict[str, Any]:
-        """Return the record without what is only for machines, ready for JSON."""
+        """Return the record for people, ready for JSON."""
         return {name: value for name, value in asdict(self).items() if name not in ("tokenizer", "about", "form")}
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the record as words by name, each value in JSON."""
+        """Return the record as strings by name, each value in JSON."""
         return {f"longway.{name}": json.dumps(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], path: object) -> Record:
-        """Read what ``to_metadata`` made.
+        """Restore the record of ``to_metadata``.
 
         Raises
         ------

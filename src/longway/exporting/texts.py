@@ -1,4 +1,4 @@
-"""Texts to tokens, by what an exported file keeps of a tokenizer."""
+"""Tokenization by the record of an exported file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from longway.utils.errors import LongwayError
 
 
 def describe_tokenizer(tokenizer: Any, max_length: int | None, name: str) -> dict[str, Any]:
-    """Return the rules, the greatest length and the padding of a tokenizer, ready for JSON.
+    """Return the rules, maximum length and padding of a tokenizer, ready for JSON.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def describe_tokenizer(tokenizer: Any, max_length: int | None, name: str) -> dic
 
 
 def make_tokenizer(record: dict[str, Any]) -> Callable[[list[str]], dict[str, np.ndarray]]:
-    """Return what turns texts into the graph's inputs, ``input_ids`` and ``attention_mask``, each (N, t)."""
+    """Return a function from texts to the graph's inputs ``input_ids`` and ``attention_mask``, each (N, t)."""
     package = needed("tokenizers", "'longway[hf]'", "an exported model of texts")
     tokenizer = package.Tokenizer.from_str(record["rules"])
     tokenizer.no_padding()

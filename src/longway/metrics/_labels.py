@@ -1,4 +1,4 @@
-"""Reading labels of any kind, and counting by them without a Python loop over samples."""
+"""Labels of any type, and counts by label without a Python loop over samples."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def group_counts(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, groups: npt.Array
 
 
 def correct_predictions(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> tuple[Labels, Bools]:
-    """Return the true labels, read and checked, and which of the (n,) predictions are right."""
+    """Return the true labels, checked, and a mask (n,) of the correct predictions."""
     true, predicted = read_labels(y_true, "y_true"), read_labels(y_pred, "y_pred")
     if len(predicted) != len(true):
         raise LongwayError(f"y_pred has {len(predicted)} labels but y_true has {len(true)}")
@@ -104,7 +104,7 @@ def known_names(
     names: Sequence[str] | None,
     train_counts: TrainCounts | None,
 ) -> list[str]:
-    """Name all groups to report, the empty ones included."""
+    """Name all groups to report, including empty ones."""
     if names is not None:
         known = [str(name) for name in names]
     elif isinstance(train_counts, Mapping):
@@ -119,7 +119,7 @@ def known_names(
 
 
 def positions(labels: Labels, known: list[str], *, by_number: bool) -> Ints:
-    """Find each label's place among the known names: by number if these are names of numbered groups."""
+    """Find each label's index among the known names: by number if these are names of numbered groups."""
     if by_number and labels.dtype.kind in "iub":
         outside = [label for label in labels.tolist() if not 0 <= label < len(known)]
         if outside:
@@ -134,7 +134,7 @@ def positions(labels: Labels, known: list[str], *, by_number: bool) -> Ints:
 
 
 def aligned(train_counts: TrainCounts | None, known: list[str]) -> list[int] | None:
-    """Put the training counts in the order of the groups."""
+    """Reorder the training counts by group."""
     if train_counts is None:
         return None
     if isinstance(train_counts, Mapping):
@@ -242,7 +242,7 @@ def _from_floats(array: Labels, argument: str) -> Ints:
 
 
 def _column_sums(matrix: Bools, block: int = 255) -> Ints:
-    """Count the True of each column; bytes cannot overflow within 255 rows and add 8 times faster than int64."""
+    """Count the True values per column; bytes cannot overflow within 255 rows and add 8 times faster than int64."""
     rows, columns = matrix.shape
     octets = np.ascontiguousarray(matrix).view(np.uint8)
     full = rows // block * block
@@ -255,7 +255,7 @@ def _is_text(labels: Labels) -> bool:
 
 
 def _code_integers(labels: Labels) -> npt.NDArray[np.intp] | None:
-    """Return integers numbered from the smallest; None if they are spread too wide for a table."""
+    """Return integers as offsets from the smallest; None if their range is too wide for a table."""
     if labels.dtype.kind == "b":
         return labels.astype(np.intp)
     low, high = int(labels.min()), int(labels.max())
@@ -266,7 +266,7 @@ def _code_integers(labels: Labels) -> npt.NDArray[np.intp] | None:
 
 
 def _code_text(labels: Labels) -> npt.NDArray[np.intp] | None:
-    """Return fixed-width text numbered by hashing it into a table; exact, for a clash is seen and tried afresh.
+    """Return codes of fixed-width text by hashing into a table; exact, because collisions are detected and retried.
 
     Sorting text costs ten times as much. None if no try is free of clashes (very many distinct labels).
     """

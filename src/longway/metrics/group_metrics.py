@@ -1,4 +1,4 @@
-"""Group metrics: counts, accuracies, intervals, and the averages the field reports.
+"""Group metrics: counts, accuracies, intervals, and the field's averages.
 
 Everything follows from counts per group and per class, so a stored result can be read back and any metric
 recomputed.
@@ -148,7 +148,7 @@ class GroupResult:
 
     @property
     def accuracy(self) -> float:
-        """Share of correct predictions; NaN for an empty group."""
+        """Fraction of correct predictions; NaN for an empty group."""
         return self.correct / self.n if self.n else math.nan
 
     @property
@@ -158,7 +158,7 @@ class GroupResult:
         return float(low), float(high)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return counts and what follows from them, fit for JSON (an undefined accuracy is None)."""
+        """Return counts and derived metrics, ready for JSON (None for an undefined accuracy)."""
         low, high = self.interval
         return {
             "name": self.name,
@@ -173,7 +173,7 @@ class GroupResult:
 
 @dataclass(frozen=True)
 class GroupMetrics:
-    """Counts per group and class, and every metric that follows from them.
+    """Counts per group and class, and the metrics derived from them.
 
     Made by `evaluate_groups`. Compares by value, and survives JSON (`to_dict`, `from_dict`).
 
@@ -204,7 +204,7 @@ class GroupMetrics:
 
     @property
     def average_accuracy(self) -> float:
-        """Accuracy over all samples, as they come (the raw average)."""
+        """Accuracy over all samples, unweighted (the raw average)."""
         return self.correct / self.n
 
     @property
@@ -227,7 +227,7 @@ class GroupMetrics:
 
     @property
     def worst_group(self) -> str:
-        """Name of the group with the lowest accuracy; empty groups do not count."""
+        """Name of the group with the lowest accuracy; empty groups are ignored."""
         return _worst(self._groups()).name
 
     @property
@@ -261,7 +261,7 @@ class GroupMetrics:
         return sum(result.accuracy for result in self.classes) / len(self.classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict: all counts, with the accuracies beside them for human readers."""
+        """Return a JSON-ready dict: all counts, and the accuracies for human readers."""
         return {
             "n": self.n,
             "correct": self.correct,
@@ -272,7 +272,7 @@ class GroupMetrics:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> GroupMetrics:
-        """Read what `to_dict` wrote; only the counts are used.
+        """Restore the counts of `to_dict`.
 
         Raises
         ------
@@ -292,7 +292,7 @@ class GroupMetrics:
         return cls(classes, groups, confidence)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a pandas table, one row a group (or a class, if there are no groups), named by its index."""
+        """Return a pandas table with one row per group (or per class without groups)."""
         import pandas as pd
 
         results = self.classes if self.groups is None else self.groups

@@ -1,4 +1,4 @@
-"""The building blocks of a report; each is plain data, and `longway.report.Page` draws it."""
+"""The building blocks of a report: plain data that `longway.report.Page` renders."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Callout:
 
 @dataclass(frozen=True)
 class Code:
-    """A command or a line of a program, with a button that copies it."""
+    """A command or a line of code with a copy button."""
 
     kind: ClassVar[str] = "code"
     text: str
@@ -85,7 +85,7 @@ class KeyFigures:
 
 
 class Spread(NamedTuple):
-    """A table cell: a mean with its spread, shown as 81.2 ± 1.3 %; sorted by the mean."""
+    """A table cell with mean and standard deviation, shown as 81.2 ± 1.3 %; sorted by the mean."""
 
     mean: float
     spread: float
@@ -120,7 +120,7 @@ class Column:
 
 
 class Cell(NamedTuple):
-    """A table cell ready to draw: its text, sort key, share of a bar, and whether it stands out."""
+    """A rendered table cell: its text, sort key, bar length, and highlight."""
 
     text: str
     number: float | None
@@ -163,7 +163,7 @@ class Table:
 
     @property
     def headers(self) -> list[Column]:
-        """The columns, those given by name alone included."""
+        """The columns, including those given only by name."""
         return [Column(column) if isinstance(column, str) else column for column in self.columns]
 
     @property
@@ -191,7 +191,7 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A matplotlib figure with a caption, and alternative text for those who do not see it.
+    """A matplotlib figure with a caption and alternative text.
 
     Its text is read literally: a ``$`` never starts mathematics.
     """
@@ -273,7 +273,7 @@ class Tab:
 
 @dataclass(frozen=True)
 class Tabs:
-    """Panels of which one is shown at a time; on paper, and without JavaScript, all of them."""
+    """Panels that are shown one at a time; all of them on paper and without JavaScript."""
 
     kind: ClassVar[str] = "tabs"
     tabs: Sequence[Tab]

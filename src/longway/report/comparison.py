@@ -1,4 +1,4 @@
-"""Drawings that compare methods: estimates with their intervals, and ranks."""
+"""Figures that compare methods: estimates with intervals, and ranks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Dot(NamedTuple):
 
 
 def dots(lines: Sequence[Dot], xlabel: str, *, highlight: str = "", baseline: str = "", oracle: bool = False) -> Figure:
-    """Draw accuracies with intervals, a line a method.
+    """Draw accuracies with intervals, one line per method.
 
     Parameters
     ----------

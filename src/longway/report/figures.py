@@ -1,4 +1,4 @@
-"""The drawings of Longway's reports, from plain data to matplotlib figures.
+"""The figures of Longway's reports, from plain data to matplotlib.
 
 Colours come from `longway.report.theme`; `longway.report.svg` turns them into the page's own. No function
 touches pyplot or any other global state, and every text of the user's is read literally.
@@ -26,7 +26,7 @@ WIDTH = 7.2
 """Width of a figure in inches, 691 CSS pixels: nearly the page's column, and legible on a phone."""
 
 TIPS = 25
-"""Points of a curve that say their value when they are pointed at."""
+"""Points of a curve that have a tooltip."""
 
 _FONT = 9.0
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
@@ -84,7 +84,7 @@ def group_accuracy_bars(methods: Accuracies) -> Figure:
 def training_curves(
     histories: Mapping[str, Sequence[Mapping[str, Any]]], metrics: Sequence[str] | None = None
 ) -> Figure:
-    """Draw one panel a metric and one line a method, over epochs.
+    """Draw one panel per metric and one line per method, over epochs.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def score_bars(
     highlight: int | None = None,
     xlabel: str = "Shortcut score",
 ) -> Figure:
-    """Draw one bar a latent axis, the highest score first, one of them highlighted.
+    """Draw one bar per latent axis, by descending score, one of them highlighted.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def traversal_grid(
     highlight: int | None = None,
     steps: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw what each latent axis changes: a row an axis, the highest score first, a column a step.
+    """Draw the effect of each latent axis: one row per axis, by descending score, one column per step.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def _curves(axes: Axes, histories: Mapping[str, Sequence[Mapping[str, Any]]], me
 
 
 def _tips_along(axes: Axes, points: Sequence[tuple[float, float]], name: str) -> None:
-    """Lay clear points on a curve that say where they are, at most so many that the page stays small."""
+    """Lay transparent points with tooltips on a curve, few enough that the page stays small."""
     for epoch, value in points[:: max(1, math.ceil(len(points) / TIPS))]:
         if math.isfinite(value):
             (mark,) = axes.plot([epoch], [value], "o", color=INK, markersize=3, alpha=0)
@@ -335,7 +335,7 @@ def _chosen(highlight: int | None, order: npt.NDArray[np.intp]) -> int:
 
 
 def _sprite(images: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], int, int]:
-    """Join images (rows, columns, ...) into one RGBA picture with clear gaps; return it and a cell's height, width."""
+    """Join images (rows, columns, ...) into one RGBA picture with transparent gaps; return it and its cell size."""
     rows, columns = images.shape[:2]
     pixels = to_pixels(images.reshape(rows * columns, *images.shape[2:]))
     small = np.stack([shrink(image, TINY) for image in pixels])
@@ -353,13 +353,13 @@ def _sprite(images: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], int, int]:
 
 
 def _shorten(text: str, length: int) -> str:
-    """Return the text on one line, cut to a length that fits its place, and always encodable."""
+    """Return the text on one line, truncated to a length, and always encodable."""
     line = " ".join(str(text).encode("utf-8", errors="replace").decode("utf-8").split())
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _tidy(axes: Axes, grid: str | None) -> None:
-    """Take away frame and tick marks, leave a light grid along one direction."""
+    """Remove frame and tick marks, and keep a light grid along one direction."""
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set(visible=side == "bottom" and grid == "y", color=FAINT, linewidth=0.8)
     axes.tick_params(length=0, labelsize=_FONT, labelcolor=MUTED, pad=5)

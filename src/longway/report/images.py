@@ -14,7 +14,7 @@ from longway.utils.errors import LongwayError
 Pixels = npt.NDArray[np.uint8]
 
 TINY = 64
-"""Images up to this many pixels a side are shown pixel for pixel, enlarged without smoothing."""
+"""Largest side, in pixels, of images that are enlarged pixel by pixel."""
 
 _SLACK = 0.02
 

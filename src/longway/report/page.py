@@ -50,7 +50,7 @@ class Page:
     footer: str = ""
 
     def render(self) -> str:
-        """Return the page as HTML; the same page gives the same text."""
+        """Return the page as HTML, deterministically."""
         numbers = itertools.count(1)
         return _template().render(
             page=self,
@@ -63,7 +63,7 @@ class Page:
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page; a file of that name is replaced only once the new one is whole.
+        """Write the page atomically.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Samples of an audit to look at: pictures, beginnings of texts, or names of rows."""
+"""Samples to look at: pictures, beginnings of texts, or names of rows."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from longway.utils.errors import LongwayError
 from longway.utils.records import Example
 
 SIDE = 168
-"""Pixels a side of a picture on the page, at most."""
+"""Side of a picture on the page in pixels, at most."""
 SNIPPET = 220
-"""Characters of a text that are shown."""
+"""Displayed characters of a text."""
 
 
 class Found(Protocol):
@@ -28,19 +28,19 @@ class Found(Protocol):
 
     @property
     def n_given(self) -> int:
-        """Rows that were given."""
+        """Number of given samples."""
 
     @property
     def rows(self) -> np.ndarray | None:
-        """Positions in what was given of the rows that examples count."""
+        """Positions, among the given samples, of those that examples refer to."""
 
     @property
     def images(self) -> np.ndarray | None:
-        """Pictures of these rows."""
+        """Pictures of these samples."""
 
 
 class Samples:
-    """Draws examples as images where there are any, as texts where there are texts, else as rows of a table.
+    """Renders examples as images or texts if available, else as rows of a table.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Samples:
             )
 
     def blocks(self, titles: Sequence[str], ends: Sequence[Sequence[Example]], most: int) -> list[Block]:
-        """Return rows of examples, at most so many a row, each under its title; nothing where there are none."""
+        """Return titled rows of examples, limited in length; nothing without examples."""
         shown = [(title, list(examples)[:most]) for title, examples in zip(titles, ends, strict=True) if examples]
         if not shown or most < 1:
             return []
@@ -75,7 +75,7 @@ class Samples:
         return [self._table(shown)]
 
     def pictures(self, examples: Sequence[Example]) -> list[np.ndarray] | None:
-        """Return square pictures of one size, on a clear ground; None where there are no images."""
+        """Return square pictures of one size on a transparent ground; None without images."""
         found = []
         for example in examples:
             value = self._value(example.row)
@@ -88,7 +88,7 @@ class Samples:
         return [_enlarge(each, side) for each in found]
 
     def _value(self, row: int) -> Any:
-        """Return an image or a text of those given; None where it is neither or cannot be read."""
+        """Return a given image or text; None if it is neither or cannot be read."""
         if self.inputs is None:
             return None
         try:
@@ -98,11 +98,11 @@ class Samples:
         return None if isinstance(value, np.ndarray) and value.ndim != 3 else value
 
     def position(self, row: int) -> int:
-        """Return where an audited row stands in the data as given."""
+        """Return the position of an audited sample in the given data."""
         return row if self.found.rows is None else int(self.found.rows[row])
 
     def caption(self, example: Example) -> str:
-        """Return what stands below a picture: its label, what the model says of it if it says anything, its name."""
+        """Return the caption of a picture: its label, the prediction if any, and its name."""
         if not example.predicted:
             return f"{clip(example.label, 24)} · {clip(example.id, 32)}"
         right = example.label == example.predicted
@@ -129,7 +129,7 @@ class Samples:
 
 
 def walk(pictures: Any, most: int = 11) -> Iterator[np.ndarray]:
-    """Yield pictures along a traversal (steps, c, h, w), at most so many, ends included."""
+    """Yield pictures along a traversal (steps, c, h, w), limited in number, ends included."""
     pixels = to_pixels(np.clip(np.nan_to_num(np.asarray(pictures)), 0, 1), "traversal")
     chosen = np.unique(np.linspace(0, len(pixels) - 1, min(most, len(pixels))).round().astype(int))
     for image in pixels[chosen]:
@@ -152,7 +152,7 @@ def _pixels(value: Any) -> np.ndarray:
 
 
 def _square(image: np.ndarray) -> np.ndarray:
-    """Return an image on a grey square: what shows at an edge may be what matters."""
+    """Return an image on a grey square, without cropping, as the edges may matter."""
     height, width = image.shape[:2]
     side = max(height, width)
     ground = np.full((side, side, 3), 128, np.uint8)
@@ -162,7 +162,7 @@ def _square(image: np.ndarray) -> np.ndarray:
 
 
 def _enlarge(image: np.ndarray, side: int) -> np.ndarray:
-    """Return a square image with sides of so many pixels, each pixel repeated."""
+    """Return a square image of this size, each pixel repeated."""
     if len(image) == side:
         return image
     where = np.arange(side) * len(image) // side

@@ -1,4 +1,4 @@
-"""Drawings of signals and slices: two estimates on a line, and how a signal spreads over the classes."""
+"""Figures of signals and slices: pairs of estimates, and distributions over classes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from longway.report.tips import tip
 from longway.utils.errors import LongwayError
 
 BINS = 24
-"""Bars that the range of a signal is cut into."""
+"""Bars of a histogram."""
 NOTHING = (math.nan, math.nan, math.nan)
 
 Interval = tuple[float, float, float]
-"""A value with the ends of its interval."""
+"""A value with its interval."""
 
 
 class Pair(NamedTuple):
-    """One line of a drawing of pairs.
+    """One line of a figure of pairs.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def pairs(
     form: str = ".1%",
     limits: tuple[float, float] = (0, 1),
 ) -> Figure:
-    """Draw one or two estimates a line, with intervals, joined.
+    """Draw one or two joined estimates per line, with intervals.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def pairs(
 def distribution(
     values: npt.ArrayLike, labels: npt.ArrayLike, name: str, *, cut: float | None = None, most: int = 5
 ) -> Figure:
-    """Draw how a signal spreads within each class, one band a class.
+    """Draw the distribution of a signal within each class, one band per class.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def _estimate(axes: Axes, place: float, each: Interval, colour: str, told: str, 
 
 
 def _edges(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the ends of bars over the bulk of the numbers, extremes in the outermost; a bar a value for few values."""
+    """Return the edges of bars over the bulk of the values, extremes in the outermost; one bar per value if few."""
     distinct = np.unique(numbers)
     if len(distinct) <= 2:
         middle = float(distinct.mean())

@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG that can stand inside a page, several of them side by side."""
+"""Conversion of matplotlib figures to SVG that can share a page."""
 
 from __future__ import annotations
 

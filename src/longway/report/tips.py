@@ -23,7 +23,7 @@ _MARKED = re.compile(r'\bid="tip\.([^"]*)"')
 
 
 def tip(artist: A, text: str) -> A:
-    """Give a mark what it says when it is pointed at; marks with the same text act as one.
+    """Give a mark a tooltip; marks with the same text act as one.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def tip(artist: A, text: str) -> A:
 
 
 def tips_to_attributes(drawing: str) -> str:
-    """Turn the ids that `tip` gave into escaped ``data-tip`` attributes."""
+    """Turn the ids of `tip` into escaped ``data-tip`` attributes."""
     return _MARKED.sub(lambda match: f'data-tip="{_read(match[1])}"', drawing)
 
 

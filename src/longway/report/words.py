@@ -7,12 +7,12 @@ import math
 from longway.utils.records import Estimate
 
 NAME = 80
-"""Characters of a label or a name that are shown."""
+"""Displayed characters of a label or a name."""
 NONE = "–"
 
 
 def clip(text: object, most: int = NAME) -> str:
-    r"""Return a text on one line, cut to a length.
+    r"""Return a text on one line, truncated to a length.
 
     Examples
     --------
@@ -24,7 +24,7 @@ def clip(text: object, most: int = NAME) -> str:
 
 
 def interval(estimate: Estimate, form: str = ".1%") -> str:
-    """Write an interval, which no line breaks.
+    """Format an interval without line breaks.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def interval(estimate: Estimate, form: str = ".1%") -> str:
 
 
 def percent(share: float | None) -> str:
-    """Write a share.
+    """Format a fraction as a percentage.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def percent(share: float | None) -> str:
 
 
 def points(gain: float | None) -> str:
-    """Write a difference of shares in percentage points.
+    """Format a difference of fractions in percentage points.
 
     Examples
     --------
@@ -60,5 +60,5 @@ def points(gain: float | None) -> str:
 
 
 def three(estimate: Estimate) -> tuple[float, float, float]:
-    """Return a value with the ends of its interval."""
+    """Return a value with its interval."""
     return estimate.value, estimate.low, estimate.high
