@@ -155,7 +155,7 @@ def fit(setting: Setting, seed: int) -> dict[str, Any]:
         "epoch": chosen["epoch"],
         "rule": chosen["rule"],
         "score": chosen["score"],
-        "against": method.group_inference_.get("against"),
+        "debias_mode": method.group_inference_.get("debias_mode"),
         "top_score": float(method.shortcut_scores_.max()),
         **{name: values[at] for name, values in curves.items()},
         "curves": curves,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from blocks.results import Results
-from blocks.text import not_measured, points, spread, table
+from blocks.text import not_measured, points, std, table
 
 CHOICES = "heads-tuned"
 """The comparison in which several rules choose among the same settings, the last of them an oracle."""
@@ -77,7 +77,7 @@ def _compared(record: Mapping[str, Any], protocol: str) -> str:
         for block in blocks:
             line = next((line for line in block["methods"] if line["method"] == method), None)
             figure = line["figures"].get(block["metric"]) if line else None
-            row.append("–" if figure is None else spread(figure["mean"], figure["spread"]))
+            row.append("–" if figure is None else std(figure["mean"], figure["std"]))
         rows.append(row)
     titles = [f"{b['benchmark']}, {b['metric'].replace('.', ' ').replace('_', ' ')}" for b in blocks]
     seeds = max(len(line["seeds"]) for line in lines.values())
@@ -94,7 +94,7 @@ def measured(results: Results, plan: str, number: int, method: str, part: str, n
     """Return the mean and the spread of a method's figure, in a comparison's table of that number, from 0."""
     line = next(line for line in results.compare[plan]["blocks"][number]["methods"] if line["name"] == method)
     found = line["figures"][f"{part}.{name}"]
-    return f"{spread(found['mean'], found['spread'])} %"
+    return f"{std(found['mean'], found['std'])} %"
 
 
 def reproduced(results: Results) -> str:
@@ -123,7 +123,7 @@ def _printed(number: Sequence[float | None] | None) -> str:
     if number is None:
         return "–"
     mean, deviation = number
-    return spread(mean or 0, deviation)
+    return std(mean or 0, deviation)
 
 
 def _difference(difference: float | None) -> str:

@@ -6,7 +6,7 @@ import io
 from contextlib import redirect_stdout
 
 from blocks.results import Results
-from blocks.text import METHODS, percent, spread, table
+from blocks.text import METHODS, percent, std, table
 
 
 def demo_table(results: Results) -> str:
@@ -16,7 +16,7 @@ def demo_table(results: Results) -> str:
     rows = []
     for line in record["table"]:
         method = f"**{line['method']}**" if line["method"] == record["recommended"] else line["method"]
-        cells = [spread(line[name]["mean"], line[name]["spread"]) for name in names]
+        cells = [std(line[name]["mean"], line[name]["std"]) for name in names]
         rows.append([method, line["given"], *cells, f"{line['seconds']['mean']:.0f}"])
     columns = ["Method", "Given", "Colour agrees", "Colour reversed", "Worst group", "Seconds a fit"]
     words = f"Accuracy in %, mean ± standard deviation over {record['seeds']} seeds. No method was given a group label."

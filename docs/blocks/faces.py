@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blocks.results import Results
-from blocks.text import not_measured, spread, table
+from blocks.text import not_measured, std, table
 
 
 def celeba(results: Results) -> str:
@@ -45,7 +45,7 @@ def _setting(run: Mapping[str, Any]) -> str:
 
 
 def _with_spread(run: Mapping[str, Any], name: str) -> str:
-    return spread(run[name], run.get(f"{name}_spread"))
+    return std(run[name], run.get(f"{name}_spread"))
 
 
 def _size(part: Any) -> str:

@@ -8,14 +8,14 @@ import numpy as np
 from scipy.stats import sem, t
 
 from blocks.results import Results
-from blocks.text import not_measured, points, spread, table
+from blocks.text import not_measured, points, std, table
 
 
 def hsfm_inner(results: Results) -> str:
     """Return the worst group of each way to retrain a head, in the record on HSFM's inner problem."""
     if results.hsfm_inner is None:
         return not_measured("python benchmarks/hsfm_inner.py")
-    rows = [[name, spread(line["mean"], line["spread"])] for name, line in results.hsfm_inner.items()]
+    rows = [[name, std(line["mean"], line["std"])] for name, line in results.hsfm_inner.items()]
     return table(["Head", "Worst group, %"], rows)
 
 
@@ -28,7 +28,7 @@ def hsfm_draws(results: Results) -> str:
         [
             name.capitalize(),
             f"{100 * found['mean'][name]:.1f}",
-            f"{100 * found['spread'][name]:.1f}",
+            f"{100 * found['std'][name]:.1f}",
             ", ".join(f"{100 * float(np.std(row, ddof=1)):.1f}" for row in fits),
             f"{100 * found['spread_of_splits'][name]:.1f}",
         ]
@@ -49,7 +49,7 @@ def means(results: Results, plan: str) -> str:
     rows = [
         [
             method,
-            spread(float(found.mean()), float(found.std(ddof=1))),
+            std(float(found.mean()), float(found.std(ddof=1))),
             _apart(found - worst[baseline]),
             f"{100 * float(np.mean([line['figures']['test.average']['mean'] for line in lines[method]])):.1f}",
         ]

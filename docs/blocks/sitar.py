@@ -90,7 +90,7 @@ class Way(NamedTuple):
 
 
 STRATEGIES = [
-    Way("accuracy on recoloured images", "score", lambda trial: trial["against"] == "recolouring"),
+    Way("accuracy on recoloured images", "score", lambda trial: trial["debias_mode"] == "recolouring"),
     Way("worst group of pseudo-groups", "score", lambda trial: trial["rule"] == "worst_group"),
     Way("accuracy, colours as in training", "id", lambda trial: True),
 ]

@@ -28,7 +28,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def spread(mean: float, deviation: float | None) -> str:
+def std(mean: float, deviation: float | None) -> str:
     """Write a mean share and its standard deviation in percent; a deviation that is not known is left out."""
     known = deviation is not None and not math.isnan(deviation)
     return f"{100 * mean:.1f}" + (f" ± {100 * deviation:.1f}" if known else "")
@@ -36,7 +36,7 @@ def spread(mean: float, deviation: float | None) -> str:
 
 def over_seeds(shares: Iterable[float]) -> str:
     """Write the mean of one share a seed and their standard deviation in percent."""
-    return spread(*summarise(shares))
+    return std(*summarise(shares))
 
 
 def points(difference: float) -> str:

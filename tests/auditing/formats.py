@@ -1,4 +1,4 @@
-"""The rules of JUnit XML and SARIF 2.1.0 for what an audit writes: which fields an object may have, and which it must.
+"""Check JUnit XML and SARIF 2.1.0: the fields that an object of an audit's output may have, and those that it must.
 
 Fields are those that the standard's schemas list; the schemas allow no others.
 """
@@ -19,7 +19,7 @@ ATTRIBUTES = {
     "testcase": ({"name", "classname", "time", "assertions", "status"}, {"name", "classname"}),
     "failure": ({"type", "message"}, set()),
 }
-"""Of each JUnit element: attributes that it may have, and those that it must have."""
+"""Attributes that each JUnit element may have, and those that it must have."""
 CHILDREN = {"testsuites": {"testsuite"}, "testsuite": {"testcase"}, "testcase": {"failure"}, "failure": set()}
 
 
@@ -93,7 +93,7 @@ RUN: Rule = (
     {"tool"},
 )
 SARIF: Rule = ({"$schema": str, "version": ("2.1.0",), "runs": [RUN]}, {"version", "runs"})
-"""Of the objects that an audit writes: fields with what they hold, and those that must be there."""
+"""Fields of the objects that an audit writes, with their types, and those that are required."""
 
 
 def check_sarif(value: Any, rule: Any = SARIF, where: str = "$") -> None:

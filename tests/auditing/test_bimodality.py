@@ -7,7 +7,7 @@ from longway.auditing.signals import Signal, split_signal
 
 @pytest.fixture
 def one_sided():
-    """Return a signal and two classes of which only the second has samples where the other lies."""
+    """Return a signal and two classes; only the second has samples where the other lies."""
     generator = np.random.default_rng(0)
     codes = np.repeat([0, 1], 300)
     values = generator.normal(size=600) + 3 * (2 * codes - 1)

@@ -13,10 +13,10 @@ from longway.auditing.compare import compare_audits, read_audit
 from longway.utils.errors import LongwayError
 
 STORED = Path(__file__).parents[1] / "stored" / "audit-v0.json"
-"""Of an earlier version: ``trial`` for ``mitigation_trial``, no ``advice``."""
+"""Made by an earlier version: ``trial`` for ``mitigation_trial``, no ``advice``."""
 
 
-def leaning(name, sensitivity, **changes):
+def relying(name, sensitivity, **changes):
     """Return a candidate with this sensitivity."""
     used = replace(candidate().reliance, sensitivity=Estimate(sensitivity, 0.0, 1.0))
     return candidate(name, reliance=used, **changes)
@@ -33,22 +33,22 @@ def test_an_audit_against_itself():
 
 
 def test_reliance_falls():
-    before = audit(candidates=(leaning("place = sea", 0.2), leaning("age", 0.1)))
-    fixed = audit(candidates=(leaning("age", 0.1), leaning("place = sea", -0.02)), slices=())
+    before = audit(candidates=(relying("place = sea", 0.2), relying("age", 0.1)))
+    fixed = audit(candidates=(relying("age", 0.1), relying("place = sea", -0.02)), slices=())
     changes = compare_audits(before, fixed)
     assert changes.leading.times_less == pytest.approx(10)
     assert [each.times_less for each in changes.signals] == pytest.approx([10, 1])
     assert [each.matched_by for each in changes.signals] == ["name", "name"]
     assert [each.state for each in changes.slices] == ["no longer found"]
     assert "10.0 times less" in headline(changes)
-    assert "2.0 times as much" in headline(compare_audits(audit(candidates=(leaning("place = sea", 0.1),)), before))
+    assert "2.0 times as much" in headline(compare_audits(audit(candidates=(relying("place = sea", 0.1),)), before))
 
 
 def test_axes_are_matched_by_their_values():
     generator = np.random.default_rng(0)
     values = generator.normal(size=(2, N))
-    old = [leaning(f"axis {k}", 0.2, source="axis", values=values[k]) for k in (0, 1)]
-    new = [leaning(f"axis {k}", 0.1, source="axis", values=-3 * values[1 - k]) for k in (0, 1)]
+    old = [relying(f"axis {k}", 0.2, source="axis", values=values[k]) for k in (0, 1)]
+    new = [relying(f"axis {k}", 0.1, source="axis", values=-3 * values[1 - k]) for k in (0, 1)]
     changes = compare_audits(audit(candidates=tuple(old)), audit(candidates=tuple(new)))
     assert [(each.name, each.name_after) for each in changes.signals] == [("axis 0", "axis 1"), ("axis 1", "axis 0")]
     assert {each.matched_by for each in changes.signals} == {"values"}
@@ -61,7 +61,7 @@ def test_axes_are_matched_by_their_values():
 
 
 def test_axes_of_files_are_matched_by_name_with_a_warning():
-    old = audit(candidates=(leaning("axis 0", 0.2, source="axis"),))
+    old = audit(candidates=(relying("axis 0", 0.2, source="axis"),))
     changes = compare_audits(old.to_dict(), json.loads(json.dumps(old.to_dict())))
     assert changes.signals[0].matched_by == "name"
     assert any("matched by name" in note for note in changes.notes)
@@ -137,11 +137,11 @@ BAD = {
         damaged("format", value=3),
         "before is an audit of format 3, and 1 and 2 can be read: audit again",
     ),
-    "no candidates": (damaged("candidates"), "its 'candidates' is missing or of another type"),
-    "a damaged candidate": (damaged("candidates", value=[3]), "one of its parts is incomplete"),
-    "a damaged slice": (damaged("slices", value=[{}]), "one of its parts is incomplete"),
-    "an unknown verdict": (damaged("verdict", "level", value="fine"), "one of its parts is incomplete"),
-    "a model without classes": (damaged("model", "by_class"), "one of its parts is incomplete"),
+    "no candidates": (damaged("candidates"), "'candidates' is missing or of another type"),
+    "a damaged candidate": (damaged("candidates", value=[3]), "'candidates.0' is missing or of another type"),
+    "a damaged slice": (damaged("slices", value=[{}]), "'slices.0.description' is missing"),
+    "an unknown verdict": (damaged("verdict", "level", value="fine"), "'verdict.level' is missing"),
+    "a model without classes": (damaged("model", "by_class"), "'model.by_class' is missing"),
 }
 
 

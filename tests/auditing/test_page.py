@@ -125,7 +125,7 @@ def test_the_page_stays_small_whatever_the_data():
     assert len(audit_page(found).render().encode()) < 10 * 2**20
 
 
-def test_figures_are_written_beside_the_page(tmp_path):
+def test_the_record_is_written_with_the_page(tmp_path):
     found = audit()
     page = write_audit(found, tmp_path / "new")
     assert page == tmp_path / "new" / "report.html"

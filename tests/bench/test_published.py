@@ -26,10 +26,10 @@ def options(name, **changed):
 
 def test_numbers_are_accuracies_of_known_figures():
     for row in published():
-        for name, (mean, spread) in row.figures.items():
+        for name, (mean, std) in row.figures.items():
             assert name.split(".")[1] in FIGURES
             assert 0 < mean < 1
-            assert spread is None or 0 <= spread < 0.1
+            assert std is None or 0 <= std < 0.1
         assert row.source
         assert row.backbone
 

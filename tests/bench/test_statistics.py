@@ -68,7 +68,7 @@ def test_one_seed_knows_of_test_samples_only():
     test = part(np.arange(400) < 280, groups, {"0": 5})
     found = Bootstrap({"a": {0: {"test": test}}}, resamples=4000).estimates("test", "average")["a"]
     assert (found.mean, found.seeds) == (0.7, 1)
-    assert math.isnan(found.spread)
+    assert math.isnan(found.std)
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * math.sqrt(0.7 * 0.3 / 400), rel=0.05)
 
 
@@ -124,7 +124,7 @@ def test_differences_are_paired_over_the_seeds_that_both_have():
 def test_what_equals_the_baseline_differs_by_nothing():
     known = runs(methods=1)
     found = Bootstrap({**known, "same": known["m0"]}).differences("test", "worst_group", {"same": "m0"})["same"]
-    assert (found.mean, found.spread, found.low, found.high) == (0, 0, 0, 0)
+    assert (found.mean, found.std, found.low, found.high) == (0, 0, 0, 0)
 
 
 def test_the_same_key_gives_the_same_numbers():

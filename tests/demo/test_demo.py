@@ -23,8 +23,8 @@ def test_record_keeps_counts_and_supervision(result):
 
 def test_the_report_says_of_sitars_axes_what_the_run_shows(result):
     axes = next(trial["latent_axes"] for trial in result.record["trials"] if "latent_axes" in trial)
-    widest = axes["spread"].index(max(axes["spread"]))
-    assert sum(spread > 0.1 for spread in axes["spread"]) == 1
+    widest = axes["std"].index(max(axes["std"]))
+    assert sum(std > 0.1 for std in axes["std"]) == 1
     assert axes["colour"][widest] > 0.9
 
 

@@ -185,7 +185,7 @@ def test_frame():
 def test_summarise():
     values = [0.5, 0.75, 1.0]
     assert summarise(values) == (np.mean(values), np.std(values, ddof=1))
-    assert math.isnan(summarise([0.5]).spread)
+    assert math.isnan(summarise([0.5]).std)
     with pytest.raises(LongwayError, match="values is empty"):
         summarise([])
 

@@ -204,15 +204,18 @@ def read_audit(path: str | Path) -> dict[str, Any]:
     return _record(found, str(path))
 
 
-_PARTS: Mapping[str, type | tuple[type, ...]] = {
+_SIGNAL = {"name": str, "source": str, "association": Mapping, "reliance": (Mapping, type(None))}
+_SLICE = {"description": str, "label": str, "signal": str, "found_by": str, "confirmed": bool}
+_SHAPE = {
     "source": str,
     "n": int,
     "classes": dict,
-    "model": dict,
-    "verdict": dict,
-    "candidates": list,
-    "slices": list,
+    "model": {"by_class": dict, "name": str},
+    "verdict": {"level": LEVELS, "signal": str},
+    "candidates": [_SIGNAL],
+    "slices": [_SLICE],
 }
+"""The parts of an audit that are compared: types, mappings, lists of one shape, or the strings that are allowed."""
 
 
 def _record(audit: Any, name: str) -> dict[str, Any]:
@@ -224,36 +227,26 @@ def _record(audit: Any, name: str) -> dict[str, Any]:
     if audit["format"] not in READABLE:
         known = " and ".join(map(str, READABLE))
         raise LongwayError(f"{name} is an audit of format {audit['format']!r}, and {known} can be read: audit again")
-    for part, kind in _PARTS.items():
-        if not isinstance(audit.get(part), kind):
-            raise LongwayError(f"{name} is damaged: its {part!r} is missing or of another type; audit again")
-    model, verdict = audit["model"], audit["verdict"]
-    whole = (
-        isinstance(model.get("by_class"), dict)
-        and isinstance(model.get("name"), str)
-        and verdict.get("level") in LEVELS
-        and isinstance(verdict.get("signal"), str)
-        and all(_is_signal(each) for each in audit["candidates"])
-        and all(_is_slice(each) for each in audit["slices"])
-    )
-    if not whole:
-        raise LongwayError(f"{name} is damaged: one of its parts is incomplete; audit again")
+    if damage := _damage(audit, _SHAPE):
+        raise LongwayError(f"{name} is damaged: {damage.strip('.')!r} is missing or of another type; audit again")
     return dict(audit)
 
 
-def _is_signal(each: Any) -> bool:
-    return (
-        isinstance(each, Mapping)
-        and isinstance(each.get("name"), str)
-        and isinstance(each.get("source"), str)
-        and isinstance(each.get("association"), Mapping)
-        and isinstance(each.get("reliance"), Mapping | None)
-    )
-
-
-def _is_slice(each: Any) -> bool:
-    texts = ("description", "label", "signal", "found_by")
-    return isinstance(each, Mapping) and all(isinstance(each.get(text), str) for text in texts) and "confirmed" in each
+def _damage(value: Any, shape: Any) -> str:
+    """Return the path of the first part that does not have its shape; empty if all have."""
+    if isinstance(shape, dict):
+        if not isinstance(value, Mapping):
+            return "."
+        found = ((name, _damage(value.get(name), part)) for name, part in shape.items())
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            return "."
+        found = ((str(k), _damage(each, shape[0])) for k, each in enumerate(value))
+    elif shape is LEVELS:
+        return "" if value in LEVELS else "."
+    else:
+        return "" if isinstance(value, shape) else "."
+    return next((f".{name}{damage}" for name, damage in found if damage), "")
 
 
 def _match_axes(before: Any, after: Any) -> dict[str, str] | None:

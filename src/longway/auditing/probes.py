@@ -16,7 +16,7 @@ ORDINARY, STRONG = 1e-2, 1.0
 """L2 penalties on standardised features: that of ``ERM``, and one that leaves only the simplest direction."""
 
 TOLERANCE, MAX_ITER = 1e-5, 200
-"""Of the solver: the side of a boundary is settled long before the last digits of the optimum."""
+"""Solver settings: the side of a boundary is settled long before the last digits of the optimum."""
 
 
 def fit_head(points: np.ndarray, codes: np.ndarray, weight: np.ndarray, n_classes: int, l2: float) -> FeatureHead:

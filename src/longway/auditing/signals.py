@@ -42,7 +42,7 @@ class Signal:
 
     @property
     def is_binary(self) -> bool:
-        """Whether it says yes or no: a sample has a value or a word, or does not."""
+        """True for an indicator of a value or a word."""
         return self.cut is not None and self.source != "axis"
 
 

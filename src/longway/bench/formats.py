@@ -170,7 +170,7 @@ def _record(block: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]
     record |= {"seeds": len(line["seeds"]), "seeds_failed": len(line["missing"])}
     for kind, sort in (("figures", ""), ("differences", " above baseline")):
         for name, estimate in line[kind].items():
-            record |= {f"{name}{sort} {each}": estimate[each] for each in ("mean", "spread", "low", "high")}
+            record |= {f"{name}{sort} {each}": estimate[each] for each in ("mean", "std", "low", "high")}
     return record
 
 

@@ -261,13 +261,13 @@ def seeds(line: Line) -> str:
 
 def estimate(value: Estimate | None) -> str:
     """Return mean and standard deviation in percent."""
-    return MISSING if value is None or not value.seeds else number(Number(value.mean, value.spread))
+    return MISSING if value is None or not value.seeds else number(Number(value.mean, value.std))
 
 
 def number(value: Number) -> str:
     """Return a number in percent, with its standard deviation if known."""
-    mean, spread = value
-    return f"{100 * mean:.1f}" if spread is None or math.isnan(spread) else f"{100 * mean:.1f} ± {100 * spread:.1f}"
+    mean, std = value
+    return f"{100 * mean:.1f}" if std is None or math.isnan(std) else f"{100 * mean:.1f} ± {100 * std:.1f}"
 
 
 def interval(value: Estimate | None) -> str:

@@ -111,8 +111,8 @@ def _summary(table: Table) -> list[PageBlock]:
         own, other = line.figures[block.metric], base.figures.get(block.metric, NOTHING)
         apart = line.differences.get(block.metric)
         figures = [
-            KeyFigure(f"{other.mean:.1%}", f"{words}, {base.method}", _spread(other.spread, other.seeds), "bad"),
-            KeyFigure(f"{own.mean:.1%}", f"{words}, {line.method}", _spread(own.spread, own.seeds), "good"),
+            KeyFigure(f"{other.mean:.1%}", f"{words}, {base.method}", _spread(other.std, other.seeds), "bad"),
+            KeyFigure(f"{own.mean:.1%}", f"{words}, {line.method}", _spread(own.std, own.seeds), "good"),
         ]
         if apart is not None:
             low, mean, high = (f"{100 * x:+.1f}".replace("-", "−") for x in (apart.low, apart.mean, apart.high))
@@ -143,11 +143,11 @@ def _overview(blocks: Sequence[Block]) -> PageTable:
 
 
 def _cell(estimate: grids.Estimate) -> Spread:
-    return Spread(estimate.mean, estimate.spread)
+    return Spread(estimate.mean, estimate.std)
 
 
-def _spread(spread: float, seeds: int) -> str:
-    return "one seed" if math.isnan(spread) else f"± {spread:.1%} over {seeds} seeds"
+def _spread(std: float, seeds: int) -> str:
+    return "one seed" if math.isnan(std) else f"± {std:.1%} over {seeds} seeds"
 
 
 def _ranked(protocol: str, found: Sequence[Rank]) -> Tab | None:
@@ -234,8 +234,8 @@ def _published(block: Block) -> list[PageBlock]:
 
 
 def _filled(number: Number | None) -> tuple[float, float]:
-    mean, spread = number or (math.nan, None)
-    return mean, math.nan if spread is None else spread
+    mean, std = number or (math.nan, None)
+    return mean, math.nan if std is None else std
 
 
 def _unbroken(text: str) -> str:

@@ -30,12 +30,12 @@ class Number(NamedTuple):
     Parameters
     ----------
     mean : float
-    spread : float or None
+    std : float or None
         As printed; None where none is.
     """
 
     mean: float
-    spread: float | None = None
+    std: float | None = None
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ class Pair(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as JSON has them."""
-        ours = None if self.ours is None else [self.ours.mean, None if self.seeds < 2 else self.ours.spread]
+        ours = None if self.ours is None else [self.ours.mean, None if self.seeds < 2 else self.ours.std]
         return {
             **{name: getattr(self, name) for name in ("benchmark", "protocol", "method", "printed", "figure", "seeds")},
             "theirs": list(self.theirs),

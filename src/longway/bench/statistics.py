@@ -32,7 +32,7 @@ class Estimate(NamedTuple):
 
     Parameters
     ----------
-    mean, spread : float
+    mean, std : float
         Mean and sample standard deviation over seeds; the spread of one seed is NaN.
     low, high : float
         Bootstrap interval of the mean.
@@ -41,7 +41,7 @@ class Estimate(NamedTuple):
     """
 
     mean: float
-    spread: float
+    std: float
     low: float
     high: float
     seeds: int
@@ -162,10 +162,10 @@ class Bootstrap:
         for column, name in enumerate(names):
             values = measured[~np.isnan(measured[:, column]), column]
             if len(values):
-                spread = values.std(ddof=1) if len(values) > 1 else math.nan
-                numbers = (values.mean(), spread, *bounds[:, column])
-                mean, spread, low, high = (round(float(x), DIGITS) for x in numbers)
-                found[name] = Estimate(mean, spread, low, high, len(values))
+                std = values.std(ddof=1) if len(values) > 1 else math.nan
+                numbers = (values.mean(), std, *bounds[:, column])
+                mean, std, low, high = (round(float(x), DIGITS) for x in numbers)
+                found[name] = Estimate(mean, std, low, high, len(values))
         return found
 
     def _combined(self, resampled: np.ndarray, measured: np.ndarray) -> np.ndarray:

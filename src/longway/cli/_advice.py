@@ -14,7 +14,7 @@ from longway.cli._options import DataOptions
 from longway.explaining import Explanation
 
 AUDIT_FOLDER = Path("longway-audit")
-"""Where an audit is written, and where a fit looks for it."""
+"""The default folder that an audit writes to and a fit reads from."""
 
 
 def audit_with_commands(found: Audit, folder: Path | None, data: Sequence[str]) -> Audit:

@@ -47,9 +47,9 @@ class AuditData:
     options: DataOptions
     encoding: Encoding
     drawn: bool
-    """Whether the part was drawn at random."""
+    """True if the part was drawn at random."""
     whole: bool
-    """Whether these are all samples, so that a fit finds its own among them."""
+    """True if these are all samples, so that a fit finds its own among them."""
 
     def audit(self, folder: Path, **settings: Any) -> Audit:
         """Run the audit that will be written to this folder, and fill in its commands."""
@@ -86,7 +86,7 @@ def read_audit_data(
     whole = part in (None, "all")
     needs_split = options.split or options.split_by or not whole
     raw = _models.labelled(options.read() if needs_split else options.read(split_by=None, fractions=None))
-    given = {} if predictions is None else {"predictions": read_predictions(predictions, raw)}
+    given = {} if predictions is None else {"predictions": read_predictions(predictions, raw, "--predictions")}
     raw = without_columns(raw, [predictions, options.split])
     if not whole:
         members = np.flatnonzero(raw.split == part_name(str(part)))

@@ -77,7 +77,7 @@ def demo_table(record: Mapping[str, Any]) -> None:
     figures = ("in_distribution", "out_of_distribution", "worst_group")
     rows = [
         [line["method"], line["given"]]
-        + ["{:.1f} ± {:.1f}".format(100 * line[name]["mean"], 100 * line[name]["spread"]) for name in figures]
+        + ["{:.1f} ± {:.1f}".format(100 * line[name]["mean"], 100 * line[name]["std"]) for name in figures]
         for line in record["table"]
     ]
     best = [line["method"] for line in record["table"]].index(record["recommended"])

@@ -130,9 +130,9 @@ def _published(seed: int) -> list[dict[str, Any]]:
         trial = _trial(PUBLISHED, seed, method, data, data["val"])
     train = data["train"]
     latents = method.latents(train.X)
-    spread = latents.std(0)
+    std = latents.std(0)
     colour = np.abs(np.corrcoef(latents.T, train.colour)[-1, :-1])
-    axes = {"spread": spread.tolist(), "score": method.shortcut_scores_.tolist(), "colour": colour.tolist()}
+    axes = {"std": std.tolist(), "score": method.shortcut_scores_.tolist(), "colour": colour.tolist()}
     return [{**trial, "latent_axes": axes}]
 
 
@@ -191,8 +191,8 @@ def _summary(name: str, trials: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a method's line in the table: mean and standard deviation over seeds."""
     line: dict[str, Any] = {"method": name, "given": CONTRACT[name], "supervision": trials[0]["supervision"]}
     for figure in ("in_distribution", "out_of_distribution", "worst_group", "seconds"):
-        mean, spread = summarise(trial[figure] for trial in trials)
-        line[figure] = {"mean": mean, "spread": spread}
+        mean, std = summarise(trial[figure] for trial in trials)
+        line[figure] = {"mean": mean, "std": std}
     return line
 
 

@@ -90,8 +90,8 @@ def _findings(record: dict[str, Any]) -> Section:
     erm, best = (_line(record, name)["worst_group"] for name in ("ERM", RECOMMENDED))
     over = f"over {record['seeds']} seeds"
     figures = [
-        KeyFigure(f"{erm['mean']:.0%}", "worst group, ordinary network (ERM)", f"± {erm['spread']:.1%} {over}", "bad"),
-        KeyFigure(f"{best['mean']:.0%}", "worst group, SITAR", f"± {best['spread']:.1%} {over}", "good"),
+        KeyFigure(f"{erm['mean']:.0%}", "worst group, ordinary network (ERM)", f"± {erm['std']:.1%} {over}", "bad"),
+        KeyFigure(f"{best['mean']:.0%}", "worst group, SITAR", f"± {best['std']:.1%} {over}", "good"),
         KeyFigure(f"+{100 * (best['mean'] - erm['mean']):.0f}", "points gained on the worst group"),
     ]
     rows = [
@@ -184,13 +184,13 @@ def _axes(demo: Demo) -> Section:
 def _sitar(record: dict[str, Any]) -> Section:
     sitar, hsfm, erm = (_line(record, name) for name in (PUBLISHED, "HSFM", "ERM"))
     axes = [trial["latent_axes"] for trial in record["trials"] if trial["method"] == PUBLISHED]
-    alive = [sum(spread > ALIVE for spread in each["spread"]) for each in axes]
-    colour = [each["colour"][int(np.argmax(each["spread"]))] for each in axes]
+    alive = [sum(std > ALIVE for std in each["std"]) for each in axes]
+    colour = [each["colour"][int(np.argmax(each["std"]))] for each in axes]
     text = (
         f"SITAR as its paper prints it is right on {sitar['out_of_distribution']['mean']:.0%} of the images whose "
         f"colour is reversed, against {erm['out_of_distribution']['mean']:.0%} for the ordinary network. On images "
         "this small its weight on the KL term outweighs most of the picture: of "
-        f"{len(axes[0]['spread'])} latent axes, {', '.join(map(str, alive))} (one number a seed) carry anything at "
+        f"{len(axes[0]['std'])} latent axes, {', '.join(map(str, alive))} (one number a seed) carry anything at "
         f"all, and the widest correlates with the colour by {min(colour):.2f} or more. Little of the digit is left "
         "for the classifier to fall back on. Longway's default takes a KL weight that follows the images.\n\n"
         f"HSFM retrains only the last layer of the ordinary network and reaches {hsfm['worst_group']['mean']:.0%} on "

@@ -48,13 +48,13 @@ class Summary(NamedTuple):
     """A metric over several seeds: its mean and the sample standard deviation."""
 
     mean: float
-    spread: float
+    std: float
 
 
 def summarise(values: Iterable[float]) -> Summary:
     """Return the mean and the sample standard deviation (n - 1) of one metric over seeds.
 
-    The spread of a single value is NaN: one seed says nothing about spread. NaN values are passed on.
+    The deviation of a single value is NaN, and NaN values are passed on.
 
     Raises
     ------
@@ -64,15 +64,15 @@ def summarise(values: Iterable[float]) -> Summary:
     Examples
     --------
     >>> summarise([0.5, 0.7, 0.9])
-    Summary(mean=0.7, spread=0.2)
+    Summary(mean=0.7, std=0.2)
     """
     array = np.asarray(list(values), dtype=np.float64)
     if array.size == 0:
         raise LongwayError("values is empty; there is nothing to average")
     # Rounding at the 15th digit keeps the last bit's noise out of tables and doctests.
     mean = round(float(array.mean()), 15)
-    spread = round(float(array.std(ddof=1)), 15) if array.size > 1 else math.nan
-    return Summary(mean, spread)
+    std = round(float(array.std(ddof=1)), 15) if array.size > 1 else math.nan
+    return Summary(mean, std)
 
 
 def wilson_interval(
