@@ -43,7 +43,9 @@ class StubsHook(BuildHookInterface):  # type: ignore[misc]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Write the stubs and have the wheel take them."""
         write_stubs()
-        build_data.setdefault("artifacts", []).extend(["/src/longway/__init__.pyi", "/src/longway/methods/__init__.pyi"])
+        build_data.setdefault("artifacts", []).extend(
+            ["/src/longway/__init__.pyi", "/src/longway/methods/__init__.pyi"]
+        )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from longway import ERM, HSFM, RWG, evaluate_groups
-from longway.datasets._make_digits import ColouredDigits, coloured_digits
+from longway.datasets._make_digits import ColouredDigits, make_coloured_digits
 from longway.demo.experiment import NETWORK
 from longway.linear._whitening import Whitening, shrunk_whitening
 from longway.methods._base import Method
@@ -48,7 +48,7 @@ def run() -> dict[str, Any]:
     torch.set_num_threads(1)
     found: dict[str, list[float]] = {}
     for seed in SEEDS:
-        data = coloured_digits(seed=seed)
+        data = make_coloured_digits(seed=seed)
         train, val, balanced = data["train"], data["val"], data["val_balanced"]
         erm = ERM(**NETWORK, random_state=seed).fit(train.X, train.y, eval_set=(val.X, val.y))
         found.setdefault("ERM", []).append(worst_group(erm, lambda X: X, data))

@@ -35,8 +35,7 @@ from longway import (
     VREx,
     evaluate_groups,
 )
-from longway.datasets._make_digits import coloured_digits
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_coloured_digits, make_planted_shortcut
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ ROWS = {
 
 def planted(row: Row, n: int, correlation: float, seed: int) -> Any:
     """Draw data of a row's planted problem."""
-    return planted_shortcut(n, **{**row.problem, "correlation": correlation, "seed": seed})
+    return make_planted_shortcut(n, **{**row.problem, "correlation": correlation, "seed": seed})
 
 
 def worst_group(method: Method, data: Any) -> float:
@@ -182,5 +181,5 @@ def worst_group(method: Method, data: Any) -> float:
 
 def small_images(n: int = 96) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return a few coloured digits (images, labels, groups)."""
-    train = coloured_digits()["train"]
+    train = make_coloured_digits()["train"]
     return train.X[:n], train.y[:n], train.groups[:n]

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_classification
 
-from longway.datasets._make_digits import coloured_digits
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_coloured_digits, make_planted_shortcut
 from longway.datasets._sampling import induced
 from longway.datasets.cmnist import CMNIST
 from longway.datasets.dominoes import Dominoes
@@ -86,7 +85,7 @@ def _planted(seed: int) -> Iterator[Case]:
         for core, shortcut in ((1.5, 3.0), (1.0, 2.0)):
 
             def build(strength: float = strength, core: float = core, shortcut: float = shortcut) -> tuple:
-                drawn = planted_shortcut(
+                drawn = make_planted_shortcut(
                     ROWS, correlation=strength, core=core, shortcut=shortcut, seed=seed, rotation_seed=seed
                 )
                 return drawn.X, drawn.y, drawn.shortcut
@@ -148,7 +147,7 @@ def _digits(seed: int) -> Iterator[Case]:
     for strength in (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0):
 
         def build(strength: float = strength) -> tuple:
-            part = coloured_digits(train_correlation=strength, copies=2, seed=seed)["train"]
+            part = make_coloured_digits(train_correlation=strength, copies=2, seed=seed)["train"]
             return part.X.reshape(len(part.X), -1), part.y, part.colour
 
         yield Case("digits", f"colour {strength}", strength, build)

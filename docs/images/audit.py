@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 
 import longway
 from longway.auditing.page import audit_page
-from longway.datasets._make_digits import coloured_digits
+from longway.datasets import make_coloured_digits
 
 FILE = Path(__file__).with_name("audit-signal.png")
 IMAGES = 1200
@@ -28,7 +28,7 @@ WIDTH, EDGE = 900, 16
 def main() -> None:
     """Audit the images and take a picture of a part of the page."""
     torch.set_num_threads(1)
-    data = coloured_digits(seed=100)["train"]
+    data = make_coloured_digits(seed=100)["train"]
     rows = np.random.default_rng(0).permutation(len(data.X))[:IMAGES]
     found = longway.audit(data.X[rows], NAMES[data.y[rows]], source="coloured-digits")
     with tempfile.TemporaryDirectory() as folder:

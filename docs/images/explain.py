@@ -15,7 +15,7 @@ from audit import EDGE, WIDTH, smaller
 from playwright.sync_api import sync_playwright
 
 from longway import ERM, SITAR, explain
-from longway.datasets._make_digits import coloured_digits
+from longway.datasets import make_coloured_digits
 from longway.explaining.page import explanation_page
 
 FILE = Path(__file__).with_name("explain.png")
@@ -25,7 +25,7 @@ NAMES = np.array(["0-4", "5-9"])
 def main() -> None:
     """Train the networks, explain them on digits whose colour misleads, and take a picture of a part of the page."""
     torch.set_num_threads(1)
-    data = coloured_digits(seed=100)
+    data = make_coloured_digits(seed=100)
     train, val, test = data["train"], data["val"], data["ood"]
     networks = [ERM(epochs=10, batch_size=64), SITAR(epochs=8, batch_size=64)]
     for network in networks:

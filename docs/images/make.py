@@ -15,7 +15,7 @@ from matplotlib.figure import SubFigure
 from PIL import Image
 
 from longway import ERM
-from longway.datasets._make_digits import ColouredDigits, coloured_digits
+from longway.datasets._make_digits import ColouredDigits, make_coloured_digits
 from longway.demo.experiment import FIRST_SEED, NETWORK
 
 COPIES = 4
@@ -30,7 +30,7 @@ TOP, CLASS_STEP, LINE_STEP, SIDE = 0.61, 0.37, 0.155, 0.082
 def main() -> None:
     """Train the network and draw the picture."""
     torch.set_num_threads(1)  # as in the demonstration
-    data = coloured_digits(seed=FIRST_SEED + 2)
+    data = make_coloured_digits(seed=FIRST_SEED + 2)
     network = ERM(**NETWORK, random_state=FIRST_SEED + 2)
     network.fit(data["train"].X, data["train"].y, eval_set=(data["val"].X, data["val"].y))
     draw(data["train"], data["ood"], network.predict(data["ood"].X))

@@ -8,12 +8,12 @@ import longway
 from longway.auditing import LEVELS, Advice
 from longway.auditing.association import holm
 from longway.auditing.pca import PCASpace
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 
 
 @pytest.fixture(scope="module")
 def planted():
-    drawn = planted_shortcut(1000, correlation=0.95, seed=100)
+    drawn = make_planted_shortcut(1000, correlation=0.95, seed=100)
     return drawn, longway.audit(drawn.X, drawn.y)
 
 
@@ -32,7 +32,7 @@ def test_a_planted_shortcut_is_strong_evidence_and_comes_first(planted):
 
 @pytest.mark.parametrize("seed", range(100, 105))
 def test_clean_data_are_not_strong_evidence(seed):
-    drawn = planted_shortcut(600, correlation=0.5, seed=seed, rotation_seed=seed)
+    drawn = make_planted_shortcut(600, correlation=0.5, seed=seed, rotation_seed=seed)
     assert longway.audit(drawn.X, drawn.y).verdict.level == "no evidence"
 
 
@@ -46,7 +46,7 @@ def test_wrong_labels_are_not_strong_evidence():
 
 
 def test_a_fixed_model_relies_less_on_the_shortcut():
-    drawn = planted_shortcut(2000, correlation=0.9, seed=100)
+    drawn = make_planted_shortcut(2000, correlation=0.9, seed=100)
     found = longway.audit(drawn.X, drawn.y)
     name = found.candidates[0].name
     fixed = longway.SUBG().fit(drawn.X, drawn.y, groups=found.pseudo_groups(name), sample_weight=found.confident(name))
@@ -60,7 +60,7 @@ def test_a_fixed_model_relies_less_on_the_shortcut():
 
 
 def test_misread_samples_are_counted_and_left_out():
-    drawn = planted_shortcut(2000, correlation=0.98, core=1.0, shortcut=2.0, seed=100)
+    drawn = make_planted_shortcut(2000, correlation=0.98, core=1.0, shortcut=2.0, seed=100)
     found = longway.audit(drawn.X, drawn.y)
     first = found.candidates[0]
     confident = found.confident(first.name)
@@ -72,7 +72,7 @@ def test_misread_samples_are_counted_and_left_out():
 
 
 def test_a_model_without_reliance_is_not_strong_evidence():
-    drawn = planted_shortcut(1000, correlation=0.9, seed=100)
+    drawn = make_planted_shortcut(1000, correlation=0.9, seed=100)
     core = np.where(np.random.default_rng(0).random(1000) < 0.95, drawn.y, 1 - drawn.y)
     assert longway.audit(drawn.X, drawn.y, predictions=core).verdict.level != "strong evidence"
 
@@ -110,7 +110,7 @@ def test_many_classes_and_strings():
 
 
 def test_columns_are_tested_and_one_that_equals_the_label_is_reported():
-    drawn = planted_shortcut(600, correlation=0.5, seed=100)
+    drawn = make_planted_shortcut(600, correlation=0.5, seed=100)
     generator = np.random.default_rng(0)
     metadata = {
         "scanner": np.where(generator.random(600) < 0.9, drawn.y, 1 - drawn.y).astype(str),
@@ -146,13 +146,13 @@ def test_advice_groups_by_values_of_given_columns_and_otherwise_infers_groups(pl
 
 
 def test_a_feature_that_equals_the_label_is_reported():
-    drawn = planted_shortcut(300, correlation=0.5, seed=100)
+    drawn = make_planted_shortcut(300, correlation=0.5, seed=100)
     found = longway.audit(np.c_[drawn.X, 7.0 - drawn.y], drawn.y)
     assert "feature 20 equals the label" in found.notes
 
 
 def test_rows_that_are_in_two_parts_are_leakage():
-    drawn = planted_shortcut(300, correlation=0.5, seed=100)
+    drawn = make_planted_shortcut(300, correlation=0.5, seed=100)
     X = np.concatenate([drawn.X, drawn.X[:30]])
     split = np.array(["train"] * 300 + ["test"] * 30)
     found = longway.audit(X, np.concatenate([drawn.y, drawn.y[:30]]), split=split)
@@ -160,7 +160,7 @@ def test_rows_that_are_in_two_parts_are_leakage():
 
 
 def test_a_small_class_is_left_out_and_told():
-    drawn = planted_shortcut(300, correlation=0.9, seed=100)
+    drawn = make_planted_shortcut(300, correlation=0.9, seed=100)
     y = drawn.y.copy()
     y[:3] = 2
     found = longway.audit(drawn.X, y)
@@ -169,7 +169,7 @@ def test_a_small_class_is_left_out_and_told():
 
 
 def test_large_data_are_sampled_from_a_memory_map(tmp_path):
-    drawn = planted_shortcut(5000, correlation=0.9, seed=100)
+    drawn = make_planted_shortcut(5000, correlation=0.9, seed=100)
     np.save(tmp_path / "X.npy", drawn.X.astype(np.float16))
     found = longway.audit(np.load(tmp_path / "X.npy", mmap_mode="r"), drawn.y, max_rows=600)
     assert (found.n_given, found.n) == (5000, 600)
@@ -213,7 +213,7 @@ BAD = [
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("change", "message"), BAD, ids=[message for _, message in BAD])
 def test_bad_input_gives_one_line(change, message):
-    drawn = planted_shortcut(120, correlation=0.8, seed=100)
+    drawn = make_planted_shortcut(120, correlation=0.8, seed=100)
     X, y, options = change(drawn.X, drawn.y)
     with pytest.raises(longway.LongwayError, match=message) as caught:
         longway.audit(X, y, **options)
@@ -245,9 +245,9 @@ def test_texts_of_any_script():
 def test_images_with_a_corrupt_file(tmp_path):
     from PIL import Image
 
-    from longway.datasets._make_digits import coloured_digits
+    from longway.datasets import make_coloured_digits
 
-    part = coloured_digits(train_correlation=0.9, copies=1, seed=100)["train"]
+    part = make_coloured_digits(train_correlation=0.9, copies=1, seed=100)["train"]
     lines = ["file,digit"]
     for k in range(240):
         picture = (255 * part.X[k].transpose(1, 2, 0)).astype(np.uint8)
@@ -291,7 +291,7 @@ def test_the_space_keeps_everything(shape):
 
 
 def test_the_leading_candidates_are_examined():
-    drawn = planted_shortcut(400, correlation=0.85, seed=101, core=0.3)
+    drawn = make_planted_shortcut(400, correlation=0.85, seed=101, core=0.3)
     generator = np.random.default_rng(0)
     noisy = np.where(generator.random(400) < 0.9, drawn.shortcut, 1 - drawn.shortcut)
     found = longway.audit(drawn.X, drawn.y, metadata={f"c{k}": noisy + 0.1 * k * drawn.X[:, k] for k in range(12)})

@@ -11,7 +11,7 @@ import longway
 from longway.auditing.duplicates import find_duplicates
 from longway.auditing.prepare import as_dataset
 from longway.data import ImageColumn
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 
 SPLIT = np.array(["train"] * 100 + ["test"] * 20)
 Y = np.tile([0, 1], 60)
@@ -82,7 +82,7 @@ def test_image_files_are_compared_and_unreadable_ones_are_no_duplicates():
 
 
 def test_an_audit_reports_leakage():
-    drawn = planted_shortcut(300, correlation=0.5, seed=100)
+    drawn = make_planted_shortcut(300, correlation=0.5, seed=100)
     said = [f"{'good' if y else 'bad'} film number {k}" for k, y in enumerate(drawn.y)]
     found = longway.audit([*said, *said[:30]], np.r_[drawn.y, drawn.y[:30]], split=["train"] * 300 + ["test"] * 30)
     assert any(note.startswith("leakage: 60 rows") for note in found.notes)

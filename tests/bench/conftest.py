@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from longway.bench.plan import Plan, read_plan
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture
 def own_data(tmp_path):
     """Write an npz of features with a planted shortcut; return what a plan says of it."""
-    data = planted_shortcut(600, correlation=0.9, n_features=8)
+    data = make_planted_shortcut(600, correlation=0.9, n_features=8)
     split = np.repeat(["train", "val", "test"], 200)
     np.savez(tmp_path / "own.npz", X=data.X.astype(np.float32), y=data.y, shortcut=data.shortcut, split=split)
     return {"source": str(tmp_path / "own.npz"), "label": "y", "attribute": "shortcut", "split": "split"}

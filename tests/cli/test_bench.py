@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 
 QUICK = [
     "--option",
@@ -49,7 +49,7 @@ def test_a_benchmark_by_its_name(good, run, tmp_path):
 
 
 def test_own_data(good, tmp_path):
-    data = planted_shortcut(600, correlation=0.9, n_features=8)
+    data = make_planted_shortcut(600, correlation=0.9, n_features=8)
     np.savez(tmp_path / "own.npz", X=data.X.astype(np.float32), bird=data.y, place=data.shortcut)
     words = ["-y", "bird", "-a", "place", "-m", "erm", "-m", "hsfm", "--seeds", "2", "-j", "1", "-q"]
     shown = good("bench", "run", str(tmp_path / "own.npz"), *words, "-o", str(tmp_path / "r"))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 from longway.datasets._sampling import correlated, equal_groups, induced
 from longway.datasets.planted_shortcuts import Planted
 
@@ -21,7 +21,7 @@ def linear(part, target, test=None) -> float:
 
 def test_two_classes_are_the_problem_of_planted_shortcut():
     part = Planted(n=4000, correlation=0.9).build(0)["train"]
-    known = planted_shortcut(4000, correlation=0.9)
+    known = make_planted_shortcut(4000, correlation=0.9)
     for y, s in ((0, 0), (0, 1), (1, 0), (1, 1)):
         means = [
             np.linalg.norm(X[(labels == y) & (values == s)].mean(0))

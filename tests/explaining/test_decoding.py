@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from longway import HSFM, explain
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 from longway.explaining import UnCLIP, load_unclip
 from longway.explaining.page import explanation_page
 from longway.utils.errors import LongwayError
@@ -69,7 +69,7 @@ def test_what_cannot_be_drawn():
 
 
 def test_edits_are_drawn_on_the_page():
-    data = planted_shortcut(300, correlation=0.9)
+    data = make_planted_shortcut(300, correlation=0.9)
     model = HSFM(epochs=2, n_refits=1).fit(data.X, data.y)
     found = explain(model, data.X, data.y, decoder=UnCLIP(Pipeline()), n_examples=2)
     assert found.edits.decoded.shape == (4, 2, 8, 8, 3)

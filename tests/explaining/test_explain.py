@@ -11,13 +11,12 @@ from sklearn.exceptions import NotFittedError
 
 from longway import ERM, HSFM, SITAR, GroupedDataset, SITARHead, explain, infer_groups
 from longway.auditing import Advice
-from longway.datasets._make_digits import coloured_digits
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_coloured_digits, make_planted_shortcut
 from longway.explaining._explain import log_odds
 from longway.utils.errors import LongwayError
 
-TRAIN = planted_shortcut(800, correlation=0.95, seed=0)
-TEST = planted_shortcut(400, correlation=0.5, seed=1)
+TRAIN = make_planted_shortcut(800, correlation=0.95, seed=0)
+TEST = make_planted_shortcut(400, correlation=0.5, seed=1)
 X, Y = np.concatenate([TRAIN.X, TEST.X]), np.concatenate([TRAIN.y, TEST.y])
 SPLIT = np.array(["train"] * 800 + ["test"] * 400)
 SHORTCUT = {"shortcut": np.concatenate([TRAIN.shortcut, TEST.shortcut])}
@@ -30,7 +29,7 @@ def head():
 
 @pytest.fixture(scope="module")
 def digits():
-    data = coloured_digits(seed=100)["train"]
+    data = make_coloured_digits(seed=100)["train"]
     rows = np.random.default_rng(0).permutation(len(data.X))[:200]
     return data.X[rows], data.y[rows], data.colour[rows]
 

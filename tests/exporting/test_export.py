@@ -25,14 +25,14 @@ from longway import (
     load_exported,
 )
 from longway.backbones import load_backbone
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 from longway.exporting.record import Record
 from longway.utils.storage import hash_file
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
-DATA = planted_shortcut(200, correlation=0.8, seed=0)
+DATA = make_planted_shortcut(200, correlation=0.8, seed=0)
 NAMES = np.array(["camel", "cow"])[DATA.y]
 RNG = np.random.default_rng(0)
 LABELS = np.arange(60) % 3

@@ -42,5 +42,8 @@ def test_a_seed_gives_one_cut_and_points_keep_their_part():
 
 
 def test_equal_points_and_few_points_stop_nothing():
-    assert set(cluster_points(np.repeat([[0.0], [1.0]], 20, axis=0), 2, seed=0).predict(np.array([[0.0], [1.0]]))) == {0, 1}
+    assert set(cluster_points(np.repeat([[0.0], [1.0]], 20, axis=0), 2, seed=0).predict(np.array([[0.0], [1.0]]))) == {
+        0,
+        1,
+    }
     assert len(cluster_points(np.array([[0.0, 1.0], [2.0, 0.0]]), 2, seed=0).predict(np.zeros((3, 2)))) == 3

@@ -5,13 +5,12 @@ import pytest
 
 from longway import RWG, AxisGroups, LongwayError, infer_groups
 from longway.data.samples import Samples
-from longway.datasets._make_digits import coloured_digits
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_coloured_digits, make_planted_shortcut
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return coloured_digits()
+    return make_coloured_digits()
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def test_walks_along_the_axes_start_and_end_apart(found):
 
 
 def test_doubts_are_said():
-    perfect = planted_shortcut(300, correlation=1.0)
+    perfect = make_planted_shortcut(300, correlation=1.0)
     assert any("contradicts" in doubt for doubt in infer_groups(perfect.X, perfect.y, latent_dim=3).caveats)
     generator = np.random.default_rng(0)
     noise = infer_groups(generator.normal(size=(300, 5)), np.arange(300) % 2, latent_dim=3)
@@ -50,7 +49,7 @@ def test_doubts_are_said():
 
 
 def test_rwg_records_how_to_find_its_groups_again():
-    data = planted_shortcut(600, correlation=0.9)
+    data = make_planted_shortcut(600, correlation=0.9)
     method = RWG(group_inference_params={"latent_dim": 3}).fit(data.X, data.y)
     assert method.supervision_ == "none"
     again = infer_groups(data.X, data.y, seed=method.group_inference_["seed"], latent_dim=3)
@@ -83,7 +82,7 @@ def agreement(found, data):
 )
 def test_every_way_finds_a_planted_shortcut(strategy, least):
     data, other = (
-        planted_shortcut(1000, correlation=min_relative_score, seed=seed)
+        make_planted_shortcut(1000, correlation=min_relative_score, seed=seed)
         for seed, min_relative_score in ((0, 0.9), (1, 0.7))
     )
     found = infer_groups(data.X, data.y, strategy)
@@ -146,7 +145,7 @@ def test_clusters_of_each_class_are_chosen_by_themselves():
 
 @pytest.mark.parametrize("strategy", ["errors", "clusters", "disagreement"])
 def test_group_aware_methods_take_any_way(strategy):
-    data = planted_shortcut(600, correlation=0.85)
+    data = make_planted_shortcut(600, correlation=0.85)
     method = RWG(group_inference=strategy).fit(data.X, data.y)
     assert method.group_inference_["strategy"] == strategy
     assert method.supervision_ == "none"

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from longway.data.samples import Samples
-from longway.datasets._make_digits import coloured_digits
+from longway.datasets import make_coloured_digits
 from longway.groups import infer_groups, recolouring
 
 OPTIONS = {"epochs": 30, "batch_size": 64, "channels": (16, 32)}
@@ -12,7 +12,7 @@ OPTIONS = {"epochs": 30, "batch_size": 64, "channels": (16, 32)}
 @pytest.fixture(scope="module")
 def perfect():
     """Coloured digits without one that contradicts the colour, and the axes found on them."""
-    train = coloured_digits(train_correlation=1.0)["train"]
+    train = make_coloured_digits(train_correlation=1.0)["train"]
     return train, infer_groups(train.X, train.y, **OPTIONS)
 
 

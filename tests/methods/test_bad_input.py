@@ -19,11 +19,11 @@ from scipy import sparse
 import longway
 from longway import ERM, HSFM, METHODS, RWG, CorruptFileError, LongwayError, Method
 from longway.data.validation import check_images
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 from longway.methods._parameters import parameters_of
 from longway.utils.rules import Choice
 
-DATA = planted_shortcut(80, correlation=0.8, seed=0)
+DATA = make_planted_shortcut(80, correlation=0.8, seed=0)
 X, y, groups = DATA.X, np.array(["cow", "camel"])[DATA.y], DATA.groups
 QUICK: dict[str, dict[str, Any]] = {
     "sitar": {"epochs": 1},

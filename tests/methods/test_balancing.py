@@ -2,7 +2,7 @@ import numpy as np
 
 from longway import ERM, RWY, SUBG, SUBY
 from longway.data.weights import draw_equally, inverse_frequency
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 
 
 def test_every_code_weighs_the_same():
@@ -21,7 +21,7 @@ def test_draws_are_equal_and_random():
 
 
 def test_balanced_classes_are_as_many_samples_would_be():
-    data = planted_shortcut(300, correlation=0.5, minority=0.2)
+    data = make_planted_shortcut(300, correlation=0.5, minority=0.2)
     copies = np.concatenate([np.flatnonzero(data.y == 0), np.repeat(np.flatnonzero(data.y == 1), 4)])
     repeated = ERM().fit(data.X[copies], data.y[copies])
     np.testing.assert_allclose(
@@ -30,7 +30,7 @@ def test_balanced_classes_are_as_many_samples_would_be():
 
 
 def test_subsampling_of_equal_parts_is_erm():
-    data = planted_shortcut(400, correlation=0.5)
+    data = make_planted_shortcut(400, correlation=0.5)
     erm = ERM().fit(data.X, data.y).predict_proba(data.X)
     np.testing.assert_array_equal(SUBY().fit(data.X, data.y).predict_proba(data.X), erm)
     subsampled = SUBG().fit(data.X, data.y, groups=data.y).predict_proba(data.X)

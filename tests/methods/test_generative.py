@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from longway import ChromaVAE, GenerativeClassifier, LongwayError
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 from longway.methods.generative_classifier import ClassVAEs, ClassVAEsObjective
 from longway.nn.vae import VAE
 
-DATA = planted_shortcut(400, correlation=0.95, n_features=6, seed=100)
+DATA = make_planted_shortcut(400, correlation=0.95, n_features=6, seed=100)
 
 
 def test_z1_holds_the_shortcut():

@@ -5,10 +5,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from longway import RWG, GroupDRO
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 from longway.methods.groupdro import GroupDROObjective
 
-DATA = planted_shortcut(600, correlation=0.9, n_features=5)
+DATA = make_planted_shortcut(600, correlation=0.9, n_features=5)
 
 
 def group_losses(method):

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from longway import HSFM, LongwayError, evaluate_groups
 from longway.data.samples import Samples
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 from longway.linear.fit import fit_linear
 
 SETTINGS = {
@@ -91,7 +91,7 @@ def test_paper_variant_is_the_published_algorithm(loader):
 
 
 def test_support_is_balanced_drawn_from_training_data_and_edited():
-    data = planted_shortcut(400, correlation=0.9)
+    data = make_planted_shortcut(400, correlation=0.9)
     method = HSFM(n_support=20, epochs=2).fit(data.X, data.y)
     assert np.bincount(method.support_labels_).tolist() == [20, 20]
     rows = {tuple(row) for row in data.X}
@@ -100,7 +100,7 @@ def test_support_is_balanced_drawn_from_training_data_and_edited():
 
 
 def test_starts_from_the_head_that_is_given():
-    data = planted_shortcut(600, correlation=0.9)
+    data = make_planted_shortcut(600, correlation=0.9)
     fitted = fit_linear(Samples(data.X, data.y, np.ones(600)), 2, 1e-2, standardize=False)
     head = (fitted.linear.weight.detach().numpy(), fitted.linear.bias.detach().numpy())
     for variant in ("paper", "scale_free"):
@@ -116,13 +116,13 @@ def test_starts_from_the_head_that_is_given():
 
 
 def test_fewer_samples_than_the_support_wants():
-    data = planted_shortcut(40, correlation=0.9)
+    data = make_planted_shortcut(40, correlation=0.9)
     assert len(HSFM(n_support=500, epochs=2).fit(data.X, data.y).support_labels_) < 40
 
 
 @pytest.mark.parametrize("options", [{"variant": "paper", "inner_rate": 1e300}, {"outer_rate": 1e30}])
 def test_rates_that_explode_stop_with_the_last_good_head(options):
-    data = planted_shortcut(200, correlation=0.9)
+    data = make_planted_shortcut(200, correlation=0.9)
     with pytest.warns(UserWarning, match="no longer finite in epoch .: stopped with the head .*lower inner_rate"):
         wild = HSFM(**options, epochs=3, n_refits=1).fit(data.X, data.y)
     assert np.isfinite(wild.predict_proba(data.X)).all()
@@ -130,7 +130,7 @@ def test_rates_that_explode_stop_with_the_last_good_head(options):
 
 
 def test_a_support_that_the_head_fits_already_says_so():
-    data = planted_shortcut(200, correlation=0.9)
+    data = make_planted_shortcut(200, correlation=0.9)
     weight = 1e3 * np.linalg.lstsq(data.X, 2.0 * data.y - 1, rcond=None)[0]
     y = (data.X @ weight > 0).astype(int)
     head = (np.stack([-weight, weight]), np.zeros(2))
@@ -139,7 +139,7 @@ def test_a_support_that_the_head_fits_already_says_so():
 
 
 def test_validation_data_that_lack_a_class():
-    data = planted_shortcut(300, correlation=0.9)
+    data = make_planted_shortcut(300, correlation=0.9)
     one = data.y == 1
     method = HSFM().fit(data.X, data.y, eval_set=(data.X[one], data.y[one]))
     assert "the validation data lack a class, so the support is not edited" in method.group_inference_["caveats"][-1]
@@ -149,7 +149,7 @@ def test_validation_data_that_lack_a_class():
 
 
 def test_the_history_has_one_score_an_epoch_whatever_the_draws():
-    data = planted_shortcut(600, correlation=0.9)
+    data = make_planted_shortcut(600, correlation=0.9)
     method = HSFM(epochs=2, n_refits=3).fit(data.X, data.y)
     scored = [record for record in method.history_ if "val_cells" in record]
     assert [record["epoch"] for record in scored] == [0, 1, 2]
@@ -158,8 +158,8 @@ def test_the_history_has_one_score_an_epoch_whatever_the_draws():
 
 
 def test_a_hard_set_of_less_than_a_cell_is_the_hardest():
-    data = planted_shortcut(600, correlation=0.9)
-    val = planted_shortcut(300, correlation=0.5, seed=1)
+    data = make_planted_shortcut(600, correlation=0.9)
+    val = make_planted_shortcut(300, correlation=0.5, seed=1)
     few = HSFM(n_hard=5, n_refits=1, epochs=2).fit(data.X, data.y, eval_set=(val.X, val.y))
     assert not np.allclose(
         few.predict_proba(data.X), HSFM(n_refits=1, epochs=2).fit(data.X, data.y).predict_proba(data.X)
@@ -168,7 +168,7 @@ def test_a_hard_set_of_less_than_a_cell_is_the_hardest():
 
 @pytest.mark.parametrize("variant", ["scale_free", "paper"])
 def test_a_hard_set_larger_than_a_class_is_the_class(variant):
-    data, val = planted_shortcut(200, correlation=0.9), planted_shortcut(60, correlation=0.5, seed=1)
+    data, val = make_planted_shortcut(200, correlation=0.9), make_planted_shortcut(60, correlation=0.5, seed=1)
     fits = [
         HSFM(variant=variant, n_hard=n_hard, n_refits=1, epochs=2).fit(data.X, data.y, eval_set=(val.X, val.y))
         for n_hard in (60, 10**6)
@@ -177,9 +177,9 @@ def test_a_hard_set_larger_than_a_class_is_the_class(variant):
 
 
 def test_cells_are_classes_where_validation_data_contradict_the_shortcut_more():
-    train = planted_shortcut(1000, correlation=0.95)
+    train = make_planted_shortcut(1000, correlation=0.95)
     for correlation, kind in ((0.5, "weighted classes,"), (0.95, "weighted classes by inferred attribute,")):
-        val = planted_shortcut(600, correlation=correlation, seed=1)
+        val = make_planted_shortcut(600, correlation=correlation, seed=1)
         method = HSFM(epochs=2, n_refits=1).fit(train.X, train.y, eval_set=(val.X, val.y))
         assert kind in method.selection_["rule"]
         assert method.supervision_ == "none"
@@ -193,7 +193,8 @@ def test_cells_are_classes_where_validation_data_contradict_the_shortcut_more():
 
 def test_finds_the_minority_in_validation_data_that_hold_the_shortcut():
     train, val, test = (
-        planted_shortcut(n, correlation=c, seed=s) for n, c, s in [(2000, 0.95, 3), (1000, 0.95, 4), (4000, 0.5, 5)]
+        make_planted_shortcut(n, correlation=c, seed=s)
+        for n, c, s in [(2000, 0.95, 3), (1000, 0.95, 4), (4000, 0.5, 5)]
     )
     worst = [
         evaluate_groups(
@@ -209,7 +210,7 @@ def test_finds_the_minority_in_validation_data_that_hold_the_shortcut():
 
 def test_matches_group_labels_where_validation_is_balanced():
     train, val, test = (
-        planted_shortcut(n, correlation=c, seed=s) for n, c, s in [(2000, 0.95, 0), (1000, 0.5, 1), (4000, 0.5, 2)]
+        make_planted_shortcut(n, correlation=c, seed=s) for n, c, s in [(2000, 0.95, 0), (1000, 0.5, 1), (4000, 0.5, 2)]
     )
     method = HSFM().fit(train.X, train.y, eval_set=(val.X, val.y))
     assert method.supervision_ == "none"

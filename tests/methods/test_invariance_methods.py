@@ -4,13 +4,13 @@ import torch
 from torch import nn
 
 from longway import IRM, LongwayError, VREx
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 from longway.functional.invariance import irm_penalty, risks
 from longway.methods.invariance._environments import environments
 from longway.methods.invariance.irm import InvarianceObjective
 from longway.training.schedule import Warmup
 
-DATA = planted_shortcut(600, correlation=0.9, n_features=5)
+DATA = make_planted_shortcut(600, correlation=0.9, n_features=5)
 
 
 def test_groups_of_one_class_become_those_that_agree_and_those_that_contradict():

@@ -2,15 +2,14 @@ import numpy as np
 import pytest
 
 from longway import ERM, JTT
-from longway.datasets._make_digits import coloured_digits
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_coloured_digits, make_planted_shortcut
 
-DATA = planted_shortcut(400, correlation=0.9)
+DATA = make_planted_shortcut(400, correlation=0.9)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_rows_weighed_up_are_exactly_those_the_first_stage_gets_wrong(seed):
-    data = planted_shortcut(300, correlation=0.85, seed=seed)
+    data = make_planted_shortcut(300, correlation=0.85, seed=seed)
     method = JTT(upweight=7).fit(data.X, data.y)
     wrong = ERM(l2=method.first_l2).fit(data.X, data.y).predict(data.X) != data.y
     np.testing.assert_array_equal(method.error_set_, np.flatnonzero(wrong))
@@ -19,7 +18,7 @@ def test_the_rows_weighed_up_are_exactly_those_the_first_stage_gets_wrong(seed):
 
 
 def test_errors_of_a_network_contradict_the_shortcut():
-    train = coloured_digits()["train"]
+    train = make_coloured_digits()["train"]
     X, y, colour = train.X[::4], train.y[::4], train.colour[::4]
     method = JTT(first_epochs=6, epochs=1).fit(X, y)
     assert (colour != y)[method.error_set_].mean() > 0.9

@@ -5,11 +5,11 @@ import pytest
 
 from longway import AFR, DFR, LLR, LORT, LongwayError, Selective
 from longway.data.samples import Samples
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 from longway.groups import InferredGroups
 from longway.methods.dfr import SMALLEST, group_balanced_draws
 
-TRAIN, VAL = (planted_shortcut(600, correlation=0.9, seed=seed) for seed in range(2))
+TRAIN, VAL = (make_planted_shortcut(600, correlation=0.9, seed=seed) for seed in range(2))
 EVAL_SET = (VAL.X, VAL.y, VAL.groups)
 
 
@@ -62,7 +62,7 @@ def test_dfr_does_not_look_at_training_groups_where_validation_groups_are_given(
 @pytest.mark.parametrize("given", [True, False])
 def test_one_stray_validation_row_is_no_group(monkeypatch, given):
     """It would weigh as much as a hundred rows, and as no setting gets it right, the settings would all seem equal."""
-    train, val = (planted_shortcut(n, correlation=0.5, seed=n) for n in (400, 200))
+    train, val = (make_planted_shortcut(n, correlation=0.5, seed=n) for n in (400, 200))
     stray = np.arange(200) == 0
 
     class Found(InferredGroups):

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from longway import ERM, GCCS, FreezeThenTrain, RepSpectral, SemanticAnchor
 from longway.data.samples import Samples
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 from longway.linear.module import FeatureHead
 from longway.methods.freeze_then_train import FrozenBeside
 from longway.methods.gccs import GCCSObjective
@@ -16,7 +16,7 @@ from longway.methods.rep_spectral import LayerSpectra
 from longway.methods.semantic_anchor import AnchorObjective
 from longway.nn.convnet import ConvNet
 
-DATA = planted_shortcut(400, correlation=0.9, n_features=6, seed=100)
+DATA = make_planted_shortcut(400, correlation=0.9, n_features=6, seed=100)
 ROWS = Samples(DATA.X, DATA.y, np.ones(400))
 
 

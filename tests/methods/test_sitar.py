@@ -7,8 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from longway import ERM, SITAR, LongwayError
 from longway.data.samples import Samples
-from longway.datasets._make_digits import coloured_digits
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_coloured_digits, make_planted_shortcut
 from longway.groups import shortcut_axes
 from longway.groups.axes import NO_GAPS
 from longway.groups.evidence import find_shortcut_evidence
@@ -87,7 +86,7 @@ def contradicted(X, y, **options):
 
 
 def test_scale_free_loss_is_its_formula():
-    data = planted_shortcut(200, correlation=1.0, n_features=6)
+    data = make_planted_shortcut(200, correlation=1.0, n_features=6)
     torch.manual_seed(0)
     known = contradicted(data.X.astype(np.float32), data.y)
     assert known.debias_mode == "noise"
@@ -141,7 +140,7 @@ def test_beta_follows_the_variance_of_images_and_not_of_features():
 
 
 def test_a_batch_of_one_class_leaves_the_scores_as_they_are():
-    data = planted_shortcut(200, correlation=1.0, n_features=6)
+    data = make_planted_shortcut(200, correlation=1.0, n_features=6)
     known = contradicted(data.X.astype(np.float32), data.y)
     network = SitarNet((6,), 2, 4, ())
     objective = ScaleFreeObjective(network, 0.7, 3.0, 2.0, known, class_balanced=True)
@@ -162,7 +161,7 @@ def right(method, data):
 
 
 def test_images_without_one_that_contradicts_the_colour():
-    digits = coloured_digits(train_correlation=1.0, copies=2)
+    digits = make_coloured_digits(train_correlation=1.0, copies=2)
     train, val = digits["train"], digits["val"]
     erm = ERM(epochs=5).fit(train.X, train.y, eval_set=(val.X, val.y))
     method = SITAR(**SMALL).fit(train.X, train.y, eval_set=(val.X, val.y))
@@ -175,7 +174,7 @@ def test_images_without_one_that_contradicts_the_colour():
 
 
 def test_without_anything_sure_the_worst_class_chooses_the_epoch():
-    data = planted_shortcut(200, correlation=1.0, n_features=6)
+    data = make_planted_shortcut(200, correlation=1.0, n_features=6)
     method = SITAR(epochs=2, first_epochs=1).fit(data.X, data.y)
     assert method.group_inference_["debias_mode"] == "noise"
     assert method.selection_["rule"] == "worst_class"

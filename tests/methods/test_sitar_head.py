@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from longway import ERM, LongwayError, SITARHead, evaluate_groups
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 
-TRAIN = planted_shortcut(2000, correlation=1.0)
-TEST = planted_shortcut(2000, correlation=0.5, seed=1)
+TRAIN = make_planted_shortcut(2000, correlation=1.0)
+TEST = make_planted_shortcut(2000, correlation=0.5, seed=1)
 
 
 def drawn(n, correlation, seed=0):
@@ -83,6 +83,6 @@ def test_axes_that_do_not_exist_are_refused(axes):
 
 
 def test_three_classes_and_names():
-    data = planted_shortcut(600, correlation=1.0)
+    data = make_planted_shortcut(600, correlation=1.0)
     y = np.array(["a", "b", "c"])[np.where(data.X[:, 0] > 1, 2, data.y)]
     assert set(SITARHead().fit(data.X, y).predict(data.X)) <= set(y)

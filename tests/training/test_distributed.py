@@ -9,7 +9,7 @@ from torch import nn
 
 from longway import LongwayError, training_options
 from longway.data.samples import Samples
-from longway.datasets._make_planted import planted_shortcut
+from longway.datasets import make_planted_shortcut
 from longway.linear.module import FeatureHead
 from longway.methods.groupdro import GroupDROObjective
 from longway.methods.lff import LfFObjective
@@ -17,7 +17,7 @@ from longway.training.distributed import gathered
 from longway.training.loop import Schedule, train
 from longway.utils.memmap import MemmapRef
 
-DATA = planted_shortcut(75, correlation=0.8, n_features=6)
+DATA = make_planted_shortcut(75, correlation=0.8, n_features=6)
 ROWS = Samples(DATA.X.astype(np.float32), DATA.y, np.linspace(1, 2, 75))
 
 

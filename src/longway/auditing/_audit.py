@@ -109,8 +109,8 @@ def audit(
 
     Examples
     --------
-    >>> from longway.datasets._make_planted import planted_shortcut
-    >>> drawn = planted_shortcut(800, correlation=0.9)
+    >>> from longway.datasets import make_planted_shortcut
+    >>> drawn = make_planted_shortcut(800, correlation=0.9)
     >>> audit(drawn.X, drawn.y).verdict.level
     'strong evidence'
     """

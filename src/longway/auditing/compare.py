@@ -158,8 +158,8 @@ def compare_audits(before: Audit | Mapping[str, Any], after: Audit | Mapping[str
     Examples
     --------
     >>> import longway
-    >>> from longway.datasets._make_planted import planted_shortcut
-    >>> drawn = planted_shortcut(600, correlation=0.9)
+    >>> from longway.datasets import make_planted_shortcut
+    >>> drawn = make_planted_shortcut(600, correlation=0.9)
     >>> first = longway.audit(drawn.X, drawn.y)
     >>> compare_audits(first, first).leading.times_less
     1.0

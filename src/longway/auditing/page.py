@@ -102,8 +102,8 @@ def audit_page(audit: Audit, inputs: Any = None) -> Page:
     Examples
     --------
     >>> import longway
-    >>> from longway.datasets._make_planted import planted_shortcut
-    >>> drawn = planted_shortcut(400, correlation=0.9)
+    >>> from longway.datasets import make_planted_shortcut
+    >>> drawn = make_planted_shortcut(400, correlation=0.9)
     >>> page = audit_page(longway.audit(drawn.X, drawn.y))
     >>> [section.title for section in page.sections][:2]
     ['Verdict', 'Signals']

@@ -24,7 +24,7 @@ class ColouredDigits(NamedTuple):
     groups: np.ndarray
 
 
-def coloured_digits(
+def make_coloured_digits(
     *, train_correlation: float = 0.9, ood_correlation: float = 0.1, copies: int = 4, seed: int = 0
 ) -> dict[str, ColouredDigits]:
     """Build the splits: a colour that predicts the label in training and reverses out of distribution.

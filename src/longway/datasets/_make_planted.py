@@ -16,7 +16,7 @@ class Planted(NamedTuple):
     groups: np.ndarray
 
 
-def planted_shortcut(
+def make_planted_shortcut(
     n: int,
     *,
     correlation: float,

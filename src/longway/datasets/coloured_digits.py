@@ -9,7 +9,7 @@ import numpy as np
 
 from longway.data.dataset import GroupedDataset
 from longway.datasets._benchmark import Benchmark, Card, Parts
-from longway.datasets._make_digits import GROUP_NAMES, ColouredDigits, coloured_digits
+from longway.datasets._make_digits import GROUP_NAMES, ColouredDigits, make_coloured_digits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Digits(Benchmark):
 
     def build(self, seed: int) -> Parts:
         """Draw the split, places and colours."""
-        drawn = coloured_digits(
+        drawn = make_coloured_digits(
             train_correlation=self.train_correlation,
             ood_correlation=self.ood_correlation,
             copies=self.copies,

@@ -45,7 +45,7 @@ class Planted(Benchmark):
     Notes
     -----
     The means are the corners of a regular simplex. In val_balanced and test all groups are equally large. With two
-    classes and one shortcut it is the problem of `longway.datasets.planted_shortcut`. X is float32, (n, d).
+    classes and one shortcut it is the problem of `longway.datasets.make_planted_shortcut`. X is float32, (n, d).
     """
 
     n: int = 2000

@@ -13,7 +13,7 @@ import torch
 from joblib import Parallel, delayed
 
 from longway._version import __version__
-from longway.datasets._make_digits import GROUP_NAMES, ColouredDigits, coloured_digits
+from longway.datasets._make_digits import GROUP_NAMES, ColouredDigits, make_coloured_digits
 from longway.groups import infer_groups
 from longway.methods import ERM, HSFM, RWG, SITAR
 from longway.methods._base import Method
@@ -109,7 +109,7 @@ def run(seeds: int = 3, *, n_jobs: int = -1, verbose: int = 1) -> Demo:
         "seeds": seeds,
         "seconds": round(time.perf_counter() - began, 1),
         "recommended": RECOMMENDED,
-        "training_group_sizes": np.bincount(coloured_digits(seed=FIRST_SEED)["train"].groups).tolist(),
+        "training_group_sizes": np.bincount(make_coloured_digits(seed=FIRST_SEED)["train"].groups).tolist(),
         "table": [_summary(method, [t for t in trials if t["method"] == method]) for method in order],
         "trials": trials,
     }
@@ -153,7 +153,7 @@ def _erm_and_hsfm(seed: int) -> list[dict[str, Any]]:
 
 def _data(seed: int) -> dict[str, ColouredDigits]:
     torch.set_num_threads(1)  # the processes share the cores already
-    return coloured_digits(seed=seed)
+    return make_coloured_digits(seed=seed)
 
 
 def _trial(
@@ -198,7 +198,7 @@ def _summary(name: str, trials: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _pictures(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """Return training images of each group of the first trial, its axes' scores and walks along them."""
-    train = coloured_digits(seed=FIRST_SEED)["train"]
+    train = make_coloured_digits(seed=FIRST_SEED)["train"]
     samples = {name: train.X[train.groups == code][:8] for code, name in enumerate(GROUP_NAMES)}
     found = infer_groups(train.X, train.y, seed=seed, **AXES)
     return samples, found.scores, found.traverse()

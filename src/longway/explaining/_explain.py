@@ -107,8 +107,8 @@ def explain(
     Examples
     --------
     >>> from longway import ERM, explain
-    >>> from longway.datasets._make_planted import planted_shortcut
-    >>> drawn = planted_shortcut(400, correlation=0.95)
+    >>> from longway.datasets import make_planted_shortcut
+    >>> drawn = make_planted_shortcut(400, correlation=0.95)
     >>> found = explain(ERM().fit(drawn.X, drawn.y), drawn.X, drawn.y, metadata={"shortcut": drawn.shortcut})
     >>> found.reliance[0].attribute, found.reliance[0].by_model["ERM"].value > 1
     ('shortcut = 1', True)
