@@ -61,7 +61,7 @@ def audit(results: Results) -> str:
                 f"aim all; on the true groups {true['reached']}",
             ],
         ]
-    return table(["What", "Measured", "Beside"], rows)
+    return table(["What", "Measured", "Reference"], rows)
 
 
 def audit_fixes(record: Mapping[str, Any] | None) -> str:

@@ -20,7 +20,7 @@ def speed(results: Results) -> str:
     rows += _solvers(results)
     machine = record.get("machine")
     words = f"\n\nOn {machine['cores']} {machine['processor']} cores, torch {machine['torch']}." if machine else ""
-    return table(["What", "Measured", "Beside"], rows) + words
+    return table(["What", "Measured", "Reference"], rows) + words
 
 
 def _embed(record: dict[str, Any]) -> Samples:
