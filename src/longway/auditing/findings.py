@@ -32,7 +32,7 @@ class Association(Record):
 
 @dataclass(frozen=True)
 class Reliance(Record):
-    """How much the model uses a signal.
+    """The model's reliance on a signal.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from longway._version import __version__
 from longway.methods import METHODS
 from longway.methods._base import Method
 from longway.utils.errors import CorruptFileError, LongwayError
@@ -72,6 +73,7 @@ def save(method: Method, path: str | Path, *, about: Mapping[str, Any] | None = 
         else:
             learnt[name] = _encode(value, name)
     header = {
+        "longway": __version__,
         "method": type(method).__name__.lower(),
         "parameters": {name: _encode(value, name) for name, value in method.get_params(deep=False).items()},
         "learnt": learnt,

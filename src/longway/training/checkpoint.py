@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from longway._version import __version__
 from longway.data.samples import Samples
 from longway.training.weight_average import WeightAverage
 from longway.utils.errors import LongwayError
@@ -149,7 +150,7 @@ def save_state(path: Path, marks: Mapping[str, str], state: State) -> None:
     """Write a run's state to one file, atomically."""
     tensors: dict[str, Tensor] = {}
     tree = _without_tensors(state, tensors)
-    write_tensors(path, {"kind": "checkpoint", "marks": dict(marks), "tree": tree}, tensors)
+    write_tensors(path, {"longway": __version__, "kind": "checkpoint", "marks": dict(marks), "tree": tree}, tensors)
 
 
 def load_state(path: Path, marks: Mapping[str, str]) -> State | None:

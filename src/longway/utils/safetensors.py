@@ -13,7 +13,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from longway._version import __version__
 from longway.utils.errors import CorruptFileError, LongwayError
 from longway.utils.storage import atomic_file, hash_array, hash_json
 
@@ -28,7 +27,7 @@ def write_tensors(path: str | Path, header: Mapping[str, Any], tensors: Mapping[
     ----------
     path : str or Path
     header : mapping
-        Anything that JSON can hold; the format and the version of Longway are added.
+        JSON values, with the version of Longway under ``longway``; the format is added.
     tensors : mapping of str to Tensor
         None may share memory with another.
 
@@ -37,7 +36,7 @@ def write_tensors(path: str | Path, header: Mapping[str, Any], tensors: Mapping[
     LongwayError
         If the disk has no room, or the place cannot be written.
     """
-    plain = json.loads(json.dumps({"format": FORMAT, "longway": __version__, **header}))
+    plain = json.loads(json.dumps({"format": FORMAT, **header}))
     whole = {name: value.contiguous() for name, value in tensors.items()}
     # One entry only: safetensors writes several in an order of chance
     content = to_bytes(whole, metadata={"longway": json.dumps({**plain, "hash": _hash(plain, whole)})})
