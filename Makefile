@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench compare readme lock clean
+.PHONY: demo test quick coverage lint stubs bench compare readme lock clean
 
 demo: $(VENV)/.installed ## see an ordinary classifier fall for a shortcut, and methods that do not
 	$(BIN)/longway demo
@@ -11,11 +11,23 @@ demo: $(VENV)/.installed ## see an ordinary classifier fall for a shortcut, and 
 test: $(VENV)/.installed ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-lint: $(VENV)/.installed ## style, types, and generated text that is out of date
+quick: $(VENV)/.installed ## run the tests that take less than a minute in all
+	$(BIN)/python -m pytest -m quick -n 2 --dist worksteal
+
+coverage: $(VENV)/.installed ## run all tests and print the coverage of each module
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+lint: $(VENV)/.installed stubs ## style, types, the structure of the source, spelling, and generated text out of date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/house.py --check
+	$(BIN)/codespell src docs benchmarks tools README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md
 	$(BIN)/python docs/figures.py --check
+
+stubs: $(VENV)/.installed ## write the stubs of the lazily imported names, after adding a method
+	$(BIN)/python hatch_build.py
 
 bench: $(VENV)/.installed ## measure speed and memory against named references
 	$(BIN)/python -m benchmarks

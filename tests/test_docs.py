@@ -95,11 +95,19 @@ def test_every_record_gets_its_table():
     assert "0.95" in figures.figure("speed", results.__class__(results.demo, None, {"embed": benchmarks["embed"]}))
 
 
-def trial(share: float, against: str | None = "recolouring", rule: str = "balanced") -> dict:
+def trial(share: float, debias_mode: str | None = "recolouring", rule: str = "balanced") -> dict:
     """Return what the benchmark records of a fit with this accuracy, and a tenth more on colours as in training."""
     found = {"id": share + 0.1, "ood": share, "random": share}
     curves = {name: [0.5, value, value - 0.05] for name, value in found.items()}
-    return {"epoch": 2, "rule": rule, "score": share, "against": against, "top_score": 0.7, **found, "curves": curves}
+    return {
+        "epoch": 2,
+        "rule": rule,
+        "score": share,
+        "debias_mode": debias_mode,
+        "top_score": 0.7,
+        **found,
+        "curves": curves,
+    }
 
 
 ABLATIONS = {

@@ -34,7 +34,9 @@ def hsfm_draws(results: Results) -> str:
         ]
         for name, fits in found["worst_group"].items()
     ]
-    return table(["Validation data", "Worst group, %", "Spread over fits", "of each split", "Spread over splits"], rows)
+    return table(
+        ["Validation data", "Worst group, %", "Std over fits", "of each split", "Std over splits"], rows
+    )
 
 
 def means(results: Results, plan: str) -> str:

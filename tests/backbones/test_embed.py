@@ -390,7 +390,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import longway.utils.resumable_npy
-from test_features import embed_lengths
+from test_embed import embed_lengths
 longway.utils.resumable_npy.SAVE_SECONDS = 0
 embed_lengths(Path(sys.argv[1]), last=4, stop=lambda: os.kill(os.getpid(), signal.SIGKILL))
 """

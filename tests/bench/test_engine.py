@@ -239,7 +239,7 @@ def test_killed_at_any_moment_and_started_again_gives_the_same(record, tmp_path)
     lines = [f"seeds = {record['seeds']}", "draws = 4", "[[benchmark]]"]
     lines += [f"{key} = {json.dumps(value)}" for key, value in record["benchmark"][0].items()]
     for method in ("erm", "rwg"):
-        lines += ["[[method]]", f'name = "{method}"', "space = {ridge = {low = 1e-4, high = 1.0, log = true}}"]
+        lines += ["[[method]]", f'name = "{method}"', "space = {l2 = {low = 1e-4, high = 1.0, log = true}}"]
     lines += ["[[protocol]]", 'groups = "train"']
     path = tmp_path / "plan.toml"
     path.write_text("\n".join(lines))

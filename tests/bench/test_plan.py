@@ -28,7 +28,7 @@ name = "erm"
 name = "hsfm"
 title = "HSFM, small"
 n_support = 8
-space = {ridge = {low = 0.001, high = 1, log = true}}
+space = {l2 = {low = 0.001, high = 1, log = true}}
 
 [[protocol]]
 groups = "val"
@@ -100,9 +100,12 @@ BAD = {
     "method": ({**BASE, "method": ["hsmf"]}, "method 'hsmf' is unknown; did you mean 'hsfm'?"),
     "benchmark": ({**BASE, "benchmark": ["domino"]}, "benchmark 'domino' is unknown; did you mean 'dominoes'?"),
     "option": ({**BASE, "benchmark": [{"name": "planted", "nn": 3}]}, "benchmark planted has no option 'nn'"),
-    "parameter": ({**BASE, "method": [{"name": "erm", "rigde": 1}]}, "ERM has no parameter 'rigde'; did you mean"),
-    "range": ({**BASE, "method": [{"name": "erm", "l2": -1}]}, "ridge=-1 must be a number, 0 or more"),
-    "space": ({**BASE, "method": [{"name": "erm", "space": {"l2": 3}}]}, "the range of erm.ridge is 3: give a list"),
+    "parameter": (
+        {**BASE, "method": [{"name": "erm", "epoch": 1}]},
+        "ERM has no parameter 'epoch'; did you mean",
+    ),
+    "range": ({**BASE, "method": [{"name": "erm", "l2": -1}]}, "l2=-1 must be a number, 0 or more"),
+    "space": ({**BASE, "method": [{"name": "erm", "space": {"l2": 3}}]}, "the range of erm.l2 is 3: give a list"),
     "paper": ({**BASE, "method": [{"name": "erm", "paper": "x"}]}, "ERM has no published setting 'x'"),
     "fixed": ({**BASE, "method": [{"name": "erm", "selection": "average"}]}, "selection is not a method's to set"),
     "rule": ({**BASE, "protocol": [{"selection": "worst_grp", "groups": "val"}]}, "did you mean 'worst_group'?"),

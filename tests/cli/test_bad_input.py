@@ -85,7 +85,7 @@ TABLE: list[tuple[Callable[[], object] | None, tuple[object, ...], str]] = [
         r"eval_set y holds labels that the training data did not: 'gull'; known are 'land', 'water'",
     ),
     # method and parameters
-    (None, ("fit", "emr", *FIT[2:]), r"^METHOD 'emr' is unknown; did you mean 'erm'\? Known: erm, "),
+    (None, ("fit", "emr", *FIT[2:]), r"^METHOD 'emr' is unknown; did you mean 'erm'\? Known: afr, "),
     (None, (*FIT, "--set", "epohs=3"), r"ERM has no parameter 'epohs'; did you mean 'epochs'\? Known: "),
     (None, (*FIT, "--set", "epochs"), r"^--set 'epochs' must be NAME=VALUE$"),
     (None, (*FIT, "--set", "epochs=0"), r"^epochs=0 must be a whole number, 1 or more$"),

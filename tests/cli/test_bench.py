@@ -133,7 +133,10 @@ BAD = {
     "target": (["planed"], "'planed' is no plan, benchmark or data: did you mean 'planted'?"),
     "method": (["planted", "-m", "emr"], "method 'emr' is unknown; did you mean 'erm'?"),
     "option": (["planted", "--option", "m=3"], "no benchmark here has an option 'm'"),
-    "parameter": (["planted", "-m", "erm", "--set", "rigde=1"], "no method here has a parameter 'rigde'; did you mean"),
+    "parameter": (
+        ["planted", "-m", "erm", "--set", "epoch=1"],
+        "no method here has a parameter 'epoch'; did you mean",
+    ),
     "setting": (["planted", "-m", "hsfm:waterbird"], "HSFM has no published setting 'waterbird'; did you mean"),
     "search": (["planted", "-m", "erm", "--search", "optima"], "search='optima' is unknown; did you mean 'optuna'?"),
     "twice": (["planted", "-m", "erm", "--groups", "val", "--groups", "val"], "the plan has two protocols called"),

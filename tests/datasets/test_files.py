@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from longway.datasets import BENCHMARKS, raw
+from longway.datasets import BENCHMARKS
+from longway.datasets import _files as raw
 from longway.utils.errors import CorruptFileError, LongwayError
 from longway.utils.storage import cache_root, hash_file
 

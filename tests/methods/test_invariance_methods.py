@@ -6,8 +6,7 @@ from torch import nn
 from longway import IRM, LongwayError, VREx
 from longway.datasets import make_planted_shortcut
 from longway.functional.invariance import irm_penalty, risks
-from longway.methods.invariance._environments import environments
-from longway.methods.invariance.irm import InvarianceObjective
+from longway.methods.invariance._environments import InvarianceObjective, environments
 from longway.training.schedule import Warmup
 
 DATA = make_planted_shortcut(600, correlation=0.9, n_features=5)

@@ -13,9 +13,9 @@ from longway.report import (
     ImageRow,
     KeyFigure,
     KeyFigures,
+    MeanStd,
     Page,
     Section,
-    Spread,
     Tab,
     Table,
     Tabs,
@@ -87,7 +87,7 @@ def full_page(words="words"):
         KeyFigures([KeyFigure(words, words, words, "bad")]),
         Table(
             [Column(words, words, ".1%", bar=True), words],
-            [[0.5, words], [Spread(0.4, 0.1), words], [None, words]],
+            [[0.5, words], [MeanStd(0.4, 0.1), words], [None, words]],
             words,
             highlight_rows={0},
             highlight_cells={(1, 1)},
@@ -163,7 +163,11 @@ def test_figures_take_the_colours_of_the_page():
 def test_table_formats_and_sort_keys():
     table = Table(
         ["name", Column("share", "What share", ".1%"), "count", "flag"],
-        [["a", Spread(0.812, 0.013), 1_234_567, True], ["b", -0.05, np.int64(3), np.False_], ["c", np.nan, None, None]],
+        [
+            ["a", MeanStd(0.812, 0.013), 1_234_567, True],
+            ["b", -0.05, np.int64(3), np.False_],
+            ["c", np.nan, None, None],
+        ],
     )
     rows = [[cell.text for cell in cells] for _, cells in table.cells]
     assert rows == [["a", "81.2 ± 1.3%", "1,234,567", "yes"], ["b", "−5.0%", "3", "no"], ["c", "–", "–", "–"]]
@@ -175,7 +179,7 @@ def test_table_formats_and_sort_keys():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(Spread(0.5, float("nan")), "0.5"), (Spread(12.25, 0.5), "12.2 ± 0.5"), (float("inf"), "inf"), (1e-9, "1e−09")],
+    [(MeanStd(0.5, float("nan")), "0.5"), (MeanStd(12.25, 0.5), "12.2 ± 0.5"), (float("inf"), "inf"), (1e-9, "1e−09")],
 )
 def test_cell_text(value, text):
     ((_, (cell,)),) = Table(["x"], [[value]]).cells

@@ -67,7 +67,7 @@ def test_killed_at_any_epoch_and_resumed_equals_uninterrupted(name, tmp_path, mo
 
 
 def test_networks_that_infer_groups_resume_too(tmp_path, monkeypatch):
-    options = {"way": "errors", "epochs": 2, "device": "cpu"}
+    options = {"strategy": "errors", "epochs": 2, "device": "cpu"}
     whole = infer_groups(X, Y, **options)
     with monkeypatch.context() as patch, training_options(checkpoint=tmp_path / "c"):
         killed_after(patch, 1)

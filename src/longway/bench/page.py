@@ -19,9 +19,9 @@ from longway.report import (
     Figure,
     KeyFigure,
     KeyFigures,
+    MeanStd,
     Page,
     Section,
-    Spread,
     Tab,
     Tabs,
     Text,
@@ -142,8 +142,8 @@ def _overview(blocks: Sequence[Block]) -> PageTable:
     return PageTable(["Method", "Protocol", *columns], rows, caption)
 
 
-def _cell(estimate: grids.Estimate) -> Spread:
-    return Spread(estimate.mean, estimate.std)
+def _cell(estimate: grids.Estimate) -> MeanStd:
+    return MeanStd(estimate.mean, estimate.std)
 
 
 def _spread(std: float, seeds: int) -> str:
@@ -223,7 +223,7 @@ def _published(block: Block) -> list[PageBlock]:
     found = {(each.source, each.title): each for line in block.lines for each in line.published}
     names = list(dict.fromkeys(name for each in found.values() for name in each.figures))
     rows = [
-        [each.title, *(Spread(*_filled(each.figures.get(name))) for name in names), each.source, each.backbone]
+        [each.title, *(MeanStd(*_filled(each.figures.get(name))) for name in names), each.source, each.backbone]
         for each in found.values()
     ]
     keys = ((part, figure) for part, figure in (name.split(".") for name in names))

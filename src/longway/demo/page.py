@@ -21,9 +21,9 @@ from longway.report import (
     ImageRow,
     KeyFigure,
     KeyFigures,
+    MeanStd,
     Page,
     Section,
-    Spread,
     Tab,
     Table,
     Tabs,
@@ -96,7 +96,7 @@ def _findings(record: dict[str, Any]) -> Section:
     ]
     rows = [
         [line["method"], line["given"]]
-        + [Spread(**line[name]) for name in ("in_distribution", "out_of_distribution", "worst_group", "seconds")]
+        + [MeanStd(**line[name]) for name in ("in_distribution", "out_of_distribution", "worst_group", "seconds")]
         for line in record["table"]
     ]
     best_row = [line["method"] for line in record["table"]].index(RECOMMENDED)

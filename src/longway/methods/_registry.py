@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar, dataclass_transform
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _M = TypeVar("_M", bound="Method")
 
 
-class Registry(Mapping[str, "type[Method]"]):
+class Registry(MutableMapping[str, "type[Method]"]):
     """Methods by their names in lower case; a method is imported when it is asked for."""
 
     def __init__(self) -> None:
@@ -34,9 +34,12 @@ class Registry(Mapping[str, "type[Method]"]):
     def __len__(self) -> int:
         return len(self._modules.keys() | self._classes.keys())
 
-    def add(self, method: type[Method]) -> None:
-        """Add a method under the name of its class, in place of an earlier one of that name."""
-        self._classes[method.__name__.lower()] = method
+    def __setitem__(self, key: str, method: type[Method]) -> None:
+        self._classes[key] = method
+
+    def __delitem__(self, key: str) -> None:
+        self._classes.pop(key, None)
+        self._modules.pop(key, None)
 
 
 METHODS = Registry()
@@ -51,5 +54,5 @@ def register(method: type[_M]) -> type[_M]:
     registers is known from then on.
     """
     method = parameters(method)
-    METHODS.add(method)
+    METHODS[method.__name__.lower()] = method
     return method

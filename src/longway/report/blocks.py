@@ -84,11 +84,11 @@ class KeyFigures:
     figures: Sequence[KeyFigure]
 
 
-class Spread(NamedTuple):
+class MeanStd(NamedTuple):
     """A table cell with mean and standard deviation, shown as 81.2 ± 1.3 %; sorted by the mean."""
 
     mean: float
-    spread: float
+    std: float
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Table:
     ----------
     columns : sequence of Column or str
     rows : sequence of sequences
-        Numbers, `Spread`, text, booleans; None and NaN are shown as missing.
+        Numbers, `MeanStd`, text, booleans; None and NaN are shown as missing.
     caption : str
     highlight_rows : collection of int
         Rows that stand out, by position.
@@ -307,7 +307,7 @@ def _check_tone(tone: str) -> None:
 
 def _number(value: Any) -> float | None:
     """Return the sort key of a cell, or None if it is not a number or is missing."""
-    if isinstance(value, Spread):
+    if isinstance(value, MeanStd):
         value = value.mean
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or math.isnan(value):
         return None
@@ -315,7 +315,7 @@ def _number(value: Any) -> float | None:
 
 
 def _is_missing(value: Any) -> bool:
-    if isinstance(value, Spread):
+    if isinstance(value, MeanStd):
         value = value.mean
     return value is None or (isinstance(value, Real) and math.isnan(value))
 
@@ -323,12 +323,12 @@ def _is_missing(value: Any) -> bool:
 def _format(value: Any, specification: str) -> str:
     if _is_missing(value):
         return _MISSING
-    if isinstance(value, Spread):
-        mean, spread = (_format(part, specification) for part in value)
-        if spread == _MISSING:
+    if isinstance(value, MeanStd):
+        mean, std = (_format(part, specification) for part in value)
+        if std == _MISSING:
             return mean
         # The unit once, after both.
-        return f"{mean.removesuffix('%')} ± {spread}" if mean.endswith("%") else f"{mean} ± {spread}"
+        return f"{mean.removesuffix('%')} ± {std}" if mean.endswith("%") else f"{mean} ± {std}"
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, Integral) and not specification:

@@ -39,10 +39,10 @@ class Whole:
     low: int = 1
 
     @property
-    def words(self) -> str:  # noqa: D102
+    def words(self) -> str:
         return f"a whole number, {self.low} or more"
 
-    def accepts(self, value: Any) -> bool:  # noqa: D102
+    def accepts(self, value: Any) -> bool:
         return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= self.low
 
 
@@ -62,7 +62,7 @@ class Number:
     below: bool = False
 
     @property
-    def words(self) -> str:  # noqa: D102
+    def words(self) -> str:
         if self.high is None:
             return f"a number above {self.low:g}" if self.above else f"a number, {self.low:g} or more"
         if self.above == self.below:
@@ -73,7 +73,7 @@ class Number:
             f"{self.high:g}"
         )
 
-    def accepts(self, value: Any) -> bool:  # noqa: D102
+    def accepts(self, value: Any) -> bool:
         if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
             return False
         if value < self.low or (self.above and value == self.low):
@@ -95,11 +95,11 @@ class ListOf:
     empty: bool = False
 
     @property
-    def words(self) -> str:  # noqa: D102
+    def words(self) -> str:
         kind, bounds = self.item.words.removeprefix("a ").split("number", 1)
         return f"a list of {kind}numbers, each {bounds.strip(', ')}"
 
-    def accepts(self, value: Any) -> bool:  # noqa: D102
+    def accepts(self, value: Any) -> bool:
         listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
         return listed and (self.empty or len(value) > 0) and all(self.item.accepts(each) for each in value)
 
@@ -111,10 +111,10 @@ class Choice:
     options: tuple[str, ...]
 
     @property
-    def words(self) -> str:  # noqa: D102
+    def words(self) -> str:
         return "one of " + ", ".join(map(repr, self.options))
 
-    def accepts(self, value: Any) -> bool:  # noqa: D102
+    def accepts(self, value: Any) -> bool:
         return isinstance(value, str) and value in self.options
 
 
@@ -125,7 +125,7 @@ class Other:
     test: Callable[[Any], bool]
     words: str
 
-    def accepts(self, value: Any) -> bool:  # noqa: D102
+    def accepts(self, value: Any) -> bool:
         return self.test(value)
 
 
@@ -136,10 +136,10 @@ class OrNone:
     rule: Rule
 
     @property
-    def words(self) -> str:  # noqa: D102
+    def words(self) -> str:
         return f"{self.rule.words}{',' if ',' in self.rule.words else ''} or None"
 
-    def accepts(self, value: Any) -> bool:  # noqa: D102
+    def accepts(self, value: Any) -> bool:
         return value is None or self.rule.accepts(value)
 
 
