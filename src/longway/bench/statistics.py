@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 
 from longway.bench.resampling import resample
 from longway.bench.results import FIGURES, Test, figure
@@ -243,16 +244,8 @@ class Bootstrap:
 
 
 def ranked(values: np.ndarray) -> np.ndarray:
-    """Return the rank of each column in its row, 1 the highest; ties share theirs, NaN has none.
-
-    Examples
-    --------
-    >>> ranked(np.array([[0.5, 0.9, 0.9, np.nan]])).tolist()
-    [[3.0, 1.5, 1.5, nan]]
-    """
-    above = (values[:, None, :] > values[:, :, None]).sum(axis=2)
-    equal = (values[:, None, :] == values[:, :, None]).sum(axis=2)
-    return np.where(np.isnan(values), math.nan, above + (equal + 1) / 2)
+    """Return the rank of each column in its row, 1 the highest; ties share their mean rank, NaN has none."""
+    return np.asarray(rankdata(-values, axis=1, nan_policy="omit"))
 
 
 def _means(values: np.ndarray) -> np.ndarray:

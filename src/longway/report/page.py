@@ -18,7 +18,7 @@ from markupsafe import Markup
 from longway.report import theme
 from longway.report.blocks import Section
 from longway.report.svg import to_svg
-from longway.utils.errors import LongwayError
+from longway.utils.storage import atomic_file
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,8 @@ class Page:
         """
         target = Path(path)
         html = self.render().encode("utf-8", errors="replace")
-        partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as stream:
-                stream.write(html)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise LongwayError(f"cannot write the report {target}: {error.strerror or error}") from error
+        with atomic_file(target) as file:
+            file.write(html)
         return target
 
 

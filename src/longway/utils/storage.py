@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock
+from platformdirs import user_cache_path
 
 from longway.utils.errors import LongwayError
 
@@ -34,11 +34,7 @@ def cache_root() -> Path:
     """Return the cache folder: ``$LONGWAY_CACHE``, else the platform's default."""
     if chosen := os.environ.get("LONGWAY_CACHE"):
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")).expanduser() / "longway" / "cache"
-    if sys.platform == "darwin":
-        return Path("~/Library/Caches/longway").expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "longway"
+    return user_cache_path("longway", appauthor=False)
 
 
 def is_full(error: BaseException) -> bool:
@@ -60,7 +56,10 @@ def disk_errors(path: str | Path) -> Iterator[None]:
     except OSError as error:
         if is_full(error):
             raise LongwayError(f"no space left to write {path}: free some space or choose another path") from error
-        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) or error.errno == errno.EROFS:
+        if (
+            isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError)
+            or error.errno == errno.EROFS
+        ):
             raise LongwayError(f"cannot write {path} ({error.strerror}): choose another path") from error
         raise
 
