@@ -171,6 +171,7 @@ def shortcut_axes(
     scores = shortcut_scores(latents, torch.from_numpy(rows.y), n_classes).numpy()
     axes = tuple(int(j) for j in np.argsort(-scores) if scores[j] >= min_relative_score * scores.max())
     chosen = latents.numpy()[:, axes].astype(np.float64)
+    # Standardised and weighted by score, so that weakly associated axes do not dominate the clustering.
     scale = scores[list(axes)].clip(min=1e-3) / chosen.std(0).clip(min=1e-12)
     clustering = cluster_points(chosen * scale, n_values, seed)
     attribute = clustering.predict(chosen * scale).astype(np.int64)

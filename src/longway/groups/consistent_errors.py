@@ -54,7 +54,7 @@ def consistent_errors(rows: Samples, n_classes: int, *, seed: int, device: str =
 
     Parameters
     ----------
-    rows : Rows
+    rows : Samples
         Training images (n, c, h, w).
     n_classes : int
         C.
@@ -73,6 +73,7 @@ def consistent_errors(rows: Samples, n_classes: int, *, seed: int, device: str =
         except NoGroupsError:
             return None
         either = (found.attribute | again.attribute).sum()
+        # Intersection over union of the two error sets.
         overlap = float((found.attribute & again.attribute).sum() / either)
         learnt = _learnt(rows, found, n_classes, seed, device) if overlap >= ALIKE else 0.0
     return ConsistentErrors(found, overlap, learnt)

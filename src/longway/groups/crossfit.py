@@ -75,6 +75,7 @@ def cross_fit(rows: Samples, fit: Fit, folds: int, seed: int) -> list[CrossFit]:
             predict_logits(network, rows.take(held)).softmax(1)
             for network, (held, _) in zip(networks, judged, strict=True)
         ]
+        # Undo the permutation by folds.
         back = torch.from_numpy(np.argsort(np.concatenate([held for held, _ in judged])))
         found.append(CrossFit(torch.cat(parts)[back], networks))
     return found

@@ -56,6 +56,7 @@ def propagate_groups(rows: Samples, labelled: Samples, *, l2: float = 0.5) -> np
         n = len(left)
         for group in here[np.argsort(shares[here], kind="stable")][:-1]:
             others = confident[np.ix_(left, here[here != group])].max(1)
+            # Largest margin over the best other group first.
             taken = np.argsort(others - confident[left, group], kind="stable")[: round(shares[group] * n)]
             found[left[taken]] = known[group]
             left = np.delete(left, taken)

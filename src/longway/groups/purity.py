@@ -136,12 +136,15 @@ def _above(
 
 def _distinct(margins: np.ndarray, middle: float) -> float:
     """Return the fraction of samples beyond 0 that usual ones, symmetric around ``middle``, do not explain."""
+    # By symmetry around the middle, usual samples beyond 0 are as many as those below twice the middle.
     beyond = max(int(np.sum(margins > 0)), 1)
     return 1 - min(np.sum(margins < 2 * middle) / beyond, 1)
 
 
 def _bound(own: np.ndarray, by_right: np.ndarray) -> tuple[float, float]:
     """Return the purity of a rare group, and the margin above which it is pure enough; -inf if unchanged."""
+    # Above a high quantile q of true samples there is hardly a misassigned one, so own samples above it, divided
+    # by (1 - q), estimate the number of true ones.
     real = np.mean([np.sum(own > np.quantile(by_right, place)) / (1 - place) for place in CERTAIN])
     purity, fewest = float(min(real / len(own), 1)), float(np.sort(own)[-FEWEST - 1 :][0])
     bound = -np.inf

@@ -53,7 +53,7 @@ def recolouring(rows: Samples, found: AxisGroups, *, seed: int) -> Recolouring:
 
     Parameters
     ----------
-    rows : Rows
+    rows : Samples
         Training images, those that the groups were inferred from.
     found : AxisGroups
         Groups read off shortcut axes.
@@ -71,10 +71,12 @@ def recolouring(rows: Samples, found: AxisGroups, *, seed: int) -> Recolouring:
         values = torch.from_numpy(found.attribute[part])
         share = torch.bincount(values, minlength=n_values) / counts.clamp_min(1)
         for total, moment in zip(totals, colour_moments(rows.inputs(part), values, n_values), strict=True):
+            # Combine the mean moments of batches by their fraction of each value's images.
             total += moment * share.view(-1, *[1] * (moment.ndim - 1))
     generator = np.random.default_rng(seed)
     chosen = np.sort(generator.permutation(len(rows))[:WITNESSES])
     of = found.attribute[chosen]
+    # Any value but the image's own.
     to = (of + generator.integers(1, n_values, len(chosen))) % n_values
     witnesses = rows.inputs(chosen), torch.from_numpy(of), torch.from_numpy(to)
 

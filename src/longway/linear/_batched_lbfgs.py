@@ -43,15 +43,18 @@ def minimize_batch(
             break
         direction = _direction(gradient, pairs)
         slope = (direction * gradient).sum(1)
+        # Rounding can turn the direction uphill; fall back to steepest descent for those problems.
         wrong = slope >= 0
         direction = torch.where(wrong.unsqueeze(1), -gradient, direction)
         slope = torch.where(wrong, -gradient.square().sum(1), slope)
+        # The first step has no curvature estimate: bound it by 1 in norm. Later, 1 is the quasi-Newton step.
         length = torch.ones_like(value) if pairs else 1 / gradient.norm(dim=1).clamp_min(1)
         done = (gradient.abs().amax(1) <= tolerance) | stuck
         new, new_value, new_gradient, done = _search(objective, theta, value, gradient, direction, slope, length, done)
         stuck = stuck | ~done
         step, change = new - theta, new_gradient - gradient
         curvature = (step * change).sum(1)
+        # Pairs with negative or negligible curvature would make the inverse Hessian indefinite.
         useful = curvature > 1e-12 * change.square().sum(1)
         pairs = [*pairs[-memory + 1 :], (step, change, torch.where(useful, 1 / curvature.where(useful, 1.0), 0.0))]
         theta, value, gradient = new, new_value, new_gradient
@@ -62,12 +65,14 @@ def _direction(gradient: Tensor, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> 
     """Return the quasi-Newton direction (P, D); a pair without curvature (inverse 0) is ignored."""
     direction = -gradient
     kept = []
+    # The two-loop recursion (Nocedal 1980), with all problems side by side.
     for step, change, inverse in reversed(pairs):
         share = inverse * (step * direction).sum(1)
         direction = direction - share.unsqueeze(1) * change
         kept.append(share)
     if pairs:
         scale = torch.ones_like(gradient[:, 0])
+        # Initial inverse Hessian: step . change / change . change of the latest usable pair.
         for _, change, inverse in pairs:  # the latest pair that has a curvature
             found = inverse > 0
             length = change.square().sum(1) * inverse
@@ -93,6 +98,7 @@ def _search(
     for _ in range(HALVINGS):
         trial = theta + length.unsqueeze(1) * direction
         trial_value, trial_gradient = objective(trial)
+        # Armijo's condition; the convex problems here need no curvature condition.
         good = (trial_value <= value + 1e-4 * length * slope) & ~done
         best = torch.where(good.unsqueeze(1), trial, best)
         best_value = torch.where(good, trial_value, best_value)

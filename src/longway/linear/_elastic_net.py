@@ -104,6 +104,7 @@ class _Part:
             matrix = (weighted @ self.taken.T) * (self.scores_of[:, None] == self.scores_of) - weighted @ product.T
         matrix = matrix.astype(np.float64)
         diagonal = np.einsum("ii->i", matrix)
+        # The trace term keeps the model strictly convex if features in the working set are collinear.
         diagonal += self.l2 + 1e-7 * diagonal.mean() + 1e-12
         return np.asarray(matrix)
 
@@ -157,6 +158,7 @@ def elastic_net(
     problems = _pose(features, labels, n_classes, strength, weights, l1_ratio)
     theta = _first(problems, start)
     if common:
+        # The problems are draws from the same data, so the mean problem's solution is near all of theirs.
         alike = replace(problems, weights=problems.weights.mean(0, keepdim=True))
         theta[:] = _descend(alike, theta[:1], COMMON * tolerance, max_rounds)
     return _heads(problems, _descend(problems, theta, tolerance, max_rounds))
@@ -211,6 +213,8 @@ def _descend(problems: _Problems, theta: np.ndarray, tolerance: float, max_round
             moved = np.zeros(len(left), bool)
             for k, i in enumerate(left):
                 where = _working_set(theta[i], violation[k], tolerance)
+                # An early working set is not worth a precise solution: the next one changes it (inexact Newton
+                # forcing).
                 goal = max(tolerance / 2, FORCING * float(worst[k]))
                 theta[i][where], moved[k] = _newton(_part(problems, columns, i, where), theta[i][where], goal)
             left = left[moved]
@@ -223,6 +227,7 @@ def _heads(problems: _Problems, theta: np.ndarray) -> Heads:
     """Return parameters (P, K, a) as heads with one score per class."""
     found = torch.from_numpy(theta).to(problems.columns)
     if found.shape[1] == 1:
+        # Only the difference of two scores matters; the symmetric split has the smallest norm.
         found = torch.cat([-found / 2, found / 2], 1)
     return Heads(found[:, :, :-1].clone(), found[:, :, -1].clone())
 
@@ -249,6 +254,7 @@ def _first(problems: _Problems, start: Heads | None) -> np.ndarray:
     if start is None:
         return torch.zeros(shape, dtype=problems.columns.dtype).numpy()
     full = torch.cat([start.weight, start.bias.unsqueeze(2)], 2).to(problems.columns)
+    # With K = 1 the parameters are those of the difference of the two scores.
     theta = full[:, 1:] - full[:, :1] if shape[1] == 1 else full
     return (theta * problems.columns.any(1)).cpu().numpy()
 
@@ -260,6 +266,7 @@ def _working_set(theta: np.ndarray, violation: np.ndarray, tolerance: float) -> 
     violators = (violation > tolerance) & ~used
     violators[:, -1] = False
     candidates = np.flatnonzero(violators)
+    # Growth in proportion to the working set bounds the number of rounds by a logarithm.
     worst_first = np.argsort(-violation.flat[candidates], kind="stable")
     used.flat[candidates[worst_first[: max(LEAST_GROWTH, np.count_nonzero(used) // 2)]]] = True
     scores, columns = used.nonzero()
@@ -295,10 +302,12 @@ def _newton(part: _Part, value: np.ndarray, tolerance: float) -> tuple[np.ndarra
         step = _model_minimum(part, part.hessian(p), gradient, value, losses, worst) - value
         direction = part.scores(step)
         before = part.objective(losses, value)
+        # Directional derivative of the objective, with the l1 term by its change over the full step (Lee et al. 2014).
         slope = float(gradient @ step + part.l1 @ (np.abs(value + step) - np.abs(value)))
         for length in LENGTHS:
             new = value + np.asarray(length * step, value.dtype)
             new_losses = part.losses(scores + np.asarray(length, value.dtype) * direction)
+            # Armijo's condition. The scores of the step are reused for all lengths.
             if part.objective(new_losses, new) <= before + 1e-4 * length * slope:
                 break
         else:
@@ -315,14 +324,17 @@ def _model_minimum(
     It is a lasso whose response has at most the squared norm computed here: a row's residual, measured by the inverse
     curvature in its scores, comes to 1 / p - 1 where p is the probability of its label.
     """
+    # Completing the square: the model is w H w / 2 - linear w, the form of a lasso with Gram matrix H.
     linear = hessian @ value - gradient
     norm = float(value @ (hessian @ value - 2 * gradient) + part.weights @ np.expm1(losses) + part.l2 @ value**2)
     k = len(part.targets)
     cross = hessian[-k:, :-k]
+    # Schur complement with respect to the biases.
     solved = np.linalg.solve(hessian[-k:, -k:], np.column_stack([cross, linear[-k:]]))
     gram = cross.T @ solved[:, :-1]
     np.subtract(hessian[:-k, :-k], gram, out=gram)
     products = linear[:-k] - cross.T @ solved[:, -1]
+    # A violation v on a coordinate with curvature h can lower the objective by v^2 / (2 h).
     gap = MODEL_TOLERANCE * worst**2 / np.einsum("ii->i", hessian).mean()
     weights = _lasso(gram, products, float(part.l1[0]), value[:-k], norm, gap)
     return np.append(weights, solved[:, -1] - solved[:, :-1] @ weights)
@@ -353,5 +365,6 @@ def _lasso(
 
 def _violation(theta: np.ndarray, gradient: np.ndarray, l1: np.ndarray) -> np.ndarray:
     """Return the violations of the optimality conditions, given the gradient of all but the l1 term."""
+    # At zero, any slope within [-l1, l1] is optimal; elsewhere the slopes must cancel.
     unused = np.maximum(np.abs(gradient) - l1, 0)
     return np.asarray(np.where(theta == 0, unused, np.abs(gradient + l1 * np.sign(theta))))

@@ -63,7 +63,7 @@ class OuterLoss:
     """The loss of the adapted head on hard samples as a function of the support.
 
     Its gradient is exact: the unrolled descent is run backwards by hand, so that no autograd graph of T steps is built.
-    What edits of one support have in common is worked out once.
+    The work that edits of one support share is done once.
 
     Parameters
     ----------
@@ -129,6 +129,7 @@ def inner_curvature(support: Tensor, iterations: int = 30) -> float:
     -------
     float
     """
+    # The Gram matrix and the second moment have the same top eigenvalue; iterate with the smaller one.
     few = len(support) < support.shape[1]
     inputs = torch.cat([support, torch.ones_like(support[:, :1])], 1)
     matrix = inputs @ inputs.T if few else inputs
@@ -136,6 +137,7 @@ def inner_curvature(support: Tensor, iterations: int = 30) -> float:
     for _ in range(iterations):
         vector = vector / vector.norm().clamp_min(torch.finfo(vector.dtype).tiny)
         vector = matrix @ vector if few else matrix.T @ (matrix @ vector)
+    # The Hessian of the softmax is at most 1/2 of the identity.
     return 0.5 * float(vector.norm()) / len(support)
 
 
@@ -145,29 +147,31 @@ class _Direct:
     def __init__(self, support: Tensor, targets: Tensor, start: Head, steps: int, rate: float) -> None:
         self.support, self.rate = support, rate
         self.probabilities: list[Tensor] = []
-        self.l2_to_init: list[Tensor] = []
+        self.residuals: list[Tensor] = []
         self.weights: list[Tensor] = []
         weight, bias = start
         for _ in range(steps):
             p = _probabilities(torch.addmm(bias, support, weight.T))
-            pull = _mixed((p - targets) / len(support))
+            residual = _mixed((p - targets) / len(support))
             self.probabilities.append(p)
-            self.l2_to_init.append(pull)
+            self.residuals.append(residual)
             self.weights.append(weight)
-            weight = weight - rate * (pull.T @ support)
-            bias = bias - rate * pull.sum(0)
+            weight = weight - rate * (residual.T @ support)
+            bias = bias - rate * residual.sum(0)
         self.contrasts = Head(weight, bias)
 
     def backward(self, adjoint: Head) -> Tensor:
         """Return the gradient (m, d) with respect to the support, given those with respect to the adapted contrasts."""
         left, right = [], []
         weight_adjoint, bias_adjoint = adjoint
-        for p, pull, weight in zip(
-            reversed(self.probabilities), reversed(self.l2_to_init), reversed(self.weights), strict=True
+        for p, residual, weight in zip(
+            reversed(self.probabilities), reversed(self.residuals), reversed(self.weights), strict=True
         ):
+            # Step t is w <- w - rate * r(w)^T H with residual r. Its adjoint has two parts: H appears in the product,
+            # and r depends on H through the logits.
             direction = torch.addmm(bias_adjoint, self.support, weight_adjoint.T)
             slope = _through_softmax(p, _mixed(direction)) * (-self.rate / len(p))
-            left += [-self.rate * pull, slope]
+            left += [-self.rate * residual, slope]
             right += [weight_adjoint, weight]
             weight_adjoint = weight_adjoint + slope.T @ self.support
             bias_adjoint = bias_adjoint + slope.sum(0)
@@ -197,6 +201,7 @@ class _Kernel:
                 p = _probabilities_of(logits)
                 self.probabilities.append(p)
                 self.coefficients.append(coefficients)
+                # W_t = W_0 + scale * coefficients^T H, so the logits need only H H^T; the plus one is the bias.
                 coefficients = coefficients + _mixed(p - known)
                 logits = first + self.kernel @ coefficients
         self.last = torch.from_numpy(coefficients).to(support)
@@ -213,9 +218,11 @@ class _Kernel:
                 slope = _through_softmax(p, _mixed(pulled))
                 slopes.append(slope)
                 pulled = pulled + self.kernel @ slope
+            # The gradient with respect to the kernel, symmetrised below because the kernel is H H^T.
             by_kernel = self.scale * (np.concatenate(slopes, 1) @ np.concatenate(self.coefficients[::-1], 1).T)
             by_start = torch.from_numpy(np.sum(slopes, axis=0)).to(self.support)
         by_rows = torch.from_numpy(by_kernel + by_kernel.T).to(self.support)
+        # H also appears at both ends: in the final weights and in the initial logits.
         ends = torch.cat([self.last, by_start], 1) @ torch.cat([adjoint.weight, self.start.weight])
         return torch.addmm(ends, by_rows, self.support, beta=self.scale, alpha=self.scale)
 
@@ -223,6 +230,7 @@ class _Kernel:
 def _descent(support: Tensor, targets: Tensor, start: Head, steps: int, rate: float, form: str) -> _Direct | _Kernel:
     m, d = support.shape
     columns = steps * targets.shape[1]
+    # Multiplications of both forms; the kernel's are small and in NumPy, hence cheaper by measured factors.
     few = m * (2 * d + 3 * columns) < 7 * columns * d
     return (_Kernel if form == "kernel" or (form == "auto" and few) else _Direct)(support, targets, start, steps, rate)
 
@@ -239,6 +247,7 @@ def _restored(start: Head, contrasts: Head) -> Head:
     parts = []
     for old, first, last in zip(start, _contrasts(start), contrasts, strict=True):
         change = last - first
+        # Gradient descent moves the C rows by a sum of zero; distribute the change of the contrasts accordingly.
         others = change - change.sum(0) / len(start.bias)
         parts.append(old + torch.cat([others, -others.sum(0, keepdim=True)]))
     return Head(*parts)

@@ -29,7 +29,7 @@ class Scaled:
     l2 : float or Tensor of shape (d,)
         Penalty on squared weights; the bias is free.
     mean, std : Tensor of shape (d,), optional
-        The head is of ``(features - mean) / spread``.
+        The head is of ``(features - mean) / std``.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Scaled:
     ) -> tuple[float, np.ndarray]:
         """Return the weighted sum of cross-entropies plus the penalty, and its gradient, in one pass over the data."""
         weight, bias = self.head(flat)
+        # The penalty applies to the weights on standardised features, the products below to the raw ones.
         loss = 0.5 * (self.l2 * weight.square()).sum()
         products, sums = torch.zeros_like(weight), torch.zeros_like(bias)
         folded = self.folded(flat)
@@ -82,6 +83,7 @@ class Scaled:
             residual *= weights.unsqueeze(1)
             products += (residual.T @ features).cpu()
             sums += residual.sum(0).cpu()
+        # Chain rule of the standardisation: d/dw = (X^T r - shift sum r) / width.
         by_weight = self.l2 * weight + (products - torch.outer(sums, self.shift)) / self.width
         gradient = torch.cat([by_weight, sums.unsqueeze(1)], 1) / self.scale
         return loss.item(), gradient.numpy().ravel()
@@ -110,10 +112,10 @@ def logistic_regression(
     n_features, n_classes : int
         d and C.
     l2 : float or Tensor of shape (d,)
-        The penalty is ``0.5 * sum_j ridge_j * sum_c weight_cj ** 2``; the bias is free. A vector makes the ridge
+        The penalty is ``0.5 * sum_j l2_j * sum_c weight_cj ** 2``; the bias is free. A vector makes the ridge
         anisotropic: with ``1 + lam * v ** 2`` it is Theorem 1 of SITAR for a linear head.
     mean, std : Tensor of shape (d,), optional
-        Fit to ``(features - mean) / spread`` instead, without ever computing it: the head takes up the scaling.
+        Fit to ``(features - mean) / std`` instead, without ever computing it: the head takes up the scaling.
     start : Head, optional
         Where to start; zero if not given.
     tolerance : float, default 1e-6

@@ -63,11 +63,11 @@ def minimax_regression(
     n_features, n_classes, n_groups : int
         d, C and G.
     l2 : float or Tensor of shape (d,)
-        The penalty is ``0.5 * sum_j ridge_j * sum_c weight_cj ** 2``; the bias is free.
+        The penalty is ``0.5 * sum_j l2_j * sum_c weight_cj ** 2``; the bias is free.
     offset : Tensor of shape (G,), optional
         Added to the group losses.
     mean, std : Tensor of shape (d,), optional
-        Fit to ``(features - mean) / spread`` instead.
+        Fit to ``(features - mean) / std`` instead.
     accuracy : float, default 5e-4
         Stops when the gap is below this share of the largest loss.
     tolerance : float, default 1e-6
@@ -97,6 +97,7 @@ def minimax_regression(
         return total
 
     def objective(flat: np.ndarray, log_weights: Tensor) -> tuple[float, np.ndarray]:
+        # The smooth maximum tau log sum_g q_g exp(L_g / tau). Its gradient weights each group by the softmax.
         scores = log_weights + group_losses(flat) / temperature
         share = scores.softmax(0)
         weighted = ((x, y, w * share.to(w)[g]) for x, y, w, g in chunks())
@@ -105,12 +106,16 @@ def minimax_regression(
 
     flat, log_weights = np.zeros(n_classes * (n_features + 1)), torch.zeros(n_groups, dtype=torch.float64)
     losses = group_losses(flat)
+    # The temperature scales with the loss of the zero head, so that the problem does not depend on units.
     gap, temperature = losses.max().item(), TEMPERATURE * max(losses.max().item(), 1e-12)
     for _ in range(ROUNDS):
+        # A round need not be more precise than the gap that is left.
         enough = max(tolerance, 1e-2 * gap)
         flat = minimize_smooth(objective, flat, log_weights, tolerance=enough, max_iter=max_iter).x
         losses = group_losses(flat)
+        # The multiplier update; in logarithms, as weights of easy groups underflow.
         log_weights = (log_weights + losses / temperature).log_softmax(0)
+        # The head is optimal for these weights, so their weighted loss bounds the minimum from below.
         gap = (losses.max() - log_weights.exp() @ losses).item()
         if not gap > accuracy * losses.max().item():
             break

@@ -53,9 +53,11 @@ def objective_of_heads(
     for features, labels, weights in chunks():
         logs = heads.logits(features).log_softmax(2)
         hard = (labels.unsqueeze(1) == classes).to(features).unsqueeze(1)
+        # Label smoothing: (1 - delta) on the label plus delta / C everywhere, per problem.
         targets = hard * (1 - even).unsqueeze(1) + (even / len(classes)).unsqueeze(1)
         value = value - ((logs * targets).sum(2) * weights).sum(0)
         residual = (logs.exp() - targets) * weights.unsqueeze(2)
+        # One product for all P problems and C classes reads the features once.
         by_weight = by_weight + (residual.flatten(1).T @ features).reshape(by_weight.shape)
         by_bias = by_bias + residual.sum(0)
     return value, Heads(by_weight, by_bias)
@@ -75,7 +77,7 @@ def ridge_heads(
 
     Parameters
     ----------
-    chunks, ridge, centre, smoothing
+    chunks, l2, centre, smoothing
         See ``objective_of_heads``; the weights of each problem must sum to 1.
     start : Heads
         P heads, whose dtype is that of the computation.
@@ -114,7 +116,7 @@ def descend_heads(
 
     Parameters
     ----------
-    chunks, start, ridge
+    chunks, start, l2
         See ``ridge_heads``.
     rate : Tensor of shape (P,)
         Step sizes.
@@ -132,6 +134,7 @@ def descend_heads(
         length = rate
         if clip is not None:
             norm = _flatten(gradient).norm(dim=1)
+            # clamp_min leaves gradients below the bound unchanged.
             length = rate * (clip / norm.clamp_min(clip))
         heads = Heads(
             heads.weight - length.reshape(-1, 1, 1) * gradient.weight, heads.bias - length.unsqueeze(1) * gradient.bias

@@ -24,7 +24,7 @@ def fit_linear(rows: Samples, n_classes: int, l2: Tensor | float, *, standardize
 
     Parameters
     ----------
-    rows : Rows
+    rows : Samples
         Features (n, d) with labels and sample weights.
     n_classes : int
         C.
@@ -69,7 +69,7 @@ def fit_minimax(
 
     Parameters
     ----------
-    rows : Rows
+    rows : Samples
         Features (n, d) with labels, sample weights, and groups 0 to G - 1 that all occur.
     n_classes : int
         C.

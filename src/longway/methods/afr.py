@@ -117,6 +117,7 @@ class AFR(LastLayer):
         believed = predict_logits(first, rows).softmax(1).numpy()[np.arange(len(rows)), rows.y]
         codes = rows.y if self.class_balanced else np.zeros(len(rows), np.int64)
         balanced = balanced_weights(codes, rows.weight)
+        # Low confidence in the label means that the first head relies on something else: a larger weight.
         weights = np.stack([balanced * np.exp(-setting["gamma"] * believed) for setting in settings], 1)
         weights /= weights.sum(0)
         if self.variant == "paper":

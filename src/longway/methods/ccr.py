@@ -172,6 +172,7 @@ class _Problem:
                     rewarded.add_(torch.cat([by.weight, by.bias.unsqueeze(1)], 1))
                 yield x, y, w
 
+        # The generator above accumulates the reward while the cross-entropy consumes the same batches.
         loss, gradient = self.scaled.loss_and_gradient(flat, pieces())
         return loss - strength * reward, gradient - strength * (rewarded / self.scaled.scale).numpy().ravel()
 

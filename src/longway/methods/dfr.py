@@ -117,6 +117,7 @@ class DFR(GroupAware, LastLayer):
         return Heads(*(part[where] for part in found))
 
     def _final(self, first: FeatureHead, parts: Parts, heads: Heads, best: int) -> Head:
+        # All refits share the features; only their 0/1 weights differ, so that one batched solve suffices.
         features, labels, weights = self._drawn(first, parts.pool, self.n_refits, parts)
         strength = float(self._settings()[best]["C"])
         return elastic_net(

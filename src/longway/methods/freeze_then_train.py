@@ -163,6 +163,7 @@ class FrozenBeside(nn.Module):
                 x = self.base(rows.inputs(part)).double()
                 mean += weight[part] @ x
                 second += (weight[part].unsqueeze(1) * x).T @ x
+        # Principal components from the covariance E[x x^T] - m m^T, in double precision as the terms nearly cancel.
         values, vectors = torch.linalg.eigh(second - torch.outer(mean, mean))
         values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
         kept = values[: self.components.shape[1]]

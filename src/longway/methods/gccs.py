@@ -83,6 +83,7 @@ class GCCSObjective(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor, weight: Tensor) -> dict[str, Tensor]:
         """Return the loss of a batch with labels (n,) and sample weights (n,)."""
+        # The network returns logits, which are s times the outputs that the targets are defined for.
         moments = class_moments(self.network(x) / self.separation, y, weight, self.n_classes, full=self.full)
         present = weight @ one_hot(y, self.n_classes).to(weight) > 0
         return {"loss": (kl_to_spherical(moments, self.targets) * present).sum() / present.sum().clamp_min(1)}

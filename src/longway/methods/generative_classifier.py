@@ -186,6 +186,7 @@ class ClassVAEsObjective(nn.Module):
         mean, log_variance, _, output = vae(x)
         errors = (vae.standardize(x) - output).square().flatten(1)
         fresh = (errors.detach().mean(1) * weight).sum() / weight.sum()
+        # The maximum-likelihood variance is the mean squared error; a running mean over batches estimates it.
         noise = torch.lerp(self.network.noise[code], fresh, 0.1).clamp_min(self.least[code])
         self.network.noise[code] = noise
         fit = 0.5 * (errors / noise + (2 * torch.pi * noise).log()).sum(1)

@@ -150,6 +150,7 @@ class GroupDROObjective(nn.Module):
         losses, n_groups = cross_entropy(self.network(x), y, reduction="none"), len(self.offset)
         weights, groups = gathered(weight), gathered(group)
         of_batch, present = mean_by_group(gathered(losses.detach()), weights, groups, n_groups)
+        # Exponentiated gradient ascent on the simplex, in logarithms; absent groups keep their weight.
         moved = self.log_weights + self.eta * (of_batch + self.offset) * present
         self.log_weights.copy_(moved.log_softmax(0))
         # Losses are averaged over processes, so a group's mean must first be scaled by the group's share of the samples

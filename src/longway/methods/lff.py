@@ -105,9 +105,12 @@ class LfFObjective(nn.Module):
 
     def _importance(self, losses: Tensor, y: Tensor, sample: Tensor) -> Tensor:
         """Update the running means with losses (2, n); return the weight of each sample, of shape (n,)."""
+        # The smoothed losses of the paper's algorithm: an exponential moving average per sample.
         seen, fresh = gathered(sample), gathered(losses.T).T.to(self.costs.dtype)
         self.costs[:, seen] = self.smoothing * self.costs[:, seen] + (1 - self.smoothing) * fresh
+        # Normalised per class, because the classes' losses differ in scale.
         largest = torch.zeros(2, self.n_classes, device=self.costs.device)
         largest.scatter_reduce_(1, self.labels.expand(2, -1), self.costs, "amax")
         network, biased = self.costs[:, sample] / largest[:, y].clamp_min(torch.finfo(losses.dtype).tiny)
+        # The paper's relative difficulty; the constant avoids 0 / 0 for perfectly fitted samples.
         return biased / (network + biased + 1e-8)

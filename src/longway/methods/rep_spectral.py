@@ -128,6 +128,7 @@ class SpectralObjective(nn.Module):
         fit = (cross_entropy(self.network(x), y, reduction="none") * weight).mean()
         if not self.elapsed(len(x)):
             return {"loss": fit, "cross_entropy": fit, "stretch": torch.zeros_like(fit)}
+        # One step of power iteration per batch tracks the slowly changing singular vectors.
         stretch = self.spectra().square().sum()
         return {"loss": fit + self.penalty * stretch, "cross_entropy": fit, "stretch": stretch}
 

@@ -138,6 +138,7 @@ class Selective(LastLayer):
             for part in rows.slices():
                 features = scaled(first, rows.take(np.arange(part.start, part.stop)), torch.float64).cpu()
                 kept = torch.from_numpy(parts.generator.random(features.shape) >= self.dropout)
+                # Inverted dropout keeps the expectation of the features.
                 thinned.append(features * kept / (1 - self.dropout))
             theirs = Head(first.linear.weight.cpu(), first.linear.bias.cpu()).logits(torch.cat(thinned)).detach()
         logs = theirs.log_softmax(1)

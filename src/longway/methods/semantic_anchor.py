@@ -113,6 +113,7 @@ class AnchorObjective(nn.Module):
     def _move(self, anchors: Tensor, logits: Tensor) -> None:
         """Update the running means with anchors (C, k) if every one of them is classified with confidence."""
         sure = (logits.softmax(1).diagonal() >= self.confidence).all()
+        # The first confident anchors are taken over directly, later ones by an exponential moving average.
         moved = torch.where(self.started, self.momentum * self.running + (1 - self.momentum) * anchors, anchors)
         self.running.copy_(torch.where(sure, moved, self.running))
         self.started |= sure

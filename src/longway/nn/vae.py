@@ -121,7 +121,7 @@ def scaled_beta(beta: float, rows: Samples) -> float:
     ----------
     beta : float
         Weight of the KL term on images whose summed variance is ``USUAL_VARIANCE``.
-    rows : Rows
+    rows : Samples
         Training data.
     """
     if len(rows.shape) == 1:
@@ -138,6 +138,7 @@ def summed_variance(rows: Samples) -> float:
         x = rows.inputs(part, torch.float64)
         total += x.sum(0)
         squares += float(x.square().sum())
+    # Summed over pixels, E[x^2] - E[x]^2 needs one pass and no second copy of the mean image.
     variance = squares / len(rows) - float((total / len(rows)).square().sum())
     return max(variance, 1e-6)
 
@@ -152,6 +153,7 @@ def _convolutional(
 ) -> tuple[nn.Sequential, nn.Sequential, int]:
     """Return the encoder's body, the decoder, and the width of the body's output."""
     sizes = [shape[1:]]
+    # Each convolution halves the image; stop before a side falls below 2 pixels.
     while len(sizes) <= len(channels) and min(sizes[-1]) >= 4:
         sizes.append(tuple(n // 2 for n in sizes[-1]))
     widths = [shape[0], *channels[: len(sizes) - 1]]

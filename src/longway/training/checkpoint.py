@@ -125,7 +125,7 @@ def fingerprint(
     Parameters
     ----------
     training : Training
-    rows : Rows
+    rows : Samples
     known : sequence of ndarray or None
         What else is known of the rows.
     settings : mapping

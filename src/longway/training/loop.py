@@ -80,7 +80,7 @@ def train(
         ``objective(x, y, weight, *beside)`` returns a dict of scalar tensors of which ``loss`` is minimised; all are
         recorded. Whatever it learns beside its networks' weights must be in buffers. What it computes over the batch as
         a whole, it should compute from ``longway.training.distributed.gathered`` values.
-    rows : Rows
+    rows : Samples
         Training data.
     schedule : Schedule
     generator : numpy Generator
@@ -176,6 +176,7 @@ class _Loop:
     def __init__(self, fabric: Fabric, job: _Job, training: Training) -> None:
         self.fabric, self.job, self.training = fabric, job, training
         schedule, objective = job.schedule, training.objective
+        # AdamW's decay is decoupled; a decay of 0 makes it Adam.
         optimizer = torch.optim.AdamW(
             objective.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
@@ -206,6 +207,7 @@ class _Loop:
                 with self._averaged(last):
                     history.append(record | (job.callback(epoch) if job.callback else {}))
                 log(history[-1])
+                # The last state is always saved, so that a finished run resumes at once.
                 due = epoch % options.checkpoint_every == 0 or last
                 if due and first and job.place.checkpoint is not None:
                     save_state(job.place.checkpoint, job.marks, self.training.state())
@@ -233,6 +235,7 @@ class _Loop:
         for (start, stop), batch in zip(bounds, self.batches.of(order, bounds, fabric), strict=True):
             values = self.model(*batch)
             share = len(batch[0]) * world / (stop - start)  # processes' gradients are averaged, whatever their shares
+            # Multiplying by 1 would change nothing but cost a kernel launch.
             loss = values["loss"] if share == 1 else values["loss"] * share
             self.optimizer.zero_grad(set_to_none=True)
             fabric.backward(loss)
@@ -256,6 +259,7 @@ class _Terms:
 
     def add(self, terms: Mapping[str, Tensor], n: int) -> None:
         """Add the terms of a batch, means over n samples."""
+        # Sums stay on the device; reading them each step would wait for the GPU.
         values = torch.stack([value.detach() for value in terms.values()])
         self.sums = values * n + self.sums if self.names else values * n
         self.names = list(terms)
@@ -318,6 +322,7 @@ def _order(n: int, sampling: np.ndarray | None, generator: np.random.Generator) 
     """Return the samples that an epoch visits, in order."""
     if sampling is None:
         return generator.permutation(n)
+    # With replacement: rare samples must be able to appear more than once per epoch.
     return generator.choice(n, n, p=sampling / sampling.sum())
 
 
@@ -335,6 +340,7 @@ class _Batches:
     def __init__(self, rows: Samples, device: torch.device, extras: Sequence[np.ndarray]) -> None:
         self.rows, self.device = rows, device
         self.resident = rows.inputs(slice(None)).to(device) if rows.is_small else None
+        # Mean 1, so that the learning rate does not depend on the scale of the weights.
         weight = torch.from_numpy(rows.weight / rows.weight.mean()).float()
         known = [torch.from_numpy(rows.y), weight, *map(torch.from_numpy, extras)]
         self.known = [values.to(device) for values in known]
@@ -342,7 +348,7 @@ class _Batches:
     def of(self, order: np.ndarray, bounds: Sequence[tuple[int, int]], fabric: Fabric) -> Iterator[tuple[Tensor, ...]]:
         """Yield inputs, labels, weights (mean 1 over all samples) and extras of each batch.
 
-        Of several processes, each gets every so-manyeth row of a batch.
+        Of several processes, each gets an interleaved part of a batch.
         """
         rank, world = fabric.global_rank, fabric.world_size
         on_device = torch.from_numpy(order).to(self.device)  # once, so that no step waits for it

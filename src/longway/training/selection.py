@@ -49,7 +49,7 @@ class BestEpoch:
     ----------
     network : nn.Module
         Maps inputs to logits.
-    rows : Rows
+    rows : Samples
         Validation data.
     rule : str
         A name in ``RULES``, or ``auto``.

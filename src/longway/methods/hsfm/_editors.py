@@ -142,7 +142,7 @@ class Editing:
     network : FeatureHead
         Standardises features; its head is used as a workspace.
     whitening : Whitening
-    validation : Rows
+    validation : Samples
     epochs : int
     advance : callable
         Called once per epoch with a description of the state.

@@ -242,6 +242,7 @@ class SitarObjective(nn.Module):
         network = self.network
         mean, log_variance, latent, output = network.vae(x)
         clean = network.classifier(latent)
+        # Scores get no gradient: the encoder could otherwise lower them instead of the classifier becoming flat.
         means, labels = gathered(mean.detach()), gathered(y)
         scores = shortcut_scores(means, labels, clean.shape[1], class_balanced=self.class_balanced)
         noisy = network.classifier(perturb(latent, scores, self.noise))
@@ -268,8 +269,8 @@ class ScaleFreeObjective(nn.Module):
     network : SitarNet
         Its VAE has been trained alone.
     noise, weight, beta : float
-        Alpha in spreads, lambda, and beta as ``SITAR`` has them.
-    known : Contradiction
+        Alpha in standard deviations, lambda, and beta as ``SITAR`` has them.
+    known : ShortcutEvidence
     class_balanced : bool
         Whether scores weigh the classes equally.
     """
@@ -301,12 +302,14 @@ class ScaleFreeObjective(nn.Module):
         # One class alone has no correlation. Decided on the device: a step that asked for the answer would wait for it
         several = (labels != labels[0]).any()
         self.scores.copy_(torch.where(several, self.scores.lerp(fresh, 0.1), self.scores))
+        # Relative to each axis's scale, so that stretching an axis does not shrink the noise.
         std = means.std(0, correction=0)
         noisy = network.classifier(perturb(latent, self.scores * std, self.noise))
         terms = {
             "reconstruction": reconstruction_error(network.vae.standardize(x), output),
             "kl": kl_to_standard_normal(mean, log_variance),
             "cross_entropy": (cross_entropy(noisy, y, reduction="none") * weight).mean(),
+            # Between probabilities: squared logits could be satisfied by shrinking all logits.
             "consistency": divergence(clean, noisy),
         }
         vae = self.share * (terms["reconstruction"] + self.beta * terms["kl"])

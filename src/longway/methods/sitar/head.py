@@ -115,6 +115,7 @@ class SITARHead(Method):
         latents, labels = _projected(network, rows, components), torch.from_numpy(rows.y)
         self.shortcut_scores_ = shortcut_scores(latents, labels, task.n_classes).numpy()
         weight = rows.weight / rows.weight.sum()
+        # All axes first: removing an axis before the fit would let the others take over its part.
         full = _solved(latents, labels, weight, task.n_classes, self.l2)
         axes, counts = self._candidates(len(self.shortcut_scores_))
         balanced = weight * inverse_frequency(rows.y, weight)
@@ -173,6 +174,7 @@ def _whitening(network: FeatureHead, rows: Samples, n_axes: int) -> Tensor:
     weight = torch.from_numpy(rows.weight / rows.weight.sum())
     for part in rows.slices():
         x = network.standardize(rows.inputs(part, torch.float64)) - means[rows.y[part]]
+        # The within-class covariance.
         moments += (x * weight[part].unsqueeze(1)).T @ x
     values, vectors = torch.linalg.eigh(moments)
     values, vectors = values.flip(0)[:n_axes], vectors.flip(1)[:, :n_axes]
@@ -213,6 +215,7 @@ def _flattened(full: Head, axes: tuple[int, ...], latents: Tensor, labels: Tenso
     left = full.weight.clone()
     left[:, list(axes)] = 0
     logits = latents @ left.T
+    # The remaining logits get a linear recalibration; the tiny penalty only makes it unique.
     again = _solved(logits, labels, weight, len(left), l2=1e-6)
     return Head(again.weight @ left, again.bias)
 
