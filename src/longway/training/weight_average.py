@@ -35,8 +35,8 @@ class WeightAverage:
     @torch.no_grad()
     def update(self) -> None:
         """Update the average with the weights after a step."""
-        # With the weight 1 / (1 + share * s) of step s, the average reaches back over about the fraction ``share`` of the
-        # steps so far. One fused kernel updates all tensors.
+        # With the weight 1 / (1 + share * s) of step s, the average reaches back over about the fraction ``share`` of
+        # the steps so far. One fused kernel updates all tensors.
         torch._foreach_lerp_(self.mean, self.weights, 1 / (1 + self.share * self.steps))
         self.steps += 1
 
