@@ -54,7 +54,7 @@ def fit_and_count(method: Method, data: GroupedDataset, use: str, folder: Path) 
 
 
 def run() -> dict[str, Any]:
-    """Run all settings on all splits; means, spreads and every trial's counts."""
+    """Run all settings on all splits; means, standard deviations and every trial's counts."""
     parquet, backbone = DATA / "celeba_10k_64px.parquet", DATA / "mobilenet_v2.py"
     if not parquet.is_file() or not backbone.is_file():
         return {"skipped": f"{parquet.name} and {backbone.name} are not in {DATA}; set LONGWAY_DATA to where they are"}
@@ -79,7 +79,7 @@ def run() -> dict[str, Any]:
 def _summary(setting: str, done: list[dict[str, Any]]) -> dict[str, Any]:
     line: dict[str, Any] = {"setting": setting, "method": setting.split(",")[0], "supervision": done[0]["supervision"]}
     for figure in ("average_accuracy", "worst_group_accuracy", "seconds"):
-        line[figure], line[f"{figure}_spread"] = summarise(trial[figure] for trial in done)
+        line[figure], line[f"{figure}_std"] = summarise(trial[figure] for trial in done)
     line["groups"] = {name: summarise(t["groups"][name] for t in done).mean for name in done[0]["groups"]}
     return {**line, "trials": [trial["counts"] for trial in done]}
 

@@ -1,7 +1,7 @@
 """How far HSFM's default hangs on its own chances: ten fits of each of five splits of Dominoes.
 
 ``python benchmarks/hsfm_draws.py`` takes the features of the plan ``heads`` and its first and last protocol, the latter
-without group labels. A split's spread is the standard deviation of the worst group over fits. Writes
+without group labels. A split's std is the standard deviation of the worst group over fits. Writes
 results/hsfm_draws.json.
 """
 
@@ -44,7 +44,7 @@ def run() -> dict[str, Any]:
         "worst_group": found,
         "mean": {name: float(np.mean(rows)) for name, rows in found.items()},
         "std": {name: float(np.mean(np.std(rows, 1, ddof=1))) for name, rows in found.items()},
-        "spread_of_splits": {name: float(np.std(np.mean(rows, 1), ddof=1)) for name, rows in found.items()},
+        "std_over_splits": {name: float(np.std(np.mean(rows, 1), ddof=1)) for name, rows in found.items()},
     }
 
 

@@ -44,7 +44,7 @@ def worst_group(method: Method, features: Any, data: dict[str, ColouredDigits]) 
 
 
 def run() -> dict[str, Any]:
-    """Return the worst-group accuracy of each way to retrain the head, mean and spread over seeds."""
+    """Return the worst-group accuracy of each way to retrain the head, mean and standard deviation over seeds."""
     torch.set_num_threads(1)
     found: dict[str, list[float]] = {}
     for seed in SEEDS:
@@ -59,7 +59,7 @@ def run() -> dict[str, Any]:
             found.setdefault(name, []).append(worst_group(method, erm.features, data))
         for l2 in (1e-3, 1e-1):
             known = RWG(l2=l2).fit(V, balanced.y, groups=balanced.groups)
-            name = f"linear head fitted to the validation data, ridge {l2:g}"
+            name = f"linear head fitted to the validation data, L2 penalty {l2:g}"
             found.setdefault(name, []).append(worst_group(known, erm.features, data))
         print(seed, {name: round(values[-1], 3) for name, values in found.items()}, flush=True)
     return {name: summarise(values)._asdict() for name, values in found.items()}

@@ -103,7 +103,7 @@ def measure(n_classes: int, strength: float, seed: int) -> dict[str, dict[str, f
             "batch_bias": float(small.mean(0)[told < 0.1].mean() - whole[told < 0.1].mean())
             if (told < 0.1).any()
             else 0,
-            "batch_spread": float(small.std(0)[best]),
+            "batch_std": float(small.std(0)[best]),
         }
     return line
 

@@ -81,7 +81,7 @@ NO_ERRORS = ("groups.contradicting.consistent_errors", nothing)
 
 
 SETTINGS = [
-    Setting("default", "as it comes", {}),
+    Setting("default", "unchanged", {}),
     Setting("default", "no noise", {"noise_scale": 0.0, "consistency_weight": 0.0}),
     Setting("default", "pseudo-groups, no recolouring", {}, (NO_MAPS, NO_ERRORS)),
     Setting("default", "errors, no recolouring", {}, (NO_MAPS,)),

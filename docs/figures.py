@@ -1,11 +1,11 @@
-"""Fills figures from ``results/*.json`` into README.md and docs/*.md, and draws curves into docs/images.
+"""Fill figures from ``results/*.json`` into README.md and docs/*.md, and draw curves into docs/images.
 
 A figure stands between two markers, on a line or on lines of its own::
 
     on the worst group: <!-- figures: demo.erm.worst_group -->44 %<!-- end -->.
 
-What is between them is never written by hand. Run ``python docs/figures.py`` after new results, and
-``python docs/figures.py --check`` to learn whether a file is out of date (exit status 1, one line for each).
+Never edit the text between them by hand. Run ``python docs/figures.py`` after new results.
+``python docs/figures.py --check`` prints one line for each file that is out of date, and exits with 1 if there is one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MARK = re.compile(r"(?P<begin><!-- figures: (?P<name>\S+) -->).*?(?P<end><!-- en
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the figures, or say which files are out of date."""
+    """Write the figures, or print which files are out of date."""
     stale = []
     for path, text in contents(read_results(ROOT / "results")):
         if path.is_file() and path.read_text(encoding="utf-8") == text:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def contents(results: Results) -> Iterator[tuple[Path, str]]:
-    """Yield every file that holds figures or is drawn, and what is to stand in it."""
+    """Yield every file with figures and every drawing, with its new content."""
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         yield path, fill(path.read_text(encoding="utf-8"), results)
     for name, draw in DRAWINGS.items():
@@ -65,8 +65,9 @@ def fill(text: str, results: Results) -> str:
 def figure(name: str, results: Results) -> str:
     """Return the text of one figure.
 
-    It is a block, a number of the demonstration such as ``demo.erm.worst_group``, or one of a comparison's first
-    table such as ``compare.sitar-digits.sitar.ood.average``, or of its third ``compare.images.3.sitar.ood.average``.
+    A figure is a block, a number of the demonstration such as ``demo.erm.worst_group``, or a number of a comparison's
+    table: of the first, as in ``compare.sitar-digits.sitar.ood.average``, or of the third, as in
+    ``compare.images.3.sitar.ood.average``.
     """
     if name in BLOCKS:
         return BLOCKS[name](results)

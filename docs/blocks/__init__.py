@@ -1,4 +1,4 @@
-"""What README and docs show of the records: blocks are functions from these to Markdown, drawings to SVG."""
+"""Blocks of README and docs: functions from the records to Markdown, and drawings to SVG."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from blocks.curves import sitar_curves
 from blocks.demo import demo_groups, demo_table
 from blocks.faces import celeba
 from blocks.heads import hsfm_apart, hsfm_draws, hsfm_inner, means
+from blocks.methods import methods
+from blocks.reference import reference
 from blocks.results import Results
 from blocks.scores import scores
 from blocks.settings import HSFM_SYMBOLS, JTT_SYMBOLS, SITAR_SYMBOLS, settings
@@ -20,6 +22,8 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "demo-table": demo_table,
     "demo-groups": demo_groups,
     "celeba": celeba,
+    "methods": methods,
+    "reference": reference,
     "hsfm-inner": hsfm_inner,
     "hsfm-apart": hsfm_apart,
     "hsfm-draws": hsfm_draws,
@@ -46,4 +50,4 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
 DRAWINGS: dict[str, Callable[[Results], str | None]] = {
     "images/sitar-ablations.svg": sitar_curves,
 }
-"""The drawings by their file under docs/; None where the record has not been made."""
+"""The drawings by their file under docs/; None if there is no record."""

@@ -1,4 +1,4 @@
-"""What the audit finds, what it costs, and what a fix does."""
+"""The audit: its accuracy, its cost, and the effect of a fix."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from blocks.text import not_measured, percent, table
 FIXES = {
     "rwg": "`RWG`, the audit's groups",
     "subg": "`SUBG`, the audit's groups",
-    "subg, all rows": "`SUBG`, the same, no row left out",
+    "subg, all rows": "`SUBG`, the same, nothing left out",
     "rwg, true groups": "`RWG`, true groups",
     "subg, true groups": "`SUBG`, true groups",
 }
 
 
 def audit(results: Results) -> str:
-    """Return what the audit says of data sets with and without a shortcut."""
+    """Return the accuracy of the audit on data sets with and without a shortcut."""
     if results.audit is None:
         return not_measured("python -m benchmarks.audit")
     found = results.audit["summary"]
@@ -38,7 +38,7 @@ def audit(results: Results) -> str:
             f"{found['planted_called_strong']} of {found['planted']}",
             f"suspicion: {found['planted_called_suspicion']} more",
         ],
-        ["True attribute ranked first, of those", percent(found["strong_ranked_first_share"]), "aim 90 %"],
+        ["True attribute ranked first, among those", percent(found["strong_ranked_first_share"]), "aim 90 %"],
         [
             "Average precision on the minority groups",
             f"{precision['audit']:.2f}",
@@ -65,7 +65,7 @@ def audit(results: Results) -> str:
 
 
 def audit_fixes(record: Mapping[str, Any] | None) -> str:
-    """Return how far reliance on the shortcut falls, by kind of data and by way to balance groups."""
+    """Return the fall in reliance on the shortcut, by kind of data and by method."""
     if record is None:
         return not_measured("python -m benchmarks.audit.fixes")
     whole = record["summary"]
@@ -77,12 +77,12 @@ def audit_fixes(record: Mapping[str, Any] | None) -> str:
         ]
         rows.append([name, str(part["data_sets"]), f"{100 * part['worst_group_before']:.0f}", *cells])
     heads = [FIXES.get(name, name) for name in whole["heads"]]
-    words = "In each cell: how many times less, median; data sets with 5 times or more; worst group, %."
+    words = "Each cell: reliance falls by this factor, median; data sets with a factor of 5 or more; worst group, %."
     return f"{words}\n\n{table(['Data', 'Sets', 'ERM, worst group', *heads], rows)}"
 
 
 def audit_speed(results: Results) -> str:
-    """Return what an audit costs by the size of the data."""
+    """Return the cost of an audit by the size of the data."""
     record = (results.benchmarks or {}).get("audit_size")
     if record is None:
         return not_measured("python -m benchmarks audit_size")
@@ -96,4 +96,4 @@ def audit_speed(results: Results) -> str:
         for each in (record["wide"], *record["all_rows"], record["largest"])
     ]
     imports = f"{record['wide']['imports_gb']:.1f}"
-    return table(["Rows x features", "Rows audited", "Seconds", f"GB, beside {imports} of imports"], rows)
+    return table(["Samples x features", "Samples audited", "Seconds", f"GB, without the {imports} of imports"], rows)

@@ -1,4 +1,4 @@
-"""Methods on benchmarks: the catalogue, our tables, and published figures beside ours."""
+"""Methods on benchmarks: the catalogue, our tables, and published numbers next to ours."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from blocks.results import Results
 from blocks.text import not_measured, points, std, table
 
 CHOICES = "heads-tuned"
-"""The comparison in which several rules choose among the same settings, the last of them an oracle."""
+"""The comparison in which several rules choose among the same settings; the last is an oracle."""
 FREE = "Settings by worst class"
-"""The rule that needs nothing but labels."""
+"""The rule that needs only labels."""
 
 
 def catalogue(_: Results) -> str:
-    """Return the benchmarks, what tells their classes apart, and what stands for them."""
+    """Return the benchmarks with their core, shortcut and main metric."""
     from longway.datasets import BENCHMARKS
 
     rows = []
     for name, cls in BENCHMARKS.items():
-        part, figure = cls.card.metric
-        rows.append([f"`{name}`", cls.card.core, cls.card.shortcut, f"{figure.replace('_', ' ')} on {part}"])
-    return table(["Name", "Core", "Shortcut", "Stands for it"], rows)
+        part, metric = cls.card.metric
+        rows.append([f"`{name}`", cls.card.core, cls.card.shortcut, f"{metric.replace('_', ' ')} on {part}"])
+    return table(["Name", "Core", "Shortcut", "Main metric"], rows)
 
 
 def compared(results: Results) -> str:
@@ -32,7 +32,7 @@ def compared(results: Results) -> str:
     if not results.compare:
         return not_measured("make compare", "tables that belong")
     return "\n\n".join(
-        f"{_compared(record, protocol)}\n\nAll figures: [{name}](../results/compare/{name}/table.md)."
+        f"{_compared(record, protocol)}\n\nAll metrics: [{name}](../results/compare/{name}/table.md)."
         for name, record in results.compare.items()
         if name != CHOICES
         for protocol in dict.fromkeys(block["protocol"] for block in record["blocks"])
@@ -40,7 +40,7 @@ def compared(results: Results) -> str:
 
 
 def choices(results: Results) -> str:
-    """Return what each way to choose a setting makes of the methods: worst groups, the mean over benchmarks."""
+    """Return the worst group of each method, mean over benchmarks, by the rule that chooses the setting."""
     record = results.compare.get(CHOICES)
     if record is None:
         return not_measured("make compare", "table that belongs")
@@ -62,8 +62,8 @@ def choices(results: Results) -> str:
     rows.append(["All", "–", *(f"{100 * value:.1f}" for value in every), points(every[free] - every[oracle])])
     titles = [protocol.removeprefix("Settings by ").capitalize() for protocol in protocols]
     benchmarks = ", ".join(dict.fromkeys(block["benchmark"] for block in record["blocks"]))
-    said = f"Worst group, %, the mean over {benchmarks}. Cost: the worst class against the oracle, in points."
-    return f"{said}\n\n{table(['Method', 'Settings', *titles, 'Cost'], rows)}"
+    words = f"Worst group, %, mean over {benchmarks}. Cost: worst class against oracle, in points."
+    return f"{words}\n\n{table(['Method', 'Settings', *titles, 'Cost'], rows)}"
 
 
 def _compared(record: Mapping[str, Any], protocol: str) -> str:
@@ -91,14 +91,14 @@ def _used(blocks: Sequence[Mapping[str, Any]], method: str) -> str:
 
 
 def measured(results: Results, plan: str, number: int, method: str, part: str, name: str) -> str:
-    """Return the mean and the spread of a method's figure, in a comparison's table of that number, from 0."""
+    """Return the mean and standard deviation of a method's metric in table ``number``, from 0, of a comparison."""
     line = next(line for line in results.compare[plan]["blocks"][number]["methods"] if line["name"] == method)
     found = line["figures"][f"{part}.{name}"]
     return f"{std(found['mean'], found['std'])} %"
 
 
 def reproduced(results: Results) -> str:
-    """Return published figures beside ours, and what ours were run with."""
+    """Return published numbers next to ours, with links to the conditions of our runs."""
     if not results.published:
         return not_measured("longway bench reproduce", "tables that belong")
     return "\n\n".join(_reproduced(record) for record in results.published.values())
@@ -112,7 +112,7 @@ def _reproduced(record: Mapping[str, Any]) -> str:
         ]
         for pair in record["pairs"]
     ]
-    columns = ["Benchmark", "Method", "Figure", "Published", "Here", "Difference"]
+    columns = ["Benchmark", "Method", "Metric", "Published", "Here", "Difference"]
     return (
         f"**{record['table']}.** Percent; [what differs](../results/compare/{record['table']}/published.md).\n\n"
         + table(columns, rows)

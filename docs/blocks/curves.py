@@ -17,10 +17,10 @@ from longway.report.theme import INK, LIGHT, MUTED, SERIES
 
 FONT = 9.0
 TITLE, HEIGHT, WIDE_HEIGHT = 0.3, 1.8, 3.4
-"""Inches of the title, of a row of two panels, and of a row of one panel with more lines than there are colours."""
+"""Heights in inches: the title, a row of two panels, a row of one panel with more lines than colours."""
 EMPTY = "."
 LABEL = (
-    "Accuracy with reversed colours over epochs, a panel for each part of the ablations and a line for each setting."
+    "Accuracy with reversed colours over epochs, one panel for each part of the ablations, one line for each setting."
 )
 
 Curves = dict[str, np.ndarray]
@@ -28,7 +28,7 @@ Curves = dict[str, np.ndarray]
 
 
 def sitar_curves(results: Results) -> str | None:
-    """Return the drawing as SVG: means over seeds, all panels with the same axis of accuracy."""
+    """Return the drawing as SVG: means over seeds, the same accuracy axis in all panels."""
     found: dict[str, Curves] = {
         part: {
             title: np.mean([trial["curves"]["ood"] for trial in trials.values()], axis=0)
@@ -50,7 +50,7 @@ def sitar_curves(results: Results) -> str | None:
 
 
 def _rows(found: dict[str, Curves]) -> list[list[str]]:
-    """Lay the parts out in rows of two; one of many lines takes both places."""
+    """Lay the parts out in rows of two; one with many lines takes a whole row."""
     rows: list[list[str]] = []
     for part, curves in found.items():
         if _wide(curves):
@@ -81,6 +81,6 @@ def _wide(curves: Curves) -> bool:
 
 
 def _file(drawing: str) -> str:
-    """Return a drawing for a page as a file: on white, with its colours in place of the page's variables."""
+    """Turn a drawing for a page into a file: white background, colours instead of the page's variables."""
     drawing = re.sub(r"var\(--([\w-]+)\)", lambda match: LIGHT[match[1]], drawing)
     return drawing.replace("<svg ", '<svg style="background: #fff" ', 1) + "\n"

@@ -24,7 +24,7 @@ def demo_table(results: Results) -> str:
 
 
 def demo_groups(results: Results) -> str:
-    """Return what ``longway evaluate`` prints, for the demonstration's ordinary network, first seed."""
+    """Return the output of ``longway evaluate`` for the demonstration's ordinary network, first seed."""
     from longway.cli._printing import group_table
     from longway.metrics.group_metrics import GroupMetrics
 
@@ -36,11 +36,11 @@ def demo_groups(results: Results) -> str:
 
 
 def demo_seconds(results: Results) -> str:
-    """Return how long the demonstration took."""
+    """Return the duration of the demonstration."""
     return f"{results.demo['seconds']:.0f} s"
 
 
 def demo_share(results: Results, method: str, name: str) -> str:
-    """Return the mean of a method's figure in the demonstration."""
+    """Return the mean of a method's metric in the demonstration."""
     line = next(line for line in results.demo["table"] if line["method"] == METHODS[method])
     return percent(line[name]["mean"])

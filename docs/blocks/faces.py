@@ -21,8 +21,8 @@ def celeba(results: Results) -> str:
             _setting(run),
             f"`{run['supervision']}`",
             *(f"{100 * run['groups'][group]:.1f}" for group in groups),
-            _with_spread(run, "average_accuracy"),
-            _with_spread(run, "worst_group_accuracy"),
+            _with_std(run, "average_accuracy"),
+            _with_std(run, "worst_group_accuracy"),
             f"{run['seconds']:.1f}",
         ]
         for run in record["runs"]
@@ -44,12 +44,12 @@ def _setting(run: Mapping[str, Any]) -> str:
     return setting if setting.startswith(run["method"]) else f"{run['method']}, {setting}"
 
 
-def _with_spread(run: Mapping[str, Any], name: str) -> str:
-    return std(run[name], run.get(f"{name}_spread"))
+def _with_std(run: Mapping[str, Any], name: str) -> str:
+    return std(run[name], run.get(f"{name}_std"))
 
 
 def _size(part: Any) -> str:
-    """Return the number of rows of a part, which a record may also give group by group."""
+    """Return the number of samples of a part; a record may give it per group."""
     if isinstance(part, Mapping):
         part = sum(part.values())
     elif isinstance(part, Sequence) and not isinstance(part, str):

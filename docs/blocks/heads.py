@@ -1,4 +1,4 @@
-"""Records on how heads are found: HSFM's inner problem and what rounding does to it."""
+"""Records about heads: HSFM's inner problem, its variation, its rounding, and means over benchmarks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blocks.text import not_measured, points, std, table
 
 
 def hsfm_inner(results: Results) -> str:
-    """Return the worst group of each way to retrain a head, in the record on HSFM's inner problem."""
+    """Return the worst group of each head in the record on HSFM's inner problem."""
     if results.hsfm_inner is None:
         return not_measured("python benchmarks/hsfm_inner.py")
     rows = [[name, std(line["mean"], line["std"])] for name, line in results.hsfm_inner.items()]
@@ -20,7 +20,7 @@ def hsfm_inner(results: Results) -> str:
 
 
 def hsfm_draws(results: Results) -> str:
-    """Return how far HSFM's worst group hangs on the method's own chances."""
+    """Return the variation of HSFM's worst group over the method's own random seeds."""
     found = results.hsfm_draws
     if found is None:
         return not_measured("python benchmarks/hsfm_draws.py")
@@ -30,17 +30,15 @@ def hsfm_draws(results: Results) -> str:
             f"{100 * found['mean'][name]:.1f}",
             f"{100 * found['std'][name]:.1f}",
             ", ".join(f"{100 * float(np.std(row, ddof=1)):.1f}" for row in fits),
-            f"{100 * found['spread_of_splits'][name]:.1f}",
+            f"{100 * found['std_over_splits'][name]:.1f}",
         ]
         for name, fits in found["worst_group"].items()
     ]
-    return table(
-        ["Validation data", "Worst group, %", "Std over fits", "of each split", "Std over splits"], rows
-    )
+    return table(["Validation data", "Worst group, %", "Std over fits", "of each split", "Std over splits"], rows)
 
 
 def means(results: Results, plan: str) -> str:
-    """Return the mean over a comparison's benchmarks for each method, and how far it is from the baseline's by seed."""
+    """Return each method's mean over a comparison's benchmarks, and its difference from the baseline, by seed."""
     record = results.compare.get(plan)
     if record is None:
         return not_measured("make compare", "table that belongs")
@@ -52,7 +50,7 @@ def means(results: Results, plan: str) -> str:
         [
             method,
             std(float(found.mean()), float(found.std(ddof=1))),
-            _apart(found - worst[baseline]),
+            _difference(found - worst[baseline]),
             f"{100 * float(np.mean([line['figures']['test.average']['mean'] for line in lines[method]])):.1f}",
         ]
         for method, found in sorted(worst.items(), key=lambda item: -item[1].mean())
@@ -65,7 +63,7 @@ def _line(block: dict[str, Any], method: str) -> dict[str, Any]:
     return next(line for line in block["methods"] if line["method"] == method)
 
 
-def _apart(differences: np.ndarray) -> str:
+def _difference(differences: np.ndarray) -> str:
     """Return a mean difference with its 95 % interval over seeds."""
     if not differences.any():
         return "–"
@@ -74,7 +72,7 @@ def _apart(differences: np.ndarray) -> str:
 
 
 def hsfm_apart(results: Results) -> str:
-    """Return how far heads are from the reference's, by precision and epoch."""
+    """Return the distance of heads from the reference's, by precision and epoch."""
     if results.hsfm_speed is None:
         return not_measured("python -m benchmarks.hsfm_speed")
     apart = results.hsfm_speed["waterbirds"]["apart"]

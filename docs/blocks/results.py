@@ -1,4 +1,4 @@
-"""The records under ``results/`` that the figures come from."""
+"""The records under ``results/``, from which the figures are made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Results(NamedTuple):
-    """The records, each named like its file; those that have not been made are None."""
+    """The records, each named like its file; missing ones are None."""
 
     demo: dict[str, Any]
     celeba: dict[str, Any] | None
@@ -27,7 +27,7 @@ class Results(NamedTuple):
     compare: Mapping[str, dict[str, Any]] = {}
     """The tables of ``longway bench run``, by the name of their plan."""
     published: Mapping[str, dict[str, Any]] = {}
-    """What ``longway bench reproduce`` wrote, by the name of its folder."""
+    """The output of ``longway bench reproduce``, by the name of its folder."""
 
 
 COMPARISONS = {"compare": "table", "published": "published"}
@@ -35,12 +35,12 @@ COMPARISONS = {"compare": "table", "published": "published"}
 
 
 def read_results(folder: Path) -> Results:
-    """Read the records; only the demonstration's must be there."""
+    """Read the records; only the demonstration's is required."""
     records: dict[str, Any] = {name: _read(folder / f"{name}.json") for name in Results._fields}
     for name, file in COMPARISONS.items():
         records[name] = {path.parent.name: _read(path) for path in sorted(folder.glob(f"compare/*/{file}.json"))}
     if records["demo"] is None:
-        sys.exit(f"{folder / 'demo.json'} is not there: run `longway demo --quiet --json > results/demo.json`")
+        sys.exit(f"{folder / 'demo.json'} is missing: run `longway demo --quiet --json > results/demo.json`")
     return Results(**records)
 
 

@@ -1,4 +1,4 @@
-"""SITAR's ablations: what each setting reaches, and what a choice among settings costs."""
+"""SITAR's ablations: the accuracy of each setting, and the cost of choosing among settings."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ CLAIMS = {
     "paper, consistency": "0 is like ERM, larger is faster and better",
     "paper, scores": "about ERM",
 }
-"""What the paper says of its ablations, by part."""
+"""The paper's claims about its ablations, by part."""
 
 Trial = Mapping[str, Any]
-"""What a fit with one seed reached."""
+"""The results of a fit with one seed."""
 
 Settings = dict[str, dict[str, Trial]]
 """Trials of a part, by setting and seed."""
@@ -36,15 +36,15 @@ def parts(record: Mapping[str, Any]) -> dict[str, Settings]:
 
 
 def sitar_ablations(results: Results) -> str:
-    """Return what every setting reaches: the paper's ablations beside its claims, then the default's."""
+    """Return the accuracy of every setting: the paper's ablations next to its claims, then the default's."""
     found = parts(results.sitar_ablations or {})
     if not found:
         return not_measured(COMMAND)
     paper = [part for part in found if part.startswith("paper")]
     ours = [part for part in found if part not in paper]
     words = (
-        "Accuracy in % on validation digits, mean ± standard deviation over seeds: at the epoch that was chosen, with "
-        "colours as in training and reversed, and after the last epoch with colours reversed."
+        "Accuracy in % on validation digits, mean ± standard deviation over seeds: at the selected epoch, with colours "
+        "as in training and reversed, and after the last epoch, with colours reversed."
     )
     tables = []
     if paper:
@@ -59,7 +59,7 @@ COLUMNS = ["Part", "Setting", "Seeds", "As in training", "Reversed", "Reversed, 
 
 
 def _lines(part: str, settings: Settings, *claim: str) -> list[list[str]]:
-    """Return a line for each setting; the part, and what the paper claims of it, stand on the first."""
+    """Return a line for each setting; the first one has the part and the paper's claim."""
     rows = []
     for number, (title, trials) in enumerate(settings.items()):
         each = list(trials.values())
@@ -72,16 +72,16 @@ def _lines(part: str, settings: Settings, *claim: str) -> list[list[str]]:
     return rows
 
 
-class Way(NamedTuple):
-    """A way to choose among settings by validation data alone.
+class ChoiceRule(NamedTuple):
+    """A rule that chooses among settings by validation data alone.
 
     Parameters
     ----------
     name : str
     by : str
-        The figure of a trial whose highest value is chosen.
+        The metric of a trial that is maximised.
     competes : callable
-        Which trials it can compare: scores of different rules or data are no more or less than each other.
+        True for trials that it can compare: scores of different rules or data are not comparable.
     """
 
     name: str
@@ -89,41 +89,41 @@ class Way(NamedTuple):
     competes: Callable[[Trial], bool]
 
 
-STRATEGIES = [
-    Way("accuracy on recoloured images", "score", lambda trial: trial["debias_mode"] == "recolouring"),
-    Way("worst group of pseudo-groups", "score", lambda trial: trial["rule"] == "worst_group"),
-    Way("accuracy, colours as in training", "id", lambda trial: True),
+RULES = [
+    ChoiceRule("accuracy on recoloured images", "score", lambda trial: trial["debias_mode"] == "recolouring"),
+    ChoiceRule("worst group of pseudo-groups", "score", lambda trial: trial["rule"] == "worst_group"),
+    ChoiceRule("accuracy, colours as in training", "id", lambda trial: True),
 ]
 
 
 def sitar_choice(results: Results) -> str:
-    """Return what the settings chosen without randomly coloured digits reach on them, beside the best of all."""
+    """Return the accuracy on randomly coloured digits of settings chosen without them, next to the best of all."""
     settings = parts(results.sitar_ablations or {}).get("default", {})
     if not settings:
         return not_measured(COMMAND)
-    # A seed that is being fitted does not hold all settings yet, and its best is not comparable
+    # A seed whose fits are still running does not have all settings, and its best is not comparable
     seeds = [seed for seed in dict.fromkeys(chain(*settings.values())) if all(seed in t for t in settings.values())]
-    rows = [row for way in STRATEGIES for row in _chosen(way, settings, seeds)]
+    rows = [row for rule in RULES for row in _chosen(rule, settings, seeds)]
     words = (
         f"Each seed's choice among {len(settings)} settings of the default. Accuracy in % on validation digits with "
         "colours drawn at random; loss in percentage points."
     )
-    columns = ["Highest", "Seed", "Candidates", "Chosen", "Its accuracy", "Best of all", "Loss"]
+    columns = ["Chosen by highest", "Seed", "Candidates", "Chosen", "Accuracy", "Best of all", "Loss"]
     return f"{words}\n\n{table(columns, rows)}"
 
 
-def _chosen(way: Way, settings: Settings, seeds: list[str]) -> list[list[str]]:
-    """Return a line for each seed in which a setting can be chosen, and their mean."""
+def _chosen(rule: ChoiceRule, settings: Settings, seeds: list[str]) -> list[list[str]]:
+    """Return a line for each seed with candidates, and their mean."""
     rows, pairs = [], []
     for seed in seeds:
         trials = {title: trials[seed] for title, trials in settings.items()}
-        candidates = [title for title in trials if way.competes(trials[title])]
+        candidates = [title for title in trials if rule.competes(trials[title])]
         if not candidates:
             continue
-        title = max(candidates, key=lambda title: trials[title][way.by])
+        title = max(candidates, key=lambda title: trials[title][rule.by])
         reached, best = trials[title]["random"], max(trial["random"] for trial in trials.values())
         pairs.append((reached, best, best - reached))
-        rows.append([way.name, seed, str(len(candidates)), title, *(f"{100 * share:.1f}" for share in pairs[-1])])
+        rows.append([rule.name, seed, str(len(candidates)), title, *(f"{100 * share:.1f}" for share in pairs[-1])])
     if len(pairs) > 1:
-        rows.append([way.name, "mean", "–", "–", *map(over_seeds, zip(*pairs, strict=True))])
+        rows.append([rule.name, "mean", "–", "–", *map(over_seeds, zip(*pairs, strict=True))])
     return rows

@@ -1,4 +1,4 @@
-"""Draws audit-signal.png: what the report of an audit shows of a signal.
+"""Draw audit-signal.png: a signal in the report of an audit.
 
 Run as ``python docs/images/audit.py``; it audits 1,200 training images of the demonstration and needs Playwright and
 Chromium.
@@ -26,7 +26,7 @@ WIDTH, EDGE = 900, 16
 
 
 def main() -> None:
-    """Audit the images and take a picture of a part of the page."""
+    """Audit the images and take a screenshot of a part of the page."""
     torch.set_num_threads(1)
     data = make_coloured_digits(seed=100)["train"]
     rows = np.random.default_rng(0).permutation(len(data.X))[:IMAGES]
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def shoot(file: Path) -> None:
-    """Take a picture of the first signal, down to its samples."""
+    """Take a screenshot of the first signal, down to its samples."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
@@ -55,7 +55,7 @@ def shoot(file: Path) -> None:
 
 
 def smaller(file: Path) -> None:
-    """Write a picture with few colours."""
+    """Reduce a picture to few colours."""
     with Image.open(file) as image:
         few = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
     few.save(file, optimize=True)

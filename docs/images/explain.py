@@ -1,4 +1,4 @@
-"""Draws explain.png: where an ordinary network and SITAR look in coloured digits.
+"""Draw explain.png: Grad-CAM of an ordinary network and SITAR on coloured digits.
 
 Run as ``python docs/images/explain.py``; it trains both for a few epochs and needs Playwright and Chromium.
 """
@@ -23,7 +23,7 @@ NAMES = np.array(["0-4", "5-9"])
 
 
 def main() -> None:
-    """Train the networks, explain them on digits whose colour misleads, and take a picture of a part of the page."""
+    """Train the networks, explain them on digits whose colour misleads, and take a screenshot of the page."""
     torch.set_num_threads(1)
     data = make_coloured_digits(seed=100)
     train, val, test = data["train"], data["val"], data["ood"]
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def shoot(file: Path) -> None:
-    """Take a picture of the images and of where the networks look in them."""
+    """Take a screenshot of the images and their Grad-CAM."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])

@@ -1,4 +1,4 @@
-"""Draws shortcut.png: what an ordinary network says once the colour that it learnt from lies.
+"""Draw shortcut.png: predictions of an ordinary network when the colour that it learnt misleads.
 
 Run as ``python docs/images/make.py``; it trains the demonstration's ordinary network on its third seed, the middle one
 of three by worst group.
@@ -19,12 +19,12 @@ from longway.datasets._make_digits import ColouredDigits, make_coloured_digits
 from longway.demo.experiment import FIRST_SEED, NETWORK
 
 COPIES = 4
-"""Images of one digit, at most, in any part."""
+"""Largest number of images of one digit in a part."""
 FILE = Path(__file__).with_name("shortcut.png")
 NAMES = ("0-4", "5-9")
 INK, GREY, RIGHT, WRONG = "#1a2230", "#5b6472", "#1f6f43", "#b3261e"
 TOP, CLASS_STEP, LINE_STEP, SIDE = 0.61, 0.37, 0.155, 0.082
-"""In shares of a panel: the first line of digits, from class to class, from line to line, the side of a digit."""
+"""Fractions of a panel: top of the first line of digits, step between classes, step between lines, side of a digit."""
 
 
 def main() -> None:
@@ -36,15 +36,15 @@ def main() -> None:
     draw(data["train"], data["ood"], network.predict(data["ood"].X))
 
 
-def draw(train: ColouredDigits, test: ColouredDigits, said: np.ndarray) -> None:
-    """Draw images of both parts, with what was said of those in the test."""
+def draw(train: ColouredDigits, test: ColouredDigits, predicted: np.ndarray) -> None:
+    """Draw images of both parts, with the predictions of those in the test part."""
     figure = plt.figure(figsize=(11, 3.7), dpi=150, facecolor="white")
     left, right = figure.subfigures(1, 2)
     _panel(left, "Training: is it 0-4 or 5-9?", "Colour gives the answer away, 9 times in 10.")
-    _panel(right, "Test: the colours are swapped", "Beside each digit, what an ordinary network says.")
+    _panel(right, "Test: the colours are swapped", "Next to each digit: an ordinary network's prediction.")
     for label in (0, 1):
         _training(left, train, label)
-        _test(right, test, label, said)
+        _test(right, test, label, predicted)
     figure.savefig(FILE)
     with Image.open(FILE) as image:
         few = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
@@ -60,27 +60,27 @@ def _panel(panel: SubFigure, title: str, words: str) -> None:
 
 
 def _training(panel: SubFigure, train: ColouredDigits, label: int) -> None:
-    """Draw 20 training images of a class: 18 whose colour agrees and two that contradict, each the first of a digit."""
+    """Draw 20 training images of a class, one per digit: 18 whose colour agrees and two whose colour contradicts."""
     agrees, contradicts = (_apart(train, label, c) for c in (label, 1 - label))
     for place, row in enumerate([*agrees[:5], contradicts[0], *agrees[5:13], contradicts[1], *agrees[13:18]]):
         line, column = divmod(place, 10)
         _digit(panel, train.X[row], 0.13 + 0.0855 * column, TOP - CLASS_STEP * label - LINE_STEP * line)
 
 
-def _test(panel: SubFigure, test: ColouredDigits, label: int, said: np.ndarray) -> None:
-    """Draw the first 10 test images of a class whose colour contradicts it, of a digit each."""
+def _test(panel: SubFigure, test: ColouredDigits, label: int, predicted: np.ndarray) -> None:
+    """Draw the first 10 test images of a class whose colour contradicts it, one per digit."""
     for place, row in enumerate(_apart(test, label, 1 - label)[:10]):
         line, column = divmod(place, 5)
         x, y = 0.13 + 0.172 * column, TOP - CLASS_STEP * label - LINE_STEP * line
         _digit(panel, test.X[row], x, y)
-        verdict, colour = ("right", RIGHT) if said[row] == label else ("wrong", WRONG)
+        verdict, colour = ("right", RIGHT) if predicted[row] == label else ("wrong", WRONG)
         weight = "bold" if verdict == "wrong" else "normal"
-        panel.text(x + 0.088, y + 0.09, NAMES[said[row]], size=11.5, color=colour, va="center")
+        panel.text(x + 0.088, y + 0.09, NAMES[predicted[row]], size=11.5, color=colour, va="center")
         panel.text(x + 0.088, y + 0.028, verdict, size=8.5, color=colour, va="center", weight=weight)
 
 
 def _apart(data: ColouredDigits, label: int, colour: int) -> np.ndarray:
-    """Return images of a class and colour, at most one of each digit: copies of one stand together."""
+    """Return the rows of images of a class and colour, at most one per digit; copies of a digit are adjacent."""
     rows = np.flatnonzero((data.y == label) & (data.colour == colour))
     return rows[np.diff(rows, prepend=-COPIES) >= COPIES]
 

@@ -65,7 +65,7 @@ def test_misread_samples_are_counted_and_left_out():
     first = found.candidates[0]
     confident = found.confident(first.name)
     assert 0 < first.unsure == np.sum(~confident) < first.contradicting
-    assert f"{first.unsure} that are likely misread" in found.verdict.method_reason
+    assert f"{first.unsure} that are probably misassigned" in found.verdict.method_reason
     misread = drawn.shortcut[~confident] == drawn.y[~confident]
     kept = drawn.shortcut[confident & (first.side == 1)] == drawn.y[confident & (first.side == 1)]
     assert misread.mean() > kept.mean()

@@ -1,4 +1,4 @@
-"""Backbones: loading, embedding, and saying what is wrong with one."""
+"""Backbones: loading, embedding, and their error messages."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_modules_functions_and_methods_are_backbones():
     assert half.dtype == torch.float32
 
 
-def test_a_module_that_insists_on_the_usual_layout():
+def test_a_module_that_needs_the_contiguous_layout():
     class Viewing(nn.Module):
         def forward(self, x):
             return x.view(len(x), -1)
@@ -151,7 +151,7 @@ def test_the_fingerprint_follows_weights_transform_class_and_code(file):
     assert len({first, *(other.fingerprint for other in others)}) == 6
 
 
-def test_what_has_no_weights_must_name_itself():
+def test_a_backbone_without_weights_needs_a_fingerprint():
     def plain(x):
         return x
 
@@ -171,7 +171,7 @@ def test_what_has_no_weights_must_name_itself():
         ("resnet", {}, r"backbone 'resnet' must be given as path/to/file\.py:function"),
         ("{file}x:load", {}, r"backbone file .*mine\.pyx does not exist"),
         ("{file}:laod", {}, r"has no function 'laod'; did you mean 'load'\? Known: load, broken, number"),
-        ("{file}:broken", {}, r"broken\(\) of backbone file .* raised RuntimeError: weights are gone; mend that file"),
+        ("{file}:broken", {}, r"broken\(\) of backbone file .* raised RuntimeError: weights are gone; fix that file"),
         ("{file}:number", {}, r"backbone mine\.py:number is of type int: it must be an nn\.Module, a function"),
         ("{file}:load", {"size": 0}, r"size=0 of the backbone must be one whole number of pixels"),
         ("{file}:load", {"size": (3, 4)}, r"size=\(3, 4\) of the backbone must be one whole number"),
@@ -189,7 +189,7 @@ def test_bad_specs(file, spec, options, message):
 
 def test_a_file_that_is_not_python(tmp_path):
     (tmp_path / "bad.py").write_text("def load(:\n")
-    with pytest.raises(LongwayError, match=r"backbone file .*bad\.py raised SyntaxError: .*mend that file"):
+    with pytest.raises(LongwayError, match=r"backbone file .*bad\.py raised SyntaxError: .*fix that file"):
         load_backbone(f"{tmp_path / 'bad.py'}:load")
 
 

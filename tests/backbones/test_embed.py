@@ -1,4 +1,4 @@
-"""The feature cache: what is computed, what is kept, what is refused."""
+"""Feature folders: computing, resuming, reading and rejecting them."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_labels_are_chosen_when_the_cache_is_read(tmp_path, photos):
     assert len(other.part("train").X) == other.parts["train"]
 
 
-def test_what_the_source_itself_says_is_kept(tmp_path, photos):
+def test_labels_and_splits_of_the_source_are_stored(tmp_path, photos):
     (photos / "metadata.csv").unlink()
     for i in range(11):
         folder = photos / ("test" if i % 2 else "train") / "ab"[i // 6]
@@ -110,7 +110,7 @@ def test_what_the_source_itself_says_is_kept(tmp_path, photos):
     assert again.ids.tolist() == data.ids.tolist()
 
 
-def test_data_made_by_hand(tmp_path):
+def test_data_made_in_memory(tmp_path):
     rng = np.random.default_rng(0)
     data = GroupedDataset(
         rng.random((9, 3, 5, 5), dtype=np.float32),
@@ -195,9 +195,9 @@ def test_batches_run_ahead_but_not_far(tmp_path, photos):
     decoded, ahead = [], []
     read_rows = data.X.read
 
-    def spy(where, least=None):
+    def spy(where, min_size=None):
         decoded.append(where[0])
-        return read_rows(where, least)
+        return read_rows(where, min_size)
 
     data.X.read = spy
 
@@ -222,7 +222,7 @@ def test_threads_end_when_the_backbone_fails(tmp_path, photos):
     assert names(tmp_path) == ["photos"]
 
 
-def spoil(path: Path, how: str) -> None:
+def damage(path: Path, how: str) -> None:
     if how == "missing":
         path.unlink()
     elif how == "cut":
@@ -235,13 +235,13 @@ def spoil(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["missing", "cut", "longer", "garbage", "empty"])
 @pytest.mark.parametrize("name", ["features.npy", "rows.parquet", "meta.json"])
-def test_a_damaged_cache_is_refused_by_the_name_of_its_file(tmp_path, photos, name, how):
+def test_a_damaged_file_is_named(tmp_path, photos, name, how):
     out = tmp_path / "cache"
     embed(read(photos), backbone(), out=out, verbose=0)
     if how == "empty":
         (out / name).write_bytes(b"")
     else:
-        spoil(out / name, how)
+        damage(out / name, how)
     for use in (lambda: open_features(out), lambda: embed(read(photos), backbone(), out=out, verbose=0)):
         with pytest.raises(CorruptFileError, match=rf"{name}.*overwrite=True") as caught:
             use()
@@ -263,7 +263,7 @@ def test_a_damaged_cache_is_refused_by_the_name_of_its_file(tmp_path, photos, na
         ({"key": None}, r"meta\.json lacks key"),
     ],
 )
-def test_files_that_do_not_fit_each_other(tmp_path, photos, change, message):
+def test_files_that_contradict_each_other(tmp_path, photos, change, message):
     embed(read(photos), backbone(), out=tmp_path / "cache", verbose=0)
     path = tmp_path / "cache" / "meta.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
@@ -279,7 +279,7 @@ def test_bad_calls(tmp_path, photos):
         ({"dtype": "int8"}, r"dtype='int8' must be one of float16, float32"),
         ({"batch_size": 0}, r"batch_size=0 and workers=None must be at least 1"),
         ({"dataset": GroupedDataset(np.zeros((3, 2)))}, r"memory holds features already"),
-        ({"dataset": data.take([])}, r"has no rows to embed"),
+        ({"dataset": data.take([])}, r"has no samples to embed"),
         ({"out": tmp_path / "mine", "overwrite": True}, r"mine exists and is not a feature cache: choose another"),
         ({"backbone": backbone(scale=1e6)}, r"gave features up to .*, too large for float16: use dtype='float32'"),
     ]
@@ -352,7 +352,7 @@ def test_kill_9_while_embedding(tmp_path):
 
 
 class Lengths:
-    """Embeds texts; stops before a batch, where it is told to, in a way of its own."""
+    """Embeds texts; calls ``stop`` before batch ``last``."""
 
     fingerprint = "v1"
 
@@ -396,7 +396,7 @@ embed_lengths(Path(sys.argv[1]), last=4, stop=lambda: os.kill(os.getpid(), signa
 """
 
 
-def test_a_killed_embedding_goes_on_where_it_was(texts):
+def test_a_killed_embedding_resumes(texts):
     paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run([sys.executable, "-c", KILLED, str(texts)], env=environment, check=False)
@@ -418,7 +418,7 @@ def interrupt() -> None:
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "missing", "garbage", "no journal", "nothing"])
-def test_what_an_interrupt_left_is_checked(texts, how):
+def test_the_leftovers_of_an_interrupt_are_checked(texts, how):
     with pytest.raises(KeyboardInterrupt):
         embed_lengths(texts, last=4, stop=interrupt)
     (left,) = texts.glob(".cache.partial-*")
@@ -439,7 +439,7 @@ def test_an_interrupt_before_the_first_batch_leaves_nothing(texts):
     assert names(texts) == ["t.csv"]
 
 
-def test_what_was_left_of_another_key_goes(tmp_path, photos):
+def test_leftovers_of_another_key_are_deleted(tmp_path, photos):
     (tmp_path / ".cache.partial-0123").mkdir()
     (tmp_path / ".cache2.partial-0123").mkdir()
     embed(read(photos), backbone(), out=tmp_path / "cache", verbose=0)

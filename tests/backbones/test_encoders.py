@@ -1,4 +1,4 @@
-"""Encoders of other packages: real ones where they install, stand-ins where they do not load beside this torch."""
+"""Encoders of other packages: real ones if installed, stand-ins for those that do not work with this torch."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_crop_keeps_the_middle_of_the_resized_image():
 
 
 def test_timm_stand_in(monkeypatch):
-    """The package itself imports torchvision; what is tested is what the adapter asks of it."""
+    """A stand-in, because the package imports torchvision; tests the adapter's calls."""
     asked = {}
 
     def create_model(name, **options):
@@ -108,7 +108,7 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
         assert str(caught.value).endswith(install)
 
 
-def test_minilm_by_both_ways(minilm):
+def test_minilm_with_both_adapters(minilm):
     sentence, words = load_backbone(f"st:{minilm}", device="cpu"), load_backbone(f"hf:{minilm}", device="cpu")
     before = sentence.fingerprint, words.fingerprint
     features = words.embed(TEXTS)

@@ -307,7 +307,7 @@ def test_another_backbone_than_that_of_the_fit(here, bad, good, photos):
     said = bad("predict", "m", photos)
     assert (
         said
-        == "this model was fitted on features of encoders.py:images: give that encoder, or the path of it, with --backbone"  # noqa: E501
+        == "this model was fitted on features of encoders.py:images: give that encoder, or its path, with --backbone"
     )
     said = bad("predict", "m", photos, "--backbone", "encoders.py:other")
     assert said.startswith("--backbone encoders.py:other is not the encoders.py:images that this model was fitted on")

@@ -187,7 +187,7 @@ TABLE: list[tuple[Callable[[Path], Path | str], dict[str, Any], type[LongwayErro
     (csv(), {"label": "y"}, LongwayError, r"unclear which columns .* the texts \(part\) or the numbers \(site, f0\)"),
     (csv(), {"input": "g"}, LongwayError, r"has no column 'g' \(input\); Known"),
     (csv(), {"input": "g*"}, LongwayError, r"no column of .* matches input='g\*'; it has y, site, part, f0"),
-    (csv(), {"input": "f0", "label": "f0"}, LongwayError, r"'f0' of .* cannot be an input: it is a label"),
+    (csv(), {"input": "f0", "label": "f0"}, LongwayError, r"'f0' of .* cannot be an input: it has another role"),
     (csv(), {"input": ["f0", "y"]}, LongwayError, r"'y' \(input\) .* does not hold numbers: several inputs must all"),
     (parquet(y=["a"]), {"label": "y"}, LongwayError, r"no column left for the inputs: name one with input="),
     (

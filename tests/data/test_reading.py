@@ -254,7 +254,7 @@ def test_orientation_and_shrinking_while_decoding(tmp_path):
     column = read(tmp_path / "t.parquet").X
     assert column[0].size == (200, 300)
     assert list(column.sizes()) == [(200, 300)]
-    assert column.read(np.array([0]), least=40)[0].size == (50, 75)
+    assert column.read(np.array([0]), min_size=40)[0].size == (50, 75)
 
 
 def test_celeba(shared_data):

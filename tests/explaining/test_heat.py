@@ -12,7 +12,7 @@ from longway import DiffusionClassifier, GenerativeClassifier
 from longway.explaining.saliency import captured, heat_maps, last_convolution
 from longway.functional.gradcam import grad_cam
 from longway.functional.vae import kl_by_sample
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
 from longway.methods.generative_classifier import ClassVAEs
 from longway.methods.sitar.estimator import SitarNet
 from longway.nn.convnet import ConvNet

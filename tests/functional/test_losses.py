@@ -4,7 +4,7 @@ from torch.nn.functional import cross_entropy
 
 from longway.functional.losses import generalized_cross_entropy
 from longway.linear._ablation import ablation_drops, necessity
-from longway.linear._hypergradient import Head
+from longway.linear.head import LinearHead
 
 
 @pytest.mark.parametrize("q", [0.1, 0.7, 1.0])
@@ -21,7 +21,7 @@ def test_generalised_cross_entropy_is_cross_entropy_weighted_by_confidence(q):
 def test_drops_are_those_of_ablating_one_feature_after_the_other():
     torch.manual_seed(0)
     x, y = torch.randn(7, 4, dtype=torch.float64), torch.arange(7) % 3
-    head = Head(torch.randn(3, 4, dtype=torch.float64), torch.randn(3, dtype=torch.float64))
+    head = LinearHead(torch.randn(3, 4, dtype=torch.float64), torch.randn(3, dtype=torch.float64))
     drops = ablation_drops(x, y, head)
     for j in range(4):
         without = x.clone()
@@ -37,11 +37,11 @@ def test_the_gradient_of_necessity_is_that_of_autograd(n_classes):
     x, y, w = torch.randn(9, 5, dtype=torch.float64), torch.arange(9) % n_classes, torch.rand(9, dtype=torch.float64)
     weight = torch.randn(n_classes, 5, dtype=torch.float64, requires_grad=True)
     bias = torch.randn(n_classes, dtype=torch.float64, requires_grad=True)
-    slow = w @ ablation_drops(x, y, Head(weight, bias)).clamp_min(0).log1p().mean(1)
+    slow = w @ ablation_drops(x, y, LinearHead(weight, bias)).clamp_min(0).log1p().mean(1)
     slow.backward()
-    value, gradient = necessity(x, y, w, Head(weight.detach(), bias.detach()))
+    value, gradient = necessity(x, y, w, LinearHead(weight.detach(), bias.detach()))
     torch.testing.assert_close(value, slow.detach())
     torch.testing.assert_close(gradient.weight, weight.grad)
     torch.testing.assert_close(gradient.bias, bias.grad)
-    sure = necessity(100 * x, y, w, Head(weight.detach(), bias.detach()))
+    sure = necessity(100 * x, y, w, LinearHead(weight.detach(), bias.detach()))
     assert all(torch.isfinite(part).all() for part in (sure[0], *sure[1]))

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from longway.linear._elastic_net import elastic_net, elastic_net_path
-from longway.linear.head import Heads
+from longway.linear.head import HeadStack
 
 STRENGTHS = torch.tensor([0.01, 0.1, 0.5], dtype=torch.float64)
 
@@ -98,7 +98,7 @@ def test_constant_features_stay_out_and_a_start_at_the_optimum_stays_there():
 
 
 def test_heads_agree_with_one_head_at_a_time():
-    heads = Heads(torch.randn(3, 4, 5), torch.randn(3, 4))
+    heads = HeadStack(torch.randn(3, 4, 5), torch.randn(3, 4))
     X = torch.randn(7, 5)
     for problem in range(3):
         torch.testing.assert_close(heads.logits(X)[:, problem], heads.pick(problem).logits(X))

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from longway.linear._hypergradient import Head, OuterLoss, adapt, inner_curvature
+from longway.linear._hypergradient import OuterLoss, adapt, inner_curvature
+from longway.linear.head import LinearHead
 
 
 def problem(seed, n_classes, m=10, k=7, d=6, dtype=torch.float64):
@@ -15,7 +16,7 @@ def problem(seed, n_classes, m=10, k=7, d=6, dtype=torch.float64):
 
     labels = torch.randint(n_classes, (m,), generator=generator)
     hard_labels = torch.randint(n_classes, (k,), generator=generator)
-    return draw(m, d), labels, draw(k, d), hard_labels, Head(0.3 * draw(n_classes, d), 0.3 * draw(n_classes))
+    return draw(m, d), labels, draw(k, d), hard_labels, LinearHead(0.3 * draw(n_classes, d), 0.3 * draw(n_classes))
 
 
 def by_autograd(support, labels, hard, hard_labels, head, steps, rate):

@@ -7,7 +7,7 @@ from longway import IRM, LongwayError, VREx
 from longway.datasets import make_planted_shortcut
 from longway.functional.invariance import irm_penalty, risks
 from longway.methods.invariance._environments import InvarianceObjective, environments
-from longway.training.schedule import Warmup
+from longway.training.warmup import Warmup
 
 DATA = make_planted_shortcut(600, correlation=0.9, n_features=5)
 

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from longway import ERM, GCCS, FreezeThenTrain, RepSpectral, SemanticAnchor
 from longway.data.samples import Samples
 from longway.datasets import make_planted_shortcut
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
 from longway.methods.freeze_then_train import FrozenBeside
 from longway.methods.gccs import GCCSObjective
 from longway.methods.rep_spectral import LayerSpectra

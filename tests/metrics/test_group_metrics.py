@@ -9,15 +9,13 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score
 
-from longway.metrics.group_metrics import (
-    GroupMetrics,
-    GroupResult,
-    evaluate_groups,
-    group_counts,
-    summarise,
-    wilson_interval,
-)
+from longway.metrics import GroupMetrics, GroupResult, evaluate_groups, summarise, wilson_interval
+from longway.metrics._labels import correct_predictions, count_groups
 from longway.utils.errors import LongwayError
+
+
+def group_counts(y_true, y_pred, groups):
+    return count_groups(correct_predictions(y_true, y_pred)[1], groups)
 
 
 def loop_counts(y_true, y_pred, groups):
@@ -96,7 +94,7 @@ def test_wilson_is_scipys(n, data, confidence):
     assert GroupResult("g", n, correct, confidence=confidence).interval == pytest.approx(theirs, abs=1e-12)
 
 
-def test_wilson_without_samples_knows_nothing():
+def test_wilson_interval_without_samples_is_0_to_1():
     low, high = wilson_interval([0, 1], [0, 1])
     assert (low[0], high[0], high[1]) == (0, 1, 1)
 
@@ -116,7 +114,7 @@ def test_class_metrics_are_sklearns(names):
     assert [c.n for c in metrics.classes] == [int((true == c).sum()) for c in np.unique(true)]
 
 
-def test_without_groups_classes_do_not_stand_in_for_them():
+def test_group_metrics_need_groups():
     metrics = evaluate_groups([0, 1], [0, 0])
     with pytest.raises(LongwayError, match="no groups; pass groups="):
         _ = metrics.worst_group_accuracy
@@ -138,7 +136,7 @@ def test_empty_groups_are_named_and_never_the_worst():
     assert metrics.groups[0].interval == (0, 1)
 
 
-def test_training_counts_decide_which_groups_there_are():
+def test_train_counts_add_empty_groups():
     by_name = evaluate_groups([0, 1], [0, 1], ["b", "a"], train_counts={"a": 1, "b": 2, "c": 3})
     assert [g.name for g in by_name.groups] == ["a", "b", "c"]
     by_number = evaluate_groups([0, 1], [0, 1], [3, 1], train_counts=np.array([1, 2, 3, 4]))
@@ -156,7 +154,7 @@ def test_json_round_trip(groups):
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "corrupt",
     [
         lambda record: record.pop("classes"),
         lambda record: record.update(groups=[{"name": "a", "n": 1, "correct": 2}]),
@@ -165,9 +163,9 @@ def test_json_round_trip(groups):
         lambda record: record.update(classes=[]),
     ],
 )
-def test_spoilt_record(spoil):
+def test_corrupt_record(corrupt):
     record = evaluate_groups([0, 1], [0, 1], [0, 1]).to_dict()
-    spoil(record)
+    corrupt(record)
     with pytest.raises(LongwayError):
         GroupMetrics.from_dict(record)
 
@@ -208,11 +206,11 @@ BAD_INPUT = {
     "mixed types": (([0, "b"], ["a", "b"], [0, 1]), {}, r"y_true mixes types \(int, str\)"),
     "dates": ((np.array(["2020-01-01"], "M8[D]"), [1], [1]), {}, "y_true has type datetime64"),
     "huge integer": (([2**70], [1], [1]), {}, "y_true has an integer label outside 64 bits"),
-    "nobody": (([0, 1], [0, 1], np.zeros((2, 3), bool)), {}, "groups is empty: no sample belongs to any group"),
+    "no members": (([0, 1], [0, 1], np.zeros((2, 3), bool)), {}, "groups is empty: no sample belongs to any group"),
     "few names": (([0, 1], [0, 1], [0, 1]), {"names": ["a"]}, "groups has label 1 but names has 1 entries"),
     "negative group": (([0, 1], [0, 1], [0, -1]), {"names": ["a", "b"]}, "groups has label -1"),
     "unknown name": (([0, 1], [0, 1], ["a", "b"]), {"names": ["a"]}, "names lacks group 'b'"),
-    "twice a name": (([0, 1], [0, 1], [0, 1]), {"names": ["a", "a"]}, "names of groups must differ"),
+    "duplicate name": (([0, 1], [0, 1], [0, 1]), {"names": ["a", "a"]}, "names of groups must differ"),
     "no count": (([0, 1], [0, 1], ["a", "b"]), {"train_counts": {"a": 1}}, "train_counts lacks group 'b'"),
     "no count, names": (
         ([0, 1], [0, 1], ["a", "b"]),

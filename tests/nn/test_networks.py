@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from longway.linear._hypergradient import Head
-from longway.linear.module import FeatureHead, Standardize
+from longway.linear.feature_head import FeatureHead, Standardize
+from longway.linear.head import LinearHead
 from longway.nn.convnet import ConvNet
 from longway.nn.vae import VAE
 
@@ -32,7 +32,7 @@ def test_convnet_takes_any_size(shape):
 
 
 def test_feature_head_is_what_was_set():
-    head = Head(torch.randn(3, 4), torch.randn(3))
+    head = LinearHead(torch.randn(3, 4), torch.randn(3))
     network = FeatureHead(4, 3)
     network.set_linear(head)
     network.standardize.set(torch.full((4,), 2.0), torch.full((4,), 0.5))

@@ -25,15 +25,15 @@ METHODS = {name: short(row.method) for name, row in ROWS.items() if row.method.t
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """Simulated end of the process."""
 
 
 def killed_after(monkeypatch, saves):
-    """Let the process die right after that many checkpoints."""
+    """Raise Killed right after that many checkpoints."""
     left = [saves]
 
-    def save(path, marks, state):
-        save_state(path, marks, state)
+    def save(path, fingerprint, state):
+        save_state(path, fingerprint, state)
         left[0] -= 1
         if left[0] == 0:
             raise Killed
@@ -66,7 +66,7 @@ def test_killed_at_any_epoch_and_resumed_equals_uninterrupted(name, tmp_path, mo
     assert saves > SHORT["epochs"]
 
 
-def test_networks_that_infer_groups_resume_too(tmp_path, monkeypatch):
+def test_group_inference_resumes_too(tmp_path, monkeypatch):
     options = {"strategy": "errors", "epochs": 2, "device": "cpu"}
     whole = infer_groups(X, Y, **options)
     with monkeypatch.context() as patch, training_options(checkpoint=tmp_path / "c"):
@@ -97,7 +97,10 @@ OTHERS = {
 def test_a_checkpoint_of_another_fit_is_refused(name, tmp_path, monkeypatch):
     unfinished(tmp_path, monkeypatch)
     fit, what = OTHERS[name]
-    message = rf"fit-1 holds an unfinished fit whose {what} differ from this one's: finish that, choose another folder"
+    message = (
+        rf"fit-1 holds an unfinished fit whose {what} differ from this one's: finish that fit \(it was started with "
+        r"Longway [\d.]+\), choose another folder with checkpoint=, or delete .*fit-1$"
+    )
     with training_options(checkpoint=tmp_path), pytest.raises(LongwayError, match=message):
         fit()
 
@@ -105,19 +108,19 @@ def test_a_checkpoint_of_another_fit_is_refused(name, tmp_path, monkeypatch):
 def test_a_damaged_checkpoint_is_refused(tmp_path, monkeypatch):
     file = unfinished(tmp_path, monkeypatch)
     file.write_bytes(file.read_bytes()[:-9])
-    with pytest.raises(LongwayError, match=r"is damaged .*: delete the folder .*fit-1, and the fit begins anew"):
+    with pytest.raises(LongwayError, match=r"is damaged .*: delete the folder .*fit-1, and the fit starts again"):
         fitted(METHODS["erm"], tmp_path)
 
 
-def test_what_an_unknown_observer_remembers_cannot_be_kept(tmp_path):
+def test_callback_without_a_state_cannot_be_checkpointed(tmp_path):
     from longway.data.samples import Samples
     from longway.training.loop import CHECK_EVERY, Schedule, train
 
     assert CHECK_EVERY > 0
     network = METHODS["erm"]._build((4,), 2)
-    rows = Samples(np.zeros((8, 4), np.float32), np.arange(8) % 2, np.ones(8))
+    samples = Samples(np.zeros((8, 4), np.float32), np.arange(8) % 2, np.ones(8))
     with training_options(checkpoint=tmp_path), pytest.raises(TypeError, match="state_dict and load_state_dict"):
-        train(network, rows, Schedule(1, 8, 0.1), generator=np.random.default_rng(0), callback=lambda epoch: {})
+        train(network, samples, Schedule(1, 8, 0.1), generator=np.random.default_rng(0), callback=lambda epoch: {})
 
 
 SCRIPT = """

@@ -1,4 +1,4 @@
-"""Two processes on the CPU end where one does: what a loss takes from a batch as a whole is the whole batch's."""
+"""Two processes on the CPU give the same result as one, also for losses with statistics of the whole batch."""
 
 import copy
 
@@ -10,7 +10,7 @@ from torch import nn
 from longway import LongwayError, training_options
 from longway.data.samples import Samples
 from longway.datasets import make_planted_shortcut
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
 from longway.methods.groupdro import GroupDROObjective
 from longway.methods.lff import LfFObjective
 from longway.training.distributed import gathered
@@ -18,11 +18,11 @@ from longway.training.loop import Schedule, train
 from longway.utils.memmap import MemmapRef
 
 DATA = make_planted_shortcut(75, correlation=0.8, n_features=6)
-ROWS = Samples(DATA.X.astype(np.float32), DATA.y, np.linspace(1, 2, 75))
+SAMPLES = Samples(DATA.X.astype(np.float32), DATA.y, np.linspace(1, 2, 75))
 
 
 class All(nn.Module):
-    """GroupDRO's and LfF's losses and their buffers in one, so that one start of the processes is enough."""
+    """GroupDRO's and LfF's losses and buffers in one objective, so that the processes start only once."""
 
     def __init__(self):
         super().__init__()
@@ -42,7 +42,7 @@ def run(rate=0.05, **options):
     with training_options(**options):
         history = train(
             objective,
-            ROWS,
+            SAMPLES,
             Schedule(2, 15, rate, averaging=0.5),
             generator=np.random.default_rng(0),
             device="cpu",
@@ -60,7 +60,7 @@ def test_two_processes_equal_one():
         assert after == pytest.approx(before, rel=1e-4)
 
 
-def test_errors_of_processes_come_back_in_one_line():
+def test_errors_of_processes_are_one_line():
     with pytest.raises(LongwayError, match=r"^the loss became nan in epoch \d: lower learning_rate"):
         run(rate=1e30, devices=2)
 
@@ -70,16 +70,16 @@ def test_batches_too_small_to_share():
         run(devices=8)
 
 
-def test_one_process_gathers_nothing():
+def test_one_process_returns_its_own_values():
     values = torch.rand(3, requires_grad=True)
     assert gathered(values) is values
 
 
-def test_memory_mapped_rows_are_sent_by_name(tmp_path):
+def test_memory_mapped_samples_are_pickled_by_file_name(tmp_path):
     np.save(tmp_path / "X.npy", np.arange(60.0, dtype=np.float32).reshape(20, 3))
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     for X in (mapped, mapped[4:9], np.asarray(mapped)[2:], mapped[::2], np.array(mapped)):
-        rows = Samples(X, np.zeros(len(X)), np.ones(len(X)))
-        np.testing.assert_array_equal(copy.copy(rows).X, X)  # as it is sent: by its state
-        by_name = isinstance(rows.__getstate__()["X"], MemmapRef)
-        assert by_name == (isinstance(X.base, np.ndarray | type(mapped.base)) and X.flags.c_contiguous)
+        samples = Samples(X, np.zeros(len(X)), np.ones(len(X)))
+        np.testing.assert_array_equal(copy.copy(samples).X, X)  # copies as pickle does
+        by_file_name = isinstance(samples.__getstate__()["X"], MemmapRef)
+        assert by_file_name == (isinstance(X.base, np.ndarray | type(mapped.base)) and X.flags.c_contiguous)

@@ -10,7 +10,7 @@ from longway.training.loop import Schedule, train
 from longway.utils.device import resolve_device, seeded
 
 
-def rows(n=64, d=3, dtype=np.float32):
+def make_samples(n=64, d=3, dtype=np.float32):
     generator = np.random.default_rng(0)
     return Samples(generator.normal(size=(n, d)).astype(dtype), np.arange(n) % 2, np.ones(n))
 
@@ -24,26 +24,26 @@ def run(data, epochs=3, **options):
 
 
 def test_loss_falls_and_each_epoch_is_recorded():
-    _, history = run(rows(), epochs=5)
+    _, history = run(make_samples(), epochs=5)
     assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5]
     assert history[-1]["loss"] < history[0]["loss"]
 
 
 def test_small_data_in_memory_and_large_data_from_file_give_the_same(monkeypatch):
-    held, _ = run(rows())
+    held, _ = run(make_samples())
     monkeypatch.setattr("longway.data.samples.RESIDENT_BYTES", 0)
-    streamed, _ = run(rows())
+    streamed, _ = run(make_samples())
     torch.testing.assert_close(held.weight, streamed.weight, rtol=0, atol=0)
 
 
-def test_loss_that_is_not_finite_stops_with_the_way_out():
-    data = rows()
+def test_loss_that_is_not_finite_says_what_to_change():
+    data = make_samples()
     with pytest.raises(LongwayError, match=r"the loss became (nan|inf) in epoch 1: lower learning_rate \(now 0.1\)"):
         run(Samples(np.full_like(data.X, 3e38), data.y, data.weight))
 
 
-def test_sampling_visits_only_what_it_names():
-    data, seen = rows(), []
+def test_sampling_draws_only_samples_with_weight():
+    data, seen = make_samples(), []
 
     class Spy(CrossEntropy):
         def forward(self, x, y, weight):
@@ -64,7 +64,7 @@ def test_no_batch_of_one():
             sizes.append(len(x))
             return super().forward(x, y, weight)
 
-    train(Spy(nn.Linear(3, 2)), rows(33), Schedule(1, 16, 0.1), generator=np.random.default_rng(0))
+    train(Spy(nn.Linear(3, 2)), make_samples(33), Schedule(1, 16, 0.1), generator=np.random.default_rng(0))
     assert sizes == [16, 17]
 
 

@@ -27,7 +27,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_options_that_cannot_be_used(name):
+def test_invalid_options(name):
     value, message = WRONG[name]
     with pytest.raises(LongwayError, match=re.escape(message)), training_options(**{name: value}):
         pass
@@ -77,13 +77,13 @@ def test_inputs_stay_as_they_are_under_mixed_precision():
             seen.append((x.dtype, weight.dtype, self.layer(x).dtype))
             return {"loss": self.layer(x).float().square().mean()}
 
-    rows = Samples(X.astype(np.float32), Y, np.ones(150))
+    samples = Samples(X.astype(np.float32), Y, np.ones(150))
     with training_options(mixed_precision="bf16-mixed"):
-        train(Spy(), rows, Schedule(1, 50, 0.1), generator=np.random.default_rng(0), device="cpu")
+        train(Spy(), samples, Schedule(1, 50, 0.1), generator=np.random.default_rng(0), device="cpu")
     assert set(seen) == {(torch.float32, torch.float32, torch.bfloat16)}
 
 
-def test_clipping_bounds_what_one_step_sees():
+def test_clipping_bounds_the_gradient_of_a_step():
     class Steep(nn.Module):
         def __init__(self):
             super().__init__()
@@ -94,14 +94,14 @@ def test_clipping_bounds_what_one_step_sees():
         def forward(self, x, y, weight):
             return {"loss": 100 * self.weight.sum()}
 
-    rows = Samples(X.astype(np.float32), Y, np.ones(150))
+    samples = Samples(X.astype(np.float32), Y, np.ones(150))
     steep = Steep()
     with training_options(clip=0.5):
-        train(steep, rows, Schedule(1, 150, 0.1), generator=np.random.default_rng(0), device="cpu")
+        train(steep, samples, Schedule(1, 150, 0.1), generator=np.random.default_rng(0), device="cpu")
     assert steep.norms[0].norm() == pytest.approx(0.5, rel=1e-4)  # clipped in place
 
 
-def test_a_compiled_step_is_asked_for_on_a_gpu_only(monkeypatch):
+def test_only_a_gpu_compiles(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda _: pytest.fail("compiled on the CPU"))
     with training_options(compile=True):
         ERM(**NET, device="cpu").fit(X, Y)

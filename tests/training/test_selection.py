@@ -19,7 +19,7 @@ class Constant(nn.Module):
         return self.logits.expand(len(x), 2)
 
 
-def test_auto_takes_groups_where_they_are():
+def test_auto_uses_groups_if_given():
     assert resolve_rule("auto", None) == "worst_class"
     assert resolve_rule("auto", np.zeros(3)) == "worst_group"
 

@@ -10,12 +10,12 @@ from longway.training.weight_average import WeightAverage
 from longway.utils.device import seeded
 
 
-def averaged(share, steps):
-    """Return the average of weights that were 1, 2, 3 and so on, after they were a million at the start."""
+def averaged(window, steps):
+    """Return the average over steps with the weights 1, 2, 3, ...; the initial weight is a million."""
     module = nn.Linear(1, 1)
     with torch.no_grad():
         module.weight.fill_(1e6)
-    average = WeightAverage(module, share)
+    average = WeightAverage(module, window)
     for step in range(1, steps + 1):
         with torch.no_grad():
             module.weight.fill_(step)
@@ -26,29 +26,29 @@ def averaged(share, steps):
     return mean
 
 
-@pytest.mark.parametrize(("share", "mean"), [(0, 1000), (1, 500.5), (0.1, 1000 - 1000 / 11)])
-def test_it_reaches_back_over_a_share_of_the_steps(share, mean):
-    assert averaged(share, 1000) == pytest.approx(mean, rel=0.002)
+@pytest.mark.parametrize(("window", "mean"), [(0, 1000), (1, 500.5), (0.1, 1000 - 1000 / 11)])
+def test_the_average_reaches_back_over_a_fraction_of_the_steps(window, mean):
+    assert averaged(window, 1000) == pytest.approx(mean, rel=0.002)
 
 
 def trained(averaging, epochs=4):
     generator = np.random.default_rng(0)
-    rows = Samples(generator.normal(size=(64, 3)).astype(np.float32), np.arange(64) % 2, np.ones(64))
+    samples = Samples(generator.normal(size=(64, 3)).astype(np.float32), np.arange(64) % 2, np.ones(64))
     with seeded(0):
         network = nn.Linear(3, 2)
     seen = []
 
-    class Look:
+    class Watcher:
         def observe(self, epoch):
             seen.append(network.weight.detach().clone())
             return {}
 
-    train(CrossEntropy(network), rows, Schedule(epochs, 16, 0.1, averaging=averaging), generator=generator,
-          device="cpu", callback=Look().observe)  # fmt: skip
+    train(CrossEntropy(network), samples, Schedule(epochs, 16, 0.1, averaging=averaging), generator=generator,
+          device="cpu", callback=Watcher().observe)  # fmt: skip
     return network.weight.detach().clone(), seen
 
 
-def test_what_is_looked_at_and_left_is_the_average_while_training_goes_on_without_it():
+def test_callback_and_result_see_the_average_but_training_does_not():
     plain, steps = trained(0)
     mean, means = trained(0.5)
     assert torch.equal(plain, steps[-1])

@@ -68,7 +68,7 @@ def candidate_tab(each: Candidate, audit: Audit, samples: Samples, most: int) ->
     if each.mitigation_trial is not None:
         blocks.append(Text(_trial_words(each.mitigation_trial)))
     if each.unsure:
-        words = "of the samples that seem to contradict it are likely misread; the fit below leaves them out."
+        words = "of the samples that seem to contradict it are probably misassigned; the fit below leaves them out."
         blocks.append(Text(f"{each.unsure:,} {words}"))
     return Tab(clip(each.name, 40), blocks + advice_blocks(each.command, each.python, "Treat it as a shortcut"))
 
@@ -162,7 +162,7 @@ _SIGNAL_COLUMNS: tuple[Column | str, ...] = (
     Column("Right, aligned", "Accuracy on samples on the usual side of their class.", ".1%"),
     Column("Right, against", "Accuracy on samples that contradict it.", ".1%"),
     Column("Contradicting", "Samples on the side that is unusual for their class."),
-    Column("Unsure", "Samples that are likely misread; a fit that treats it as a shortcut leaves them out."),
+    Column("Unsure", "Samples that are probably misassigned; a fit that treats it as a shortcut leaves them out."),
     "Kind",
     Column("Equals label", "It is the label under another name."),
 )

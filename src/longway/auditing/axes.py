@@ -9,7 +9,7 @@ import numpy as np
 from longway.auditing.pca import PCASpace
 from longway.auditing.probes import STRONG, cross_fit_heads
 from longway.auditing.signals import Signal, center_by_class
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
 
 COMPONENTS = 20
 """Leading components that become signals."""

@@ -62,7 +62,7 @@ class Reliance(Record):
 
 @dataclass(frozen=True)
 class MitigationTrial(Record):
-    """Result of a quick fit that does not lean on a signal, on the half that it was not fitted on.
+    """Result of a quick fit that does not rely on a signal, on the half that it was not fitted on.
 
     Groups are class x side of the signal, if they hold enough samples.
 
@@ -123,7 +123,7 @@ class Candidate(Record):
     index : int
         Number of the axis, column or word; -1 for a direction that is not a coordinate.
     description : str
-        One plain sentence that says what the signal is.
+        One plain sentence that describes the signal.
     suspicion : float
         From 0 to 1; candidates are sorted by it, the most suspicious first.
     association : Association
@@ -150,7 +150,8 @@ class Candidate(Record):
     command : str
         The same as a command; filled in by the command line.
     unsure : int
-        Samples on the unusual side that are likely misread; a fit that treats the signal as a shortcut leaves them out.
+        Samples on the unusual side that are probably misassigned; a fit that treats the signal as a shortcut leaves
+        them out.
     same_as_label : bool
         True if the signal equals the label (or a one-to-one recoding of it).
     values : ndarray of shape (n,), optional
@@ -158,7 +159,7 @@ class Candidate(Record):
     side : ndarray of shape (n,), int8, optional
         1 for samples on the side that is unusual for their class, else 0. Not in ``to_dict``.
     confident : ndarray of shape (n,), bool, optional
-        False for samples that are likely misread, which would make groups impure. Not in ``to_dict``.
+        False for samples that are probably misassigned, which would make groups impure. Not in ``to_dict``.
     traversal : ndarray of shape (steps, c, h, w), optional
         Pictures decoded along the axis, in [0, 1]; only for a beta-VAE's axes on images. Not in ``to_dict``.
     """

@@ -18,7 +18,7 @@ from longway.utils.storage import atomic_file
 FILE = "sides.csv"
 UNSURE = "unsure"
 SIDES = np.array(["usual", "contradicting", UNSURE])
-"""The side of most samples of the class, the other side, or likely misread."""
+"""The side of most samples of the class, the other side, or probably misassigned."""
 
 
 def write_sides(audit: Audit, ids: np.ndarray, folder: Path) -> None:

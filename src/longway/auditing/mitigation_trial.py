@@ -1,4 +1,4 @@
-"""Try a quick mitigation: fit a head that does not lean on a signal and compare it with the ordinary one.
+"""Try a quick mitigation: fit a head that does not rely on a signal and compare it with the ordinary one.
 
 Both heads are judged on the half that they were not fitted on.
 """

@@ -10,7 +10,7 @@ import torch
 from longway.data.folds import deal_folds
 from longway.data.weights import inverse_frequency
 from longway.linear._logistic import logistic_regression
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
 
 ORDINARY, STRONG = 1e-2, 1.0
 """L2 penalties on standardised features: that of ``ERM``, and one that leaves only the simplest direction."""

@@ -200,7 +200,7 @@ class Audit(Record):
         Returns
         -------
         ndarray of bool of shape (n,)
-            False for samples of a rare side that are likely misread (``longway.groups.group_purity``); used as
+            False for samples of a rare side that are probably misassigned (``longway.groups.group_purity``); used as
             ``sample_weight``, it leaves them out. All True for columns, and for axes that were not examined closely.
 
         Raises

@@ -155,4 +155,4 @@ def _choose_method(first: Candidate, kind: str) -> tuple[str, str]:
             return "sitar", "hardly a sample contradicts the signal, and SITAR needs none"
         return "hsfm", "hardly a sample contradicts the signal, and HSFM needs no groups and few such samples"
     reason = "enough samples contradict the signal to learn from equally many of each of its groups"
-    return "subg", reason + (f"; {first.unsure:,} that are likely misread are left out" if first.unsure else "")
+    return "subg", reason + (f"; {first.unsure:,} that are probably misassigned are left out" if first.unsure else "")

@@ -1,7 +1,7 @@
 """Third-party encoders behind one interface: a batch of images or texts in, features out.
 
-One file for each kind: `python_file`, `timm`, `torchvision`, `hf` (transformers), `st` (sentence-transformers), `onnx`.
-Each has a function ``load`` that returns a `Loaded`; their packages are imported only there.
+One adapter module per kind: `python_file`, `timm`, `torchvision`, `hf` (transformers), `st` (sentence-transformers) and
+`onnx`. Each has a function ``load`` that returns a `LoadedEncoder`; third-party packages are imported only there.
 """
 
 from longway.backbones.backbone import OPTIONS, PRECISIONS, Backbone

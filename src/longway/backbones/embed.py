@@ -1,4 +1,4 @@
-"""Feature folders: the features of a data set, computed once by a backbone."""
+"""Feature folders: features that a backbone computes once for a data set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,69 +52,67 @@ def embed(
     workers: int | None = None,
     verbose: int = 1,
 ) -> GroupedDataset:
-    """Run all inputs through a backbone and store the features on disk.
+    """Compute the features of all inputs with a backbone and store them on disk.
 
     Parameters
     ----------
     dataset : GroupedDataset
-        Images or texts. Needs no labels; all other columns of its source are kept beside the features, so that labels,
-        attributes and splits are chosen when the cache is read.
+        Images or texts. Labels are not needed: all other columns of the source are stored with the features, so labels,
+        attributes and splits can be chosen when the folder is read.
     backbone : Backbone
         From `longway.backbones.load_backbone`.
     out : str or Path, optional
-        Folder for the features; by default one named by their key, below ``$LONGWAY_CACHE`` or the user's cache.
+        Folder for the features; by default one named by their key in ``$LONGWAY_CACHE`` or the user's cache folder.
     dtype : {"float16", "float32"}, default "float16"
-        How features are stored.
+        Type of the stored features.
     batch_size : int, default 64
-        Inputs a forward pass.
+        Inputs per forward pass.
     overwrite : bool, default False
-        Replace a cache in ``out`` that holds other features.
+        Replace a feature folder ``out`` that holds other features.
     workers : int, optional
-        Threads that decode and resize ahead of the backbone; by default the number of cores, 8 at most.
+        Threads that decode and resize ahead of the backbone; by default one per core, at most 8.
     verbose : int, default 1
         0 shows no progress bar.
 
     Returns
     -------
     GroupedDataset
-        The same rows; X is a read-only memmap of shape (n, d).
+        The same samples; X is a read-only memmap of shape (n, d).
 
     Raises
     ------
     LongwayError
-        An option is out of range, the inputs are features already, ``out`` holds something else, the backbone fails,
+        If an option is out of range, the inputs are features already, ``out`` holds something else, the backbone fails,
         the features overflow float16, or the disk is full.
     CorruptFileError
-        An input does not decode, or the cache in ``out`` is damaged.
+        If an input does not decode, or the feature folder ``out`` is damaged.
 
     Notes
     -----
-    The key is the hash of weights, transform and code of the backbone, of the inputs' content and of ``dtype``. Where
-    ``out`` holds features of the same key, nothing is computed. A folder appears under its name only when it is whole.
-    What was finished before the process was killed or interrupted is kept beside it, in a folder whose name begins with
-    a dot; the same call goes on from there. Processes that embed into the same folder wait for each other.
+    The key is a hash of the backbone (weights, transform, code), of the inputs' content and of ``dtype``. If ``out``
+    holds features of the same key, nothing is computed. A folder gets its name only when it is complete. If the process
+    is killed or interrupted, the finished part stays next to it in a folder whose name begins with a dot, and the same
+    call resumes from there. Processes that embed into the same folder wait for each other.
     """
     if dtype not in DTYPES:
         raise LongwayError(f"dtype={dtype!r} must be one of {', '.join(DTYPES)}")
     if batch_size < 1 or (workers is not None and workers < 1):
         raise LongwayError(f"batch_size={batch_size} and workers={workers} must be at least 1")
     if dataset.kind == "features":
-        raise LongwayError(f"{dataset.source} holds features already: there is nothing to embed; use it as it is")
+        raise LongwayError(f"{dataset.source} holds features already: there is nothing to embed; use it directly")
     if len(dataset) == 0:
-        raise LongwayError(f"{dataset.source} has no rows to embed")
-    backbone = _with_size(backbone, dataset)
-    key = hash_json([backbone.fingerprint, dataset.input_fingerprint, dtype])
-    folder = cache_root() / "features" / key if out is None else Path(out).expanduser()
-    rows = _rows_file(dataset)
-    if not _holds(folder, key, overwrite):
+        raise LongwayError(f"{dataset.source} has no samples to embed")
+    job = _Embedding(dataset, _with_size(backbone, dataset), dtype, batch_size, workers or min(8, os.cpu_count() or 1))
+    folder = cache_root() / "features" / job.key if out is None else Path(out).expanduser()
+    if not _holds(folder, job.key, overwrite):
         with sole_writer(folder):
-            if not _holds(folder, key, overwrite):  # it may have had to wait for who wrote just these
-                _make(folder, key, rows, dataset, backbone, np.dtype(dtype), batch_size, workers, verbose)
-    if read_meta(folder)["rows"] != _hash(rows):  # the same inputs, whose labels or other columns have changed
-        shape = tuple(read_meta(folder)["shape"])
+            if not _holds(folder, job.key, overwrite):  # another process may have written them while this one waited
+                job.make(folder, show=verbose > 0)
+    if read_meta(folder)["rows"] != _hash(job.rows):  # the inputs are the same, but other columns have changed
+        shape = read_meta(folder)["shape"]
         with atomic_file(folder / ROWS) as file:
-            file.write(rows)
-        write_json(folder / META, _meta(key, shape, dtype, dataset, backbone, rows))
+            file.write(job.rows)
+        write_json(folder / META, job.meta(shape))
     X, _ = read_cache(folder)
     return replace(dataset, X=X, source=str(folder))
 
@@ -124,16 +123,16 @@ def open_features(folder: str | Path, **options: Any) -> GroupedDataset:
     Parameters
     ----------
     folder : str or Path
-        What `embed` wrote.
+        Folder that `embed` wrote.
     **options
-        ``label``, ``attributes``, ``split`` and so on, as for `longway.data.read`.
+        ``label``, ``attributes``, ``split`` and others, as for `longway.data.read`.
 
     Raises
     ------
     LongwayError
-        There is no cache there, or an option cannot be used.
+        If it is no feature folder, or an option is invalid.
     CorruptFileError
-        A file of it is missing, damaged or cut short.
+        If a file is missing, damaged or cut short.
     """
     if not is_cache(Path(folder).expanduser()):
         raise LongwayError(f"{folder} is not a feature cache: give the folder that `longway embed` wrote")
@@ -141,7 +140,7 @@ def open_features(folder: str | Path, **options: Any) -> GroupedDataset:
 
 
 def _holds(folder: Path, key: str, overwrite: bool) -> bool:
-    """Return whether a folder holds the complete features of this key; raise if it holds something else."""
+    """Return True if a folder holds the complete features of this key; raise if it holds something else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if not folder.is_dir() or not is_cache(folder):
@@ -164,7 +163,7 @@ def _holds(folder: Path, key: str, overwrite: bool) -> bool:
 
 
 def _with_size(backbone: Backbone, dataset: GroupedDataset) -> Backbone:
-    """Determine the size of images: the backbone's, else their own if all are equal, else 224."""
+    """Set the image size if the backbone has none: the images' own if all are equal, else 224."""
     if backbone.transform.size is not None or not isinstance(dataset.X, ImageColumn):
         return backbone
     sizes = dataset.X.sizes()
@@ -172,111 +171,111 @@ def _with_size(backbone: Backbone, dataset: GroupedDataset) -> Backbone:
     return backbone if all(size == first for size in sizes) else backbone.sized(224)
 
 
-def _make(
-    folder: Path,
-    key: str,
-    rows: bytes,
-    dataset: GroupedDataset,
-    backbone: Backbone,
-    dtype: np.dtype,
-    batch_size: int,
-    workers: int | None,
-    verbose: int,
-) -> None:
-    """Write the three files of a feature folder, or the rest of them."""
-    with atomic_directory(folder, overwrite=True, resume=key) as partial:
-        with ResumableNpy(partial / FEATURES, len(dataset), dtype) as file:
-            _write(file, dataset, backbone, batch_size, workers or min(8, os.cpu_count() or 1), verbose)
-        (partial / ROWS).write_bytes(rows)
-        assert file.width is not None
-        write_json(partial / META, _meta(key, (len(dataset), file.width), str(dtype), dataset, backbone, rows))
-        for left in set(partial.iterdir()) - {partial / name for name in (FEATURES, ROWS, META)}:
-            left.unlink()
+@dataclass(frozen=True)
+class _Embedding:
+    """The contents of a feature folder, and the computation of them."""
 
+    dataset: GroupedDataset
+    backbone: Backbone
+    dtype: str
+    batch_size: int
+    workers: int
 
-def _write(
-    file: ResumableNpy, dataset: GroupedDataset, backbone: Backbone, batch_size: int, workers: int, verbose: int
-) -> None:
-    """Write features batch by batch with plain writes: a full disk under a memmap would kill the process."""
-    done, total = (-(-rows // batch_size) for rows in (file.rows, len(dataset)))
-    first, start = file.rows, time.monotonic()
-    with progress(f"Embedding with {backbone.name}", total, done=done, show=verbose > 0) as advance:
-        for batch in _prepared(dataset, backbone, batch_size, workers, file.rows):
-            features = backbone.embed(batch).cpu().numpy()
-            with np.errstate(over="ignore"):
-                stored = features.astype(file.dtype)
-            if not np.isfinite(stored).all():
-                top = f"{np.abs(features).max():.3g}"
-                raise LongwayError(
-                    f"backbone {backbone.name} gave features up to {top}, too large for {file.dtype}: use "
-                    "dtype='float32'"
-                )
-            file.append(stored)
-            advance(f"{(file.rows - first) / (time.monotonic() - start):,.0f} rows a second")
+    @cached_property
+    def key(self) -> str:
+        """Hash of everything that determines the features."""
+        return hash_json([self.backbone.fingerprint, self.dataset.input_fingerprint, self.dtype])
 
+    @cached_property
+    def rows(self) -> bytes:
+        """A Parquet file of the row ids and of all columns with one plain value per row."""
+        return _rows_file(self.dataset)
 
-def _prepared(
-    dataset: GroupedDataset, backbone: Backbone, batch_size: int, workers: int, first: int
-) -> Iterator[Tensor | list[str]]:
-    """Yield batches from a given row on, decoded and resized by threads that run a bounded number of batches ahead."""
+    def make(self, folder: Path, *, show: bool) -> None:
+        """Write the three files of a feature folder, or resume writing them."""
+        rows = self.rows  # first, because it may fail
+        with atomic_directory(folder, overwrite=True, resume=self.key) as partial:
+            with ResumableNpy(partial / FEATURES, len(self.dataset), np.dtype(self.dtype)) as file:
+                self._write(file, show)
+            (partial / ROWS).write_bytes(rows)
+            assert file.width is not None
+            write_json(partial / META, self.meta([len(self.dataset), file.width]))
+            for leftover in set(partial.iterdir()) - {partial / name for name in (FEATURES, ROWS, META)}:
+                leftover.unlink()
 
-    def prepare(start: int) -> Tensor | list[str]:
-        stop = min(start + batch_size, len(dataset))
-        X = dataset.X
-        if isinstance(X, ImageColumn):
-            return backbone.prepare(X.read(np.arange(start, stop), least=backbone.transform.least))
-        return backbone.prepare(X[start:stop])
+    def _write(self, file: ResumableNpy, show: bool) -> None:
+        """Write features batch by batch, with plain writes: on a full disk, writing to a memmap kills the process."""
+        name, first, start = self.backbone.name, file.rows, time.monotonic()
+        done, total = (-(-rows // self.batch_size) for rows in (first, len(self.dataset)))
+        with progress(f"Embedding with {name}", total, done=done, show=show) as advance:
+            for batch in self._batches(first):
+                features = self.backbone.embed(batch).cpu().numpy()
+                with np.errstate(over="ignore"):
+                    stored = features.astype(file.dtype)
+                if not np.isfinite(stored).all():
+                    raise LongwayError(
+                        f"backbone {name} gave features up to {np.abs(features).max():.3g}, too large for "
+                        f"{file.dtype}: use dtype='float32'"
+                    )
+                file.append(stored)
+                advance(f"{(file.rows - first) / (time.monotonic() - start):,.0f} samples per second")
 
-    waiting: deque[Future[Tensor | list[str]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="longway-decode") as pool:
-        try:
-            for start in range(first, len(dataset), batch_size):
-                waiting.append(pool.submit(prepare, start))
-                if len(waiting) > workers + 1:
+    def _batches(self, first: int) -> Iterator[Tensor | list[str]]:
+        """Yield batches from sample ``first`` on, prepared by threads that run a bounded number of batches ahead."""
+        n, size = len(self.dataset), self.batch_size
+        waiting: deque[Future[Tensor | list[str]]] = deque()
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="longway-decode") as pool:
+            try:
+                for start in range(first, n, size):
+                    waiting.append(pool.submit(self._prepare, start, min(start + size, n)))
+                    if len(waiting) > self.workers + 1:
+                        yield waiting.popleft().result()
+                while waiting:
                     yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+            finally:
+                pool.shutdown(cancel_futures=True)
 
+    def _prepare(self, start: int, stop: int) -> Tensor | list[str]:
+        X = self.dataset.X
+        if isinstance(X, ImageColumn):
+            return self.backbone.prepare(X.read(np.arange(start, stop), min_size=self.backbone.transform.min_size))
+        return self.backbone.prepare(X[start:stop])
 
-def _meta(
-    key: str, shape: tuple[int, ...], dtype: str, dataset: GroupedDataset, backbone: Backbone, rows: bytes
-) -> dict[str, Any]:
-    table = _table(dataset)
-    return {
-        "format": FORMAT,
-        "key": key,
-        "shape": list(shape),
-        "dtype": dtype,
-        "backbone": {"name": backbone.name, "fingerprint": backbone.fingerprint, **backbone.options},
-        "data": {
-            "source": dataset.source,
-            "fingerprint": dataset.input_fingerprint,
-            "label": table.label,
-            "split": table.split,
-        },
-        "rows": _hash(rows),
-        "longway": __version__,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
+    def meta(self, shape: list[int]) -> dict[str, Any]:
+        """Return the header of the feature folder."""
+        table, backbone = _table(self.dataset), self.backbone
+        return {
+            "format": FORMAT,
+            "key": self.key,
+            "shape": shape,
+            "dtype": self.dtype,
+            "backbone": {"name": backbone.name, "fingerprint": backbone.fingerprint, **backbone.options},
+            "data": {
+                "source": self.dataset.source,
+                "fingerprint": self.dataset.input_fingerprint,
+                "label": table.label,
+                "split": table.split,
+            },
+            "rows": _hash(self.rows),
+            "longway": __version__,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
 
 
 def _table(dataset: GroupedDataset) -> Table:
-    """Return the columns to store with the features: the source's own, or those of a data set made by hand."""
+    """Return the columns to store with the features: the source's, or those of a data set made in memory."""
     import datasets
 
     if dataset.table is not None:
         return dataset.table
     label, split = dataset.label or "label", "split"
     columns = {label: dataset.y, **dataset.attributes, "group": dataset.groups, split: dataset.split}
-    known = {name: values for name, values in columns.items() if values is not None}
-    rows = datasets.Dataset.from_dict({ROW_ID: dataset.ids, **known})
+    given = {name: values for name, values in columns.items() if values is not None}
+    rows = datasets.Dataset.from_dict({ROW_ID: dataset.ids, **given})
     return Table(rows, label if dataset.y is not None else None, split if dataset.split is not None else None)
 
 
 def _rows_file(dataset: GroupedDataset) -> bytes:
-    """Write the Parquet file of row ids and of all columns with one plain value per row."""
     import datasets
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -285,7 +284,7 @@ def _rows_file(dataset: GroupedDataset) -> bytes:
     kept = [field.name for field in rows.features.arrow_schema if _plain(field.type) and field.name != ROW_ID]
     columns = {name: rows.select_columns([name]).with_format("arrow")[:].column(0) for name in kept}
     columns[ROW_ID] = pa.array(dataset.ids)
-    features = datasets.Features({name: rows.features[name] for name in kept})  # these keep the names of classes
+    features = datasets.Features({name: rows.features[name] for name in kept})  # keeps the names of classes
     features[ROW_ID] = datasets.Value(str(columns[ROW_ID].type))
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns).cast(features.arrow_schema), sink)

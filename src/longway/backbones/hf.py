@@ -9,48 +9,51 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from longway.backbones.adapter import Loaded, Wish, local, needed, one_line, public_name
+from longway.backbones.adapter import (
+    LoadedEncoder,
+    LoadRequest,
+    import_optional,
+    load_errors,
+    path_or_name,
+    public_name,
+)
 from longway.backbones.pooling import Tokens, first_tensor
 from longway.utils.errors import LongwayError
 from longway.utils.storage import hash_json, hash_module
 
-_PASSING = ("truncation", "padding")
 _FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 """PIL's codes of the resampling filters."""
 
+_NO_LIMIT = 2**31
+"""Tokenizers without a maximum length report a huge one, such as 1e30."""
 
-def load(spec: str, wish: Wish) -> Loaded:
+# The class names of the encoders are part of their fingerprints: renaming one invalidates caches and models.
+
+
+def load(spec: str, request: LoadRequest) -> LoadedEncoder:
     """Load a model from a folder or the hub, with the settings of its image processor or its tokenizer."""
-    path = local(spec)
+    path = path_or_name(spec)
     name = public_name("hf", path)
-    package = needed("transformers", "'longway[hf]'", f"backbone {name}")
-    try:
-        with suppressed_output():
-            model = package.AutoModel.from_pretrained(path, use_safetensors=True)
-            images = "pixel_values" in (model.main_input_name, *_parts(model))
-            texts = model.main_input_name == "input_ids"
-            tokenizer = package.AutoTokenizer.from_pretrained(path) if texts else None
-            processor = package.AutoImageProcessor.from_pretrained(path, backend="pil") if images else None
-    except Exception as error:
-        raise LongwayError(
-            f"backbone {name} cannot be loaded ({one_line(error)}): give a folder or a name on the Hugging Face hub"
-        ) from error
+    package = import_optional("transformers", "'longway[hf]'", f"backbone {name}")
+    with load_errors(name), suppressed_output():
+        model = package.AutoModel.from_pretrained(path, use_safetensors=True)
+        images = "pixel_values" in (model.main_input_name, *_parts(model))
+        texts = model.main_input_name == "input_ids"
+        tokenizer = package.AutoTokenizer.from_pretrained(path) if texts else None
+        processor = package.AutoImageProcessor.from_pretrained(path, backend="pil") if images else None
     if not images and not texts:
-        raise LongwayError(f"backbone {name} takes {model.main_input_name}: only models of images and texts can embed")
+        raise LongwayError(f"backbone {name} takes {model.main_input_name}: choose an image or text model")
     defaults = {} if processor is None else _transform(processor.to_dict(), name)
     if tokenizer is None:
-        return Loaded(name, ImageEncoder(model), defaults=defaults)
+        return LoadedEncoder(name, ImageEncoder(model), defaults=defaults)
     encoder = TextEncoder(model, tokenizer) if processor is None else TwoEncoders(model, tokenizer)
-    return Loaded(name, encoder, defaults=defaults)
+    return LoadedEncoder(name, encoder, defaults=defaults)
 
 
 class ImageEncoder:
-    """An image model of transformers.
+    """Image encoder that wraps a ``PreTrainedModel``.
 
-    Parameters
-    ----------
-    network : PreTrainedModel
-        Its ``get_image_features`` is used where it has one, else its last hidden state.
+    The features are the output of ``get_image_features`` if the model has it, else the last hidden state.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -62,40 +65,37 @@ class ImageEncoder:
 
 
 class TextEncoder:
-    """A text model of transformers with its tokenizer.
+    """Text encoder that wraps a ``PreTrainedModel`` and its tokenizer.
 
-    Parameters
-    ----------
-    network : PreTrainedModel
-        Its ``get_text_features`` is used where it has one, else its last hidden state.
-    tokenizer : PreTrainedTokenizer
+    The features are the output of ``get_text_features`` if the model has it, else the last hidden state.
     """
 
     def __init__(self, network: Any, tokenizer: Any) -> None:
         self.network: nn.Module = network
         self.tokenizer = tokenizer
-        tokenizer.padding_side = "right"  # so that the first token is one of the text
+        tokenizer.padding_side = "right"  # so that the first token is never padding
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        known = getattr(network.config, "max_position_embeddings", None)
-        self.max_length = min(length for length in (tokenizer.model_max_length, known) if length is not None)
+        positions = getattr(network.config, "max_position_embeddings", None)
+        self.max_length = min(length for length in (tokenizer.model_max_length, positions) if length is not None)
 
     @property
     def fingerprint(self) -> str:
-        """Hash of weights, modules, tokens and lengths."""
-        about = [hash_module(self.network), repr(self.network), tokenizer_hash(self.tokenizer)]
-        return hash_json([*about, min(self.max_length, 2**31)])
+        """Hash of weights, modules, tokenizer and maximum length."""
+        parts = [hash_module(self.network), repr(self.network), tokenizer_hash(self.tokenizer)]
+        return hash_json([*parts, min(self.max_length, _NO_LIMIT)])
 
     def encode(self, texts: list[str]) -> Tensor | Tokens:
         """Map texts to tokens, or to features (N, d)."""
-        words = self.tokenizer(
+        limited = self.max_length < _NO_LIMIT
+        tokens = self.tokenizer(
             texts,
             padding=True,
-            truncation=self.max_length < 2**31,  # a tokenizer without a limit of its own says 1e30
-            max_length=self.max_length if self.max_length < 2**31 else None,
+            truncation=limited,
+            max_length=self.max_length if limited else None,
             return_tensors="pt",
         ).to(next(self.network.parameters()).device)
-        return self.embed_tokens(words["input_ids"], words["attention_mask"])
+        return self.embed_tokens(tokens["input_ids"], tokens["attention_mask"])
 
     def embed_tokens(self, ids: Tensor, mask: Tensor) -> Tensor | Tokens:
         """Map token ids (N, t) and their attention mask to the output of ``encode``."""
@@ -103,7 +103,7 @@ class TextEncoder:
 
 
 class TwoEncoders(TextEncoder):
-    """A model with an image and a text side, such as CLIP."""
+    """Encoder of images and texts, such as CLIP."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to features (N, d)."""
@@ -127,21 +127,23 @@ def text_features(network: Any, ids: Tensor, mask: Tensor) -> Tensor | Tokens:
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """Hash a tokenizer's vocabulary and rules, whatever file they came from.
+    """Hash a tokenizer's vocabulary and rules.
 
-    Truncation and padding are set anew by every call, so that they say what was embedded last.
+    Truncation and padding are left out, because every call of the tokenizer changes them.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return hash_json([sorted(tokenizer.get_vocab().items()), tokenizer.special_tokens_map])
-    rules = {name: value for name, value in json.loads(backend.to_str()).items() if name not in _PASSING}
+    rules = json.loads(backend.to_str())
+    for name in ("truncation", "padding"):
+        rules.pop(name, None)
     return hash_json([rules, tokenizer.special_tokens_map])
 
 
 @contextmanager
 def suppressed_output() -> Iterator[None]:
-    """Silence the progress bars and advice of transformers while the body loads a model."""
-    logging = needed("transformers.utils.logging", "'longway[hf]'", "this backbone")
+    """Suppress the progress bars and warnings of transformers while the body loads a model."""
+    logging = import_optional("transformers.utils.logging", "'longway[hf]'", "this backbone")
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
@@ -159,11 +161,11 @@ def _parts(model: Any) -> list[str]:
 
 
 def _transform(record: dict[str, Any], name: str) -> dict[str, Any]:
-    """Read the settings of an image processor."""
+    """Convert the settings of an image processor to transform options."""
     found: dict[str, Any] = {"mean": 0.0, "std": 1.0}
     if record.get("do_normalize", True):
         found = {"mean": record["image_mean"], "std": record["image_std"]}
-    # Of values in 0..255, where ours are in 0..1
+    # These mean and std apply to pixels * rescale_factor with pixels in 0..255; ours apply to pixels / 255.
     factor = 255 * (record.get("rescale_factor", 1 / 255) if record.get("do_rescale", True) else 1.0)
     found = {key: [value / factor for value in _three(values)] for key, values in found.items()}
     found |= _geometry(record)
@@ -171,7 +173,7 @@ def _transform(record: dict[str, Any], name: str) -> dict[str, Any]:
     if record.get("do_resize", True) and number is not None:
         if int(number) not in _FILTERS:
             raise LongwayError(
-                f"backbone {name} resizes with PIL's filter {number}, which there is none like: give interpolation="
+                f"backbone {name} resizes with PIL's filter {number}, which is not supported: give interpolation="
             )
         found["interpolation"] = _FILTERS[int(number)]
     return found
@@ -182,14 +184,14 @@ def _three(values: Any) -> list[float]:
 
 
 def _geometry(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the image size of the model, and the fraction of the image that it shows."""
+    """Return the image size of the model, and the fraction of the image that its crop keeps."""
     resized, cropped = (_side(record.get(key)) for key in ("size", "crop_size"))
     if record.get("do_center_crop") and cropped is not None:
         return {"size": cropped, "crop": None if resized is None else min(1.0, cropped / resized)}
     if resized is None or not record.get("do_resize", True):
         return {}
     keeps_shape = isinstance(record["size"], dict) and "shortest_edge" in record["size"]
-    # Without a crop size, the shorter side is all there is to go by, and the middle of the longer one is taken
+    # Only the shorter side is specified, so the longer one is cropped at the centre.
     return {"size": resized, "crop": record.get("crop_pct", 1.0) if keeps_shape else None}
 
 

@@ -1,4 +1,4 @@
-"""Selection of the adapter for a specification, and checks of what it returns."""
+"""Loading of backbones: choice of the adapter, and checks of the encoder that it returns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from longway.backbones.adapter import Loaded, Wish
+from longway.backbones.adapter import LoadedEncoder, LoadRequest
 from longway.backbones.backbone import PRECISIONS, Backbone
 from longway.backbones.pooling import POOLINGS, check_layer
 from longway.backbones.python_file import own_transform
@@ -51,25 +51,26 @@ def load_backbone(
 
         ``$NAME`` in a path is taken from the environment.
     size : int, optional
-        Side that images are resized to. By default what comes with the encoder, else the images' own size where all are
-        equal, else 224.
+        Side that images are resized to. By default the encoder's own, else the images' own size if all are equal, else
+        224.
     mean, std : float or (float, float, float), optional
-        For scaling images that are in [0, 1]. By default what comes with the encoder, else ImageNet's. 0.5 and 0.5
-        scale to [-1, 1].
+        Mean and standard deviation per channel, for images in [0, 1]. By default the encoder's own, else ImageNet's.
+        0.5 and 0.5 scale to [-1, 1].
     crop : float, optional
-        Share of the shorter side that the central square keeps. By default what comes with the encoder, else nothing is
-        cropped and the whole image is squeezed into the square.
+        Fraction of the shorter side that the central crop keeps. By default the encoder's own, else nothing is cropped
+        and the whole image is resized to the square.
     interpolation : {"nearest", "bilinear", "bicubic"}, optional
-        By default what comes with the encoder, else bilinear.
+        By default the encoder's own, else bilinear.
     layer : str, optional
-        Part of the network whose output is taken, named as in ``named_modules``; of an ONNX file, a value of its graph.
+        Part of the network whose output gives the features, named as in ``named_modules``; for an ONNX file, a value of
+        its graph.
     pooling : {"mean", "max", "cls", "none"}, optional
-        How tokens and maps become one row of features: mean or maximum over them, the first token, or all of them one
-        after the other. By default what the encoder does, else the mean.
+        Pooling of tokens and maps: their mean or maximum, the first token, or all values concatenated. By default the
+        encoder's own, else the mean.
     precision : {"float32", "bfloat16", "float16"}, default "float32"
-        Of the forward pass, by autocast; features are pooled in float32.
+        Precision of the forward pass, by autocast; features are pooled in float32.
     device : str, default "auto"
-        "cpu", "cuda", ...; a GPU where there is one.
+        "cpu", "cuda", ...; "auto" takes a GPU if there is one.
 
     Returns
     -------
@@ -78,13 +79,13 @@ def load_backbone(
     Raises
     ------
     LongwayError
-        There is no such encoder, its package is not installed, it raises, or returns something that cannot embed; an
-        option is out of range.
+        If there is no such encoder, its package is not installed, its code raises, it cannot embed, or an option is out
+        of range.
 
     Notes
     -----
-    A Python file is run: load only files that you trust. Nothing else is: weights are read from safetensors, or with
-    ``weights_only`` where a library offers nothing else.
+    A Python file is executed: load only files that you trust. No other code is: weights are read from safetensors, or
+    with ``weights_only`` if a library offers nothing else.
 
     Examples
     --------
@@ -93,11 +94,11 @@ def load_backbone(
     >>> backbone.embed(torch.ones(4, 3, 2, 2)).shape
     torch.Size([4, 12])
     """
-    for name, value, known in (("pooling", pooling, POOLINGS), ("precision", precision, PRECISIONS)):
-        if value is not None and value not in known:
-            raise LongwayError(f"{name}={value!r} is unknown; {nearest(str(value), known)}")
-    wish = Wish(layer, pooling, precision, resolve_device(str(device)))
-    loaded = _resolve(spec, wish)
+    for name, value, choices in (("pooling", pooling, POOLINGS), ("precision", precision, PRECISIONS)):
+        if value is not None and value not in choices:
+            raise LongwayError(f"{name}={value!r} is unknown; {nearest(str(value), choices)}")
+    request = LoadRequest(layer, pooling, precision, resolve_device(str(device)))
+    loaded = _resolve(spec, request)
     if not callable(loaded.module) and not callable(getattr(loaded.module, "encode", None)):
         raise LongwayError(
             f"backbone {loaded.name} is of type {type(loaded.module).__name__}: it must be an nn.Module, a function of "
@@ -110,25 +111,25 @@ def load_backbone(
         loaded.module,
         make_transform(options),
         loaded.code,
-        wish.device,
+        request.device,
         layer=layer,
         pooling=pooling,
         precision=precision,
-        layered=loaded.layered,
+        outputs_layer=loaded.outputs_layer,
     )
-    if layer is not None and not loaded.layered:
+    if layer is not None and not loaded.outputs_layer:
         if backbone.network is None:
             raise LongwayError(f"backbone {loaded.name} is no nn.Module: leave out layer={layer!r}")
         check_layer(backbone.network, layer, loaded.name)
     return backbone
 
 
-def _resolve(spec: Any, wish: Wish) -> Loaded:
-    """Pass a specification to its adapter."""
+def _resolve(spec: Any, request: LoadRequest) -> LoadedEncoder:
+    """Load a specification with its adapter."""
     if not isinstance(spec, str | Path):
-        return Loaded(getattr(spec, "__name__", type(spec).__name__), spec, defaults=own_transform(spec))
+        return LoadedEncoder(getattr(spec, "__name__", type(spec).__name__), spec, defaults=own_transform(spec))
     text = str(spec)
     kind, _, name = text.partition(":")
     if kind not in KINDS:
         kind, name = "onnx" if text.endswith(".onnx") else "python_file", text
-    return import_module(f"longway.backbones.{kind}").load(name, wish)
+    return import_module(f"longway.backbones.{kind}").load(name, request)

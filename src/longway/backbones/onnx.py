@@ -1,70 +1,61 @@
-"""An image model in an ONNX file."""
+"""Image models in ONNX files: ``path/to/file.onnx``."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from longway.backbones.adapter import Loaded, Wish, needed, one_line
+from longway.backbones.adapter import LoadedEncoder, LoadRequest, expand_path, import_optional, one_line
 from longway.utils.errors import CorruptFileError, LongwayError, nearest
 from longway.utils.storage import hash_file, hash_json
 
 
-def load(spec: str, wish: Wish) -> Loaded:
+def load(spec: str, request: LoadRequest) -> LoadedEncoder:
     """Open a file whose only input is float images (N, 3, H, W); take its first output, or the requested value."""
-    path = Path(os.path.expandvars(spec)).expanduser()
+    path = expand_path(spec)
     name = path.name
-    onnx = needed("onnx", "'longway[onnx]'", f"backbone {name}")
+    onnx = import_optional("onnx", "'longway[onnx]'", f"backbone {name}")
     if not path.is_file():
         raise LongwayError(f"backbone file {path} does not exist: check the path")
-    if wish.precision != "float32":
-        raise LongwayError(f"backbone {name} has its own precision: leave out precision={wish.precision!r}")
+    if request.precision != "float32":
+        raise LongwayError(f"backbone {name} has its own precision: leave out precision={request.precision!r}")
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:
         raise CorruptFileError(f"backbone file {path} is no ONNX file ({one_line(error)}): export it again") from error
     outputs = [value.name for value in model.graph.output]
-    wanted = wish.layer or outputs[0]
+    wanted = request.layer or outputs[0]
     if wanted not in outputs:
         _add_output(model, wanted, name)
-    beside = {
+    # Large models keep their weights in separate files.
+    external = {
         entry.value for part in model.graph.initializer for entry in part.external_data if entry.key == "location"
     }
-    files = [hash_file(path), *(hash_file(path.parent / file) for file in sorted(beside))]
-    session = open_session(
-        model.SerializeToString() if not beside else _with_data(onnx, model, path), wish.device, name
-    )
+    files = [hash_file(path), *(hash_file(path.parent / file) for file in sorted(external))]
+    if external:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    session = open_session(model.SerializeToString(), request.device, name)
     encoder = OnnxEncoder(session, wanted, hash_json([*files, wanted]), name, model)
-    return Loaded(name, encoder, defaults={"size": encoder.size}, layered=True)
+    return LoadedEncoder(name, encoder, defaults={"size": encoder.size}, outputs_layer=True)
 
 
 def open_session(content: bytes | str, device: torch.device, name: str) -> Any:
-    """Create a session of onnxruntime with as many threads as torch.
-
-    Parameters
-    ----------
-    content : bytes or str
-        A model, or the path of one.
-    device : torch.device
-    name : str
-        For messages.
+    """Create an onnxruntime session with as many threads as torch; ``content`` is a model or its path.
 
     Raises
     ------
     CorruptFileError
-        It is not a model that can be run.
+        If the model cannot be run.
     """
-    runtime = needed("onnxruntime", "'longway[onnx]'", name)
+    runtime = import_optional("onnxruntime", "'longway[onnx]'", name)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    here = ["CUDAExecutionProvider"] if device.type == "cuda" else []
-    providers = [each for each in (*here, "CPUExecutionProvider") if each in runtime.get_available_providers()]
+    wanted = (["CUDAExecutionProvider"] if device.type == "cuda" else []) + ["CPUExecutionProvider"]
+    providers = [provider for provider in wanted if provider in runtime.get_available_providers()]
     try:
         return runtime.InferenceSession(content, options, providers=providers)
     except Exception as error:
@@ -72,30 +63,30 @@ def open_session(content: bytes | str, device: torch.device, name: str) -> Any:
 
 
 class OnnxEncoder:
-    """An ONNX graph as a function of images.
+    """Image encoder that runs an ONNX graph.
 
     Parameters
     ----------
     session : onnxruntime.InferenceSession
     output : str
-        The value that it gives.
+        Name of the output value.
     fingerprint : str
-        Hash of the file.
+        Hash of the file and of ``output``.
     name : str
         For messages.
     model : onnx.ModelProto, optional
-        What the session runs, weights and all.
+        The model of the session, including its weights.
 
     Attributes
     ----------
     input : str
-        The value that it takes.
+        Name of the input value.
     batch : int or None
-        The only number of images that it takes.
+        The fixed batch size, if any.
     half : bool
-        Whether it takes float16.
+        True if the input is float16.
     size : int or None
-        Side of the images that it takes.
+        Side of the images, if fixed.
     """
 
     def __init__(self, session: Any, output: str, fingerprint: str, name: str, model: Any = None) -> None:
@@ -113,13 +104,13 @@ class OnnxEncoder:
         """Map images (N, 3, H, W) to the output of the graph."""
         images = x.contiguous().cpu().numpy()
         images = images.astype(np.float16) if self.half else images
-        return torch.from_numpy(np.concatenate([self._run(piece) for piece in self._pieces(images)])[: len(images)])
+        return torch.from_numpy(np.concatenate([self._run(part) for part in self._split(images)])[: len(images)])
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         return self.session.run([self.output], {self.input: images})[0]
 
-    def _pieces(self, images: np.ndarray) -> list[np.ndarray]:
-        """Divide a batch into batches of the size that the file requires; the last one is padded with copies."""
+    def _split(self, images: np.ndarray) -> list[np.ndarray]:
+        """Divide a batch into batches of the fixed size, if any; the last one is padded with copies of an image."""
         if self.batch is None:
             return [images]
         missing = -len(images) % self.batch
@@ -128,13 +119,7 @@ class OnnxEncoder:
 
 
 def _add_output(model: Any, wanted: str, name: str) -> None:
-    known = [value for node in model.graph.node for value in node.output if value]
-    if wanted not in known:
-        raise LongwayError(f"backbone {name} has no layer={wanted!r}; {nearest(wanted, known[-20:])}")
+    values = [value for node in model.graph.node for value in node.output if value]
+    if wanted not in values:
+        raise LongwayError(f"backbone {name} has no layer={wanted!r}; {nearest(wanted, values[-20:])}")
     model.graph.output.add().name = wanted
-
-
-def _with_data(onnx: Any, model: Any, path: Path) -> bytes:
-    """Load weights from external files into the model."""
-    onnx.load_external_data_for_model(model, str(path.parent))
-    return model.SerializeToString()

@@ -1,4 +1,4 @@
-"""Images on disk as one array, for methods trained end to end."""
+"""Image files as one array, for methods trained end to end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from longway.data.validation import check_images
 from longway.utils.errors import LongwayError
 from longway.utils.storage import scratch_array
 
-PIECE = 256
+BATCH = 256
 
 
 def pixels(data: GroupedDataset, transform: Transform) -> GroupedDataset:
@@ -22,20 +22,20 @@ def pixels(data: GroupedDataset, transform: Transform) -> GroupedDataset:
     Parameters
     ----------
     data : GroupedDataset
-        Its X is a column of images, or an array of them.
+        X is a column of images, or an array of them.
     transform : Transform
-        Its ``size`` is the side of the square that each is brought to; their own size, where all are equal, if it has
-        none.
+        Its ``size`` is the side of the square that images are resized to; None keeps their own size, which must be the
+        same for all.
 
     Returns
     -------
     GroupedDataset
-        The same rows; X is uint8 of shape (n, 3, size, size), or as it was if it was an array of that size.
+        The same samples; X is uint8 of shape (n, 3, size, size). An array that has this size already is not changed.
 
     Raises
     ------
     LongwayError
-        If the images differ in size and none is given.
+        If the images differ in size and ``transform`` has none.
     """
     size = transform.size
     if isinstance(data.X, np.ndarray):
@@ -52,15 +52,15 @@ def pixels(data: GroupedDataset, transform: Transform) -> GroupedDataset:
     else:
         width = height = size
     out = scratch_array((len(data), 3, height, width), np.dtype(np.uint8))
-    for start in range(0, len(data), PIECE):
-        where = np.arange(start, min(start + PIECE, len(data)))
-        out[where] = transform.stack(data.X.read(where, least=transform.least)).numpy()
+    for start in range(0, len(data), BATCH):
+        where = np.arange(start, min(start + BATCH, len(data)))
+        out[where] = transform.stack(data.X.read(where, min_size=transform.min_size)).numpy()
     return replace(data, X=out)
 
 
 def _resized(X: np.ndarray, transform: Transform, size: int) -> np.ndarray:
     """Resize an array of images (n, c, h, w) to (n, c, size, size)."""
     out = scratch_array((*X.shape[:2], size, size), np.dtype(np.float32))
-    for start in range(0, len(X), PIECE):
-        out[start : start + PIECE] = transform.fit(torch.from_numpy(check_images(X[start : start + PIECE], "X")))
+    for start in range(0, len(X), BATCH):
+        out[start : start + BATCH] = transform.fit(torch.from_numpy(check_images(X[start : start + BATCH], "X")))
     return out

@@ -1,4 +1,4 @@
-"""Pooling: from the tokens or places of a layer's output to one feature vector per input."""
+"""Pooling of a layer's output, tokens or a map, to one feature vector per input."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from torch import Tensor, nn
 from longway.utils.errors import LongwayError, nearest
 
 POOLINGS = ("mean", "max", "cls", "none")
+"""Ways to turn the locations or tokens of an output into one vector."""
 
 
 class Tokens(NamedTuple):
-    """Features of texts of different lengths."""
+    """Token features of texts of different lengths."""
 
     values: Tensor
     """(N, t, d)."""
     mask: Tensor
-    """(N, t), 0 after the end of a text."""
+    """(N, t), 0 for padding."""
 
 
 def pool(features: Tensor, how: str | None, mask: Tensor | None = None) -> Tensor:
-    """Pool features.
+    """Pool tokens or a map to one feature vector per input.
 
     Parameters
     ----------
     features : Tensor of shape (N, d), (N, t, d) or (N, d, h, w)
-        Rows, which stay as they are, tokens, or a map.
+        Feature vectors, which are returned unchanged, tokens, or a map.
     how : {"mean", "max", "cls", "none"} or None
-        Mean or maximum over tokens or places, the first token, or all of them in one long row; None is the mean.
+        Mean or maximum over tokens or positions, the first token, or all values concatenated; None is the mean.
     mask : Tensor of shape (N, t), optional
-        0 for tokens that do not count.
+        0 for padding.
 
     Returns
     -------
@@ -43,7 +44,7 @@ def pool(features: Tensor, how: str | None, mask: Tensor | None = None) -> Tenso
     Raises
     ------
     LongwayError
-        If a map is asked for its first token.
+        If ``how`` is "cls" and the features are a map.
 
     Examples
     --------
@@ -64,10 +65,10 @@ def pool(features: Tensor, how: str | None, mask: Tensor | None = None) -> Tenso
     over = (2, 3) if features.ndim == 4 else (1,)
     if mask is None:
         return features.amax(over) if how == "max" else features.mean(over)
-    counted = mask.unsqueeze(2).to(features.dtype)
+    weight = mask.unsqueeze(2).to(features.dtype)
     if how == "max":
-        return features.masked_fill(counted == 0, torch.finfo(features.dtype).min).amax(1)
-    return (features * counted).sum(1) / counted.sum(1).clamp_min(1)
+        return features.masked_fill(weight == 0, torch.finfo(features.dtype).min).amax(1)
+    return (features * weight).sum(1) / weight.sum(1).clamp_min(1)  # an empty text gives 0, not NaN
 
 
 def check_layer(network: nn.Module, name: str, backbone: str) -> None:
@@ -92,18 +93,18 @@ def layer_output(network: nn.Module, name: str) -> Iterator[list[Tensor]]:
     Yields
     ------
     list of Tensor
-        One for each call of that part; of several outputs, the first tensor.
+        One per call of the layer; if a call returns several outputs, its first tensor.
     """
-    taken: list[Tensor] = []
-    handle = network.get_submodule(name).register_forward_hook(lambda *call: taken.append(first_tensor(call[2])))
+    outputs: list[Tensor] = []
+    handle = network.get_submodule(name).register_forward_hook(lambda *call: outputs.append(first_tensor(call[2])))
     try:
-        yield taken
+        yield outputs
     finally:
         handle.remove()
 
 
 def first_tensor(output: Any) -> Any:
-    """Return the first tensor of an output, which may be a tuple or a mapping."""
+    """Return the first tensor of a possibly nested output of tuples, lists and mappings."""
     if isinstance(output, Mapping):
         output = list(output.values())
     if isinstance(output, Sequence) and not isinstance(output, str) and output:

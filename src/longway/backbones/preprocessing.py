@@ -1,4 +1,4 @@
-"""Preprocessing of data for a fit, and the same preprocessing for later data."""
+"""Preprocessing of data for a fit, and the same preprocessing of later data."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class InputSpec:
     Parameters
     ----------
     backbone : dict, optional
-        Name, fingerprint and options of the backbone whose features they are.
+        Name, fingerprint and options of the backbone that computes the features.
     size : int, optional
-        Side in pixels of images that are taken as they are.
-    crop : float, optional
-        Share of them that is kept, as in `Transform`.
-    interpolation : str, default "bilinear"
-        Of their resizing.
-    texts : bool, default False
-        Whether texts are taken as they are.
+        Side in pixels of images that the model takes without a backbone.
     columns : tuple of str
-        Columns that the inputs are, where they are read from a table.
+        Input columns, if the data are read from a table.
+    crop : float, optional
+        Fraction of such images that the central crop keeps, as in `Transform`.
+    interpolation : str, default "bilinear"
+        Interpolation of their resizing.
+    texts : bool, default False
+        The model takes texts without a backbone.
     """
 
     backbone: dict[str, Any] | None = None
@@ -48,8 +48,8 @@ class InputSpec:
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> InputSpec:
         """Restore the record of ``to_dict``."""
-        known = {field.name: record[field.name] for field in fields(cls) if field.name in record}
-        return cls(**{**known, "columns": tuple(known.get("columns", ()))})
+        values = {field.name: record[field.name] for field in fields(cls) if field.name in record}
+        return cls(**{**values, "columns": tuple(values.get("columns", ()))})
 
     @property
     def transform(self) -> Transform:
@@ -77,9 +77,10 @@ def prepare_inputs(
     data : GroupedDataset
         Features, images or texts.
     backbone : str, optional
-        Embeds images and texts, named as for `longway.backbones.load_backbone`; its features are cached.
+        Specification of the backbone for images and texts, as for `longway.backbones.load_backbone`; its features are
+        cached.
     size, mean, std, layer, pooling, precision
-        Of the backbone; ``size`` also of images that are taken without one.
+        Options of the backbone; without one, ``size`` is the side of the images.
     device : str, default "auto"
     verbose : int, default 1
 
@@ -87,13 +88,13 @@ def prepare_inputs(
     -------
     data : GroupedDataset
         X is an array or memmap.
-    form : Form
-        How to do the same again.
+    spec : InputSpec
+        For `match_inputs` on later data.
 
     Raises
     ------
     LongwayError
-        If texts come without a backbone, or features with one.
+        If the data are texts and there is no backbone, or they are features and there is one.
     """
     if data.kind == "features":
         if backbone is not None:
@@ -102,82 +103,74 @@ def prepare_inputs(
             return data, InputSpec(backbone=read_meta(Path(data.source))["backbone"])
         return data, InputSpec(columns=data.inputs)
     if backbone is not None:
-        loaded = load_backbone(
-            backbone,
-            size=size,
-            mean=mean,
-            std=std,
-            layer=layer,
-            pooling=pooling,
-            precision=precision,
-            device=device,
-        )
+        options = {"size": size, "mean": mean, "std": std, "layer": layer, "pooling": pooling, "precision": precision}
+        loaded = load_backbone(backbone, **options, device=device)
         embedded = embed(data, loaded, verbose=verbose)
         return embedded, InputSpec(backbone=read_meta(Path(embedded.source))["backbone"], columns=data.inputs)
     if data.kind == "texts":
         raise LongwayError(
             f"{data.source} holds texts: give --backbone to embed them, such as st:NAME or path/to/file.py:function"
         )
-    form = InputSpec(size=size)
-    return pixels(data, form.transform), form
+    spec = InputSpec(size=size)
+    return pixels(data, spec.transform), spec
 
 
 def match_inputs(
-    data: GroupedDataset, form: InputSpec, *, backbone: str | None = None, device: str = "auto", verbose: int = 1
+    data: GroupedDataset, spec: InputSpec, *, backbone: str | None = None, device: str = "auto", verbose: int = 1
 ) -> GroupedDataset:
-    """Convert data to the form that a model was fitted on.
+    """Convert data to the inputs that a model was fitted on.
 
     Parameters
     ----------
     data : GroupedDataset
-    form : Form
-        As the model keeps it.
+    spec : InputSpec
+        The model's.
     backbone : str, optional
-        The backbone that the model's features came from. It is never taken from the model's file, because it is code
-        that will be run.
+        The backbone that the model was fitted with. It is never taken from the model's file, because loading it may run
+        code.
 
     Raises
     ------
     LongwayError
-        If the data cannot take that form, or features come from another backbone.
+        If the data cannot be converted, or are features of another backbone.
     """
-    if form.backbone is None:
+    if spec.backbone is None:
         if backbone is not None:
             raise LongwayError("this model was fitted without a backbone: leave out --backbone")
-        if data.kind == "texts" and not form.texts:
+        if data.kind == "texts" and not spec.texts:
             raise LongwayError(f"{data.source} holds texts, but this model was fitted without a backbone for them")
-        return pixels(data, form.transform) if data.kind == "images" else data
-    name = form.backbone["name"]
+        return pixels(data, spec.transform) if data.kind == "images" else data
+    name = spec.backbone["name"]
     if data.kind == "features":
         folder = Path(data.source)
         found = read_meta(folder)["backbone"]["fingerprint"] if is_cache(folder) else None
-        if found is not None and found != form.backbone["fingerprint"]:
+        if found is not None and found != spec.backbone["fingerprint"]:
             raise LongwayError(
-                f"{folder} holds features of another backbone than this model's {name}: embed the data again with that"
+                f"{folder} holds features of another backbone than this model's {name}: embed the data with that one"
             )
         return data
     if backbone is None:
         raise LongwayError(
-            f"this model was fitted on features of {name}: give that encoder, or the path of it, with --backbone"
+            f"this model was fitted on features of {name}: give that encoder, or its path, with --backbone"
         )
-    return embed(data, same_backbone(backbone, form, device=device), verbose=verbose)
+    return embed(data, same_backbone(backbone, spec, device=device), verbose=verbose)
 
 
-def same_backbone(backbone: str | Path, form: InputSpec, *, device: str = "auto") -> Backbone:
-    """Load the backbone of a model's fit, with its options.
+def same_backbone(backbone: str | Path, spec: InputSpec, *, device: str = "auto") -> Backbone:
+    """Load the backbone that a model was fitted with, with the same options.
 
     Raises
     ------
     LongwayError
-        If it is another one, or the model was fitted without any.
+        If it is another backbone, or the model was fitted without one.
     """
-    if form.backbone is None:
+    if spec.backbone is None:
         raise LongwayError("this model was fitted without a backbone: leave out --backbone")
-    own = {name: form.backbone[name] for name in OPTIONS if name in form.backbone}
-    loaded = load_backbone(backbone, **own, device=device)
-    if loaded.fingerprint != form.backbone["fingerprint"]:
+    options = {name: spec.backbone[name] for name in OPTIONS if name in spec.backbone}
+    loaded = load_backbone(backbone, **options, device=device)
+    if loaded.fingerprint != spec.backbone["fingerprint"]:
         raise LongwayError(
-            f"--backbone {backbone} is not the {form.backbone['name']} that this model was fitted on (weights or code "
+            f"--backbone {backbone} is not the {spec.backbone['name']} that this model was fitted on (weights or code "
             "differ): give that one, or fit again"
         )
     return loaded

@@ -1,61 +1,61 @@
-"""A user's own file: ``path/to/file.py:function``."""
+"""Encoders from a user's Python file: ``path/to/file.py:function``."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from longway.backbones.adapter import Loaded, Wish
+from longway.backbones.adapter import LoadedEncoder, LoadRequest, expand_path, one_line
+from longway.backbones.transform import TRANSFORM_OPTIONS
 from longway.utils.errors import LongwayError, nearest
 from longway.utils.storage import hash_file
 
-OWN = ("size", "mean", "std", "crop", "interpolation")
 
-
-def load(spec: str, wish: Wish) -> Loaded:
-    """Run the file and call its function, which has no arguments and returns a module, function or encoder."""
+def load(spec: str, request: LoadRequest) -> LoadedEncoder:
+    """Run the file and call its function, which takes no arguments and returns a module, function or encoder."""
     path_text, colon, function = spec.rpartition(":")
     if not colon or not function.isidentifier():
         raise LongwayError(
             f"backbone {spec!r} must be given as path/to/file.py:function, path/to/file.onnx, or timm:, torchvision:, "
             "hf: or st: with a name"
         )
-    path = Path(os.path.expandvars(path_text)).expanduser()
+    path = expand_path(path_text)
     if not path.is_file():
         raise LongwayError(f"backbone file {path} does not exist: check the path in {spec!r}")
     code = hash_file(path)
-    # A name of its own, so that two files called alike do not meet; compiled here, so that the import path stays as it
-    # is and no bytecode is left beside the user's file
+    # A unique module name, so that two files of the same name do not clash. Compiled here rather than imported, so that
+    # sys.path does not change and no bytecode is written next to the user's file.
     name = f"longway_backbone_{hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()}"
     file = ModuleType(name)
     file.__file__ = str(path.resolve())
-    sys.modules[name] = file  # dataclasses and the like look their module up
-    _run(lambda: exec(compile(path.read_bytes(), str(path), "exec"), vars(file)), f"backbone file {path}")
+    sys.modules[name] = file  # dataclasses, among others, look up their module
+    with _errors_of(f"backbone file {path}"):
+        exec(compile(path.read_bytes(), str(path), "exec"), vars(file))
     make = getattr(file, function, None)
     if not callable(make):
         functions = {name: value for name, value in vars(file).items() if inspect.isfunction(value)}
-        known = [name for name, value in functions.items() if value.__module__ == file.__name__]
-        hint = nearest(function, known) if known else "it defines none"
+        own = [name for name, value in functions.items() if value.__module__ == file.__name__]
+        hint = nearest(function, own) if own else "it defines none"
         raise LongwayError(f"backbone file {path} has no function {function!r}; {hint}")
-    module = _run(make, f"{function}() of backbone file {path}")
-    return Loaded(f"{path.name}:{function}", module, code, own_transform(file) | own_transform(module))
+    with _errors_of(f"{function}() of backbone file {path}"):
+        module = make()
+    return LoadedEncoder(f"{path.name}:{function}", module, code, own_transform(file) | own_transform(module))
 
 
 def own_transform(owner: Any) -> dict[str, Any]:
-    """Return the transform options that a file or module has as attributes."""
-    found = {name: getattr(owner, name, None) for name in OWN}
+    """Return the transform options that a file or module defines as attributes."""
+    found = {name: getattr(owner, name, None) for name in TRANSFORM_OPTIONS}
     return {name: value for name, value in found.items() if value is not None and not callable(value)}
 
 
-def _run(function: Callable[[], Any], what: str) -> Any:
+@contextmanager
+def _errors_of(code: str) -> Iterator[None]:
     try:
-        return function()
+        yield
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise LongwayError(f"{what} raised {type(error).__name__}: {reason}; mend that file") from error
+        raise LongwayError(f"{code} raised {type(error).__name__}: {one_line(error)}; fix that file") from error

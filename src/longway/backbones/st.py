@@ -6,37 +6,34 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from longway.backbones.adapter import Loaded, Wish, local, needed, one_line, public_name
+from longway.backbones.adapter import (
+    LoadedEncoder,
+    LoadRequest,
+    import_optional,
+    load_errors,
+    path_or_name,
+    public_name,
+)
 from longway.backbones.hf import suppressed_output, tokenizer_hash
 from longway.utils.errors import LongwayError
 from longway.utils.storage import hash_json, hash_module
 
 
-def load(spec: str, wish: Wish) -> Loaded:
+def load(spec: str, request: LoadRequest) -> LoadedEncoder:
     """Load a model, which includes its pooling, from a folder or the hub."""
-    path = local(spec)
+    path = path_or_name(spec)
     name = public_name("st", path)
-    for option, value in (("layer", wish.layer), ("pooling", wish.pooling)):
+    for option, value in (("layer", request.layer), ("pooling", request.pooling)):
         if value is not None:
             raise LongwayError(f"backbone {name} pools by itself: leave out {option}={value!r}, or load it with hf:")
-    package = needed("sentence_transformers", "'longway[hf]'", f"backbone {name}")
-    try:
-        with suppressed_output():
-            model = package.SentenceTransformer(path, device=str(wish.device), model_kwargs={"use_safetensors": True})
-    except Exception as error:
-        raise LongwayError(
-            f"backbone {name} cannot be loaded ({one_line(error)}): give a folder or a name on the Hugging Face hub"
-        ) from error
-    return Loaded(name, SentenceEncoder(model))
+    package = import_optional("sentence_transformers", "'longway[hf]'", f"backbone {name}")
+    with load_errors(name), suppressed_output():
+        model = package.SentenceTransformer(path, device=str(request.device), model_kwargs={"use_safetensors": True})
+    return LoadedEncoder(name, SentenceEncoder(model))
 
 
 class SentenceEncoder:
-    """A model of sentence-transformers.
-
-    Parameters
-    ----------
-    network : SentenceTransformer
-    """
+    """Text encoder that wraps a ``SentenceTransformer``."""
 
     def __init__(self, network: Any) -> None:
         self.network: nn.Module = network
@@ -45,9 +42,9 @@ class SentenceEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of weights, modules, tokens and lengths."""
-        about = [hash_module(self.network), repr(self.network), tokenizer_hash(self.network.tokenizer)]
-        return hash_json([*about, self.network.max_seq_length, self.network.prompts, self.network.default_prompt_name])
+        """Hash of weights, modules, tokenizer, maximum length and prompts."""
+        parts = [hash_module(self.network), repr(self.network), tokenizer_hash(self.network.tokenizer)]
+        return hash_json([*parts, self.network.max_seq_length, self.network.prompts, self.network.default_prompt_name])
 
     def encode(self, texts: list[str]) -> Tensor:
         """Map texts to features (N, d)."""

@@ -6,38 +6,31 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from longway.backbones.adapter import Loaded, Wish, needed, one_line
-from longway.utils.errors import LongwayError
+from longway.backbones.adapter import LoadedEncoder, LoadRequest, import_optional, load_errors
 
 
-def load(name: str, wish: Wish) -> Loaded:
+def load(name: str, request: LoadRequest) -> LoadedEncoder:
     """Create a pretrained model without its classifier, with the preprocessing of its weights."""
-    timm = needed("timm", "'longway[timm]'", f"backbone timm:{name}")
-    # The model's own pooling unless another is asked for, which takes what comes before it
-    options: dict[str, Any] = {} if wish.pooling is None else {"global_pool": ""}
-    try:
+    timm = import_optional("timm", "'longway[timm]'", f"backbone timm:{name}")
+    # The model pools by itself unless another pooling is requested, which needs the unpooled output.
+    options: dict[str, Any] = {} if request.pooling is None else {"global_pool": ""}
+    with load_errors(f"timm:{name}", "choose a name that timm.list_models() has"):
         model = timm.create_model(name, pretrained=True, num_classes=0, **options)
-    except Exception as error:
-        raise LongwayError(
-            f"backbone timm:{name} cannot be loaded ({one_line(error)}): choose a name that timm.list_models() has"
-        ) from error
     config = timm.data.resolve_model_data_config(model)
-    sides = set(config["input_size"][1:])
-    squeezed = config.get("crop_mode") == "squash"
     defaults = {
-        "size": max(sides),
+        "size": max(config["input_size"][1:]),
         "mean": config["mean"],
         "std": config["std"],
-        "crop": None if squeezed else config["crop_pct"],
+        "crop": None if config.get("crop_mode") == "squash" else config["crop_pct"],
         "interpolation": config["interpolation"],
     }
     if options and getattr(model, "output_fmt", "NCHW") == "NHWC":
         model = ChannelsFirst(model)
-    return Loaded(f"timm:{name}", model, defaults=defaults)
+    return LoadedEncoder(f"timm:{name}", model, defaults=defaults)
 
 
 class ChannelsFirst:
-    """A network with its channels-last output in channels-first order."""
+    """A network whose channels-last output is returned in channels-first order."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network

@@ -1,4 +1,4 @@
-"""Images in the form that a backbone expects: resized, cropped, three channels, standardised."""
+"""Image preprocessing for backbones: resizing, cropping, three channels, standardisation."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from longway.utils.errors import LongwayError, nearest
+from longway.utils.rules import UP_TO_ONE
 
 if TYPE_CHECKING:
     from PIL import Image
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Mean of each channel over ImageNet, which most image encoders expect to be subtracted."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Standard deviation of each channel over ImageNet, by which most image encoders expect to be divided."""
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+"""Ways to resize images."""
+TRANSFORM_OPTIONS = ("size", "mean", "std", "crop", "interpolation")
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,13 @@ class Transform:
     Parameters
     ----------
     size : int, optional
-        Side in pixels of the square that a backbone sees. None keeps the images' own size.
+        Side in pixels of the square input of a backbone. None keeps the images' own size.
     mean, std : (float, float, float)
-        Subtracted from and divided into values in [0, 1], a channel each.
+        Mean and standard deviation per channel, for values in [0, 1].
     crop : float, optional
-        Share of the shorter side that the central square keeps: the shorter side becomes ``size / crop`` pixels, and
-        the rest is cut off. None squeezes the whole image into the square; nothing is cut off.
+        Fraction of the shorter side that the central crop keeps: the shorter side is resized to ``size / crop`` pixels
+        and the central square cut out. None resizes the whole image to the square, without regard to its aspect
+        ratio.
     interpolation : {"bilinear", "bicubic", "nearest"}, default "bilinear"
     """
 
@@ -45,8 +51,8 @@ class Transform:
     interpolation: str = "bilinear"
 
     @property
-    def least(self) -> int | None:
-        """Smallest size to which a JPEG is reduced during decoding, so that resizing loses nothing."""
+    def min_size(self) -> int | None:
+        """Smallest side to which decoding may reduce a JPEG: twice the target, so that resizing loses nothing."""
         return None if self.size is None else 2 * self._shorter(self.size)
 
     def stack(self, images: Sequence[Image.Image]) -> Tensor:
@@ -55,7 +61,7 @@ class Transform:
         Returns
         -------
         Tensor of shape (N, 3, size, size), uint8
-            In the memory format ``channels_last``, in which decoded images are laid out anyway.
+            In the memory format ``channels_last``, the layout of decoded images.
         """
         arrays = [np.asarray(self._squared(_rgb(image))) for image in images]
         shapes = sorted({array.shape[:2] for array in arrays})
@@ -69,7 +75,7 @@ class Transform:
         Returns
         -------
         Tensor of shape (N, c, size, size)
-            Floats in [0, 1] where anything was resized, else the batch as it is.
+            Floats in [0, 1] if the images were resized, else of the batch's own type.
         """
         if self.size is None:
             return batch
@@ -79,20 +85,21 @@ class Transform:
             smooth = self.interpolation != "nearest"
             mode = self.interpolation if smooth else "nearest-exact"
             batch = interpolate(x, (height, width), mode=mode, antialias=smooth)
-            if self.interpolation == "bicubic":  # it overshoots beside edges
+            if self.interpolation == "bicubic":  # bicubic overshoots at edges
                 batch = batch.clamp(0, 1)
         top, left = (height - self.size) // 2, (width - self.size) // 2
         return batch[:, :, top : top + self.size, left : left + self.size]
 
     def scale(self, batch: Tensor) -> Tensor:
-        """Scale a batch (N, 1 or 3, H, W) of uint8, or of floats in [0, 1], for the backbone."""
+        """Resize and standardise a batch (N, 1 or 3, H, W) of uint8, or of floats in [0, 1]."""
         if self.size is not None and batch.shape[2:] != (self.size, self.size):
             batch = self.fit(batch)
         top = 255.0 if batch.dtype == torch.uint8 else 1.0
         x = batch.float()
         if x.shape[1] == 1:
             x = x.expand(-1, 3, -1, -1)
-        # Rows of pixels whose channels alternate: ten times faster than broadcasting three numbers over channels_last
+        # As rows of W * 3 numbers with alternating channels: ten times faster than broadcasting three numbers in
+        # channels_last.
         rows = x.permute(0, 2, 3, 1).contiguous().flatten(2)
         mean, std = (top * torch.tensor(v, device=x.device).repeat(x.shape[3]) for v in (self.mean, self.std))
         return rows.sub(mean).div_(std).unflatten(2, (x.shape[3], 3)).permute(0, 3, 1, 2)
@@ -105,8 +112,8 @@ class Transform:
         """Return height and width of an image after resizing, before cropping."""
         if self.crop is None:
             return size, size
-        shorter, least = self._shorter(size), min(height, width)
-        return max(shorter, height * shorter // least), max(shorter, width * shorter // least)
+        resized, shorter = self._shorter(size), min(height, width)
+        return max(resized, height * resized // shorter), max(resized, width * resized // shorter)
 
     def _squared(self, image: Image.Image) -> Image.Image:
         if self.size is None:
@@ -123,28 +130,25 @@ class Transform:
 
 
 def make_transform(options: dict[str, Any]) -> Transform:
-    """Create a transform from a user's options, or from those of a backbone.
-
-    Parameters
-    ----------
-    options : dict
-        ``size``, ``mean``, ``std``, ``crop``, ``interpolation``; ImageNet's statistics where none are given.
+    """Create a transform from ``TRANSFORM_OPTIONS``; mean and std default to ImageNet's.
 
     Raises
     ------
     LongwayError
-        One of them is out of range.
+        If an option is out of range.
     """
-    interpolation = options.get("interpolation", "bilinear")
+    crop, interpolation = options.get("crop"), options.get("interpolation", "bilinear")
     if interpolation not in INTERPOLATIONS:
         raise LongwayError(
             f"interpolation={interpolation!r} of the backbone is unknown; {nearest(str(interpolation), INTERPOLATIONS)}"
         )
+    if crop is not None and not UP_TO_ONE.accepts(crop):
+        raise LongwayError(f"crop={crop!r} of the backbone must be {UP_TO_ONE.words}")
     return Transform(
         _side(options.get("size")),
         _channels("mean", options.get("mean", IMAGENET_MEAN)),
         _channels("std", options.get("std", IMAGENET_STD)),
-        _share(options.get("crop")),
+        None if crop is None else float(crop),
         interpolation,
     )
 
@@ -170,18 +174,11 @@ def _channels(name: str, value: Any) -> tuple[float, ...]:
     return tuple(numbers)
 
 
-def _share(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise LongwayError(f"crop={value!r} of the backbone must be a share of the image, above 0 and up to 1")
-    return float(value)
-
-
 def _rgb(image: Image.Image) -> Image.Image:
-    """Convert an image to three 8-bit channels; 16-bit greys are scaled, because PIL would clip them."""
+    """Convert an image to three 8-bit channels; 16-bit grey values are scaled, because PIL would clip them."""
     if image.mode.startswith("I"):
         from PIL import Image as Module
 
+        # 65535 / 255 = 257
         image = Module.fromarray((np.asarray(image, dtype=np.float32) / 257).clip(0, 255).astype(np.uint8))
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -41,7 +41,7 @@ def frame(results: Iterable[Result]) -> pd.DataFrame:
     DataFrame
         Every figure of every test part (``test.worst_group``, ...), each group's accuracy (``test.group NAME``), the
         parameters chosen (``parameter NAME``), how many settings were tried, the seconds of the chosen fit, and its
-        doubts about what it inferred.
+        caveats about what it inferred.
     """
     import pandas as pd
 

@@ -30,7 +30,7 @@ class Comparison:
     printed : str
         Name of the published table that it is put beside, if any.
     pairs : sequence of Pair
-        Figures of that table beside ours.
+        Numbers of that table next to ours.
     """
 
     results: Sequence[Result]
@@ -61,7 +61,7 @@ def compare_methods(plan: Plan, folder: str | Path, printed: str = "") -> Compar
     plan : Plan
     folder : str or Path
     printed : str, optional
-        Name of a published table (`longway.bench.published.plan_names`) to put it beside.
+        Name of a published table (`longway.bench.published.plan_names`) to compare with.
 
     Raises
     ------

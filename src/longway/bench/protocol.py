@@ -39,7 +39,7 @@ class Protocol:
         validation groups are known, else ``worst_class``; ``own`` leaves each method its own default, which its record
         names.
     settings : str, optional
-        The rule that chooses among the settings that were tried, by default the same (``worst_class`` beside ``own``);
+        The rule that chooses among the settings that were tried, by default the same (``worst_class`` with ``own``);
         ``oracle`` chooses by the test data and is shown only as such.
     validation : {"as_train", "balanced"}, default "as_train"
         What the validation data are like.

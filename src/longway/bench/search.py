@@ -17,7 +17,7 @@ from longway.utils.storage import hash_json
 def next_trials(plan: Plan, cell: Cell, done: int, store: Store) -> list[TrialSpec]:
     """Return the trials of a cell that can start once ``done`` have ended; none if the budget is spent.
 
-    Under random search all of them can start at once. Optuna proposes one at a time, and is told of the earlier ones
+    Under random search all of them can start at once. Optuna proposes one at a time, and learns from the earlier ones
     from their records: they are its storage, so that an interrupted search goes on as if nothing had been.
     """
     if plan.search == "random" or not cell.entry.space:
@@ -49,7 +49,7 @@ def _proposed(plan: Plan, cell: Cell, wanted: int, store: Store) -> list[Mapping
         if not store.has("trials", key):
             break
         value = score(store.read("trials", key), cell.protocol)
-        if asked is not None:  # the defaults need not lie in the space, and then cannot be told of
+        if asked is not None:  # the defaults need not lie in the space, and then Optuna cannot take them
             study.tell(asked, value, state=None if value is not None else optuna.trial.TrialState.FAIL)
         asked = study.ask(distributions)
         settings.append({**cell.entry.parameters, **asked.params})

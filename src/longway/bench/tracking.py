@@ -10,7 +10,7 @@ from longway.bench.plan import Plan
 from longway.bench.results import FIGURES, Result, figure
 from longway.bench.store import Store
 from longway.methods._persistence import describe
-from longway.training.loggers import as_name, load_mlflow, mlflow_client, mlflow_experiment, summary_writers
+from longway.training.loggers import as_folder_name, load_mlflow, mlflow_client, mlflow_experiment, summary_writers
 from longway.utils.errors import LongwayError, nearest
 
 Tracker = Callable[[Plan, Sequence[Result]], None]
@@ -90,7 +90,7 @@ def _tensorboard(store: Store) -> Tracker:
     def log(plan: Plan, results: Sequence[Result]) -> None:
         for result in results:
             about = [result.cell.data.title, result.cell.protocol.title, result.cell.entry.title]
-            folder = store.folder / "tensorboard" / Path(*map(as_name, about)) / str(result.cell.seed)
+            folder = store.folder / "tensorboard" / Path(*map(as_folder_name, about)) / str(result.cell.seed)
             if folder.exists():
                 continue
             with open_writer(folder) as writer:

@@ -223,7 +223,7 @@ class DataOptions:
 
 
 def takes_data(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of ``DataOptions`` in the place of its parameter ``data``."""
+    """Give a command the options of ``DataOptions`` instead of its parameter ``data``."""
     own = [p for name, p in inspect.signature(command).parameters.items() if name != "data"]
     hints = get_type_hints(command, include_extras=True)
     data_hints = get_type_hints(DataOptions, include_extras=True)

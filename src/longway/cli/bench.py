@@ -265,9 +265,10 @@ def reproduce_command(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the rows of a published table that this machine can run, and show ours beside theirs, with what differs.
+    """Run the rows of a published table that this machine can run, and compare our numbers with theirs, and list the
+    differences.
 
-    Where the whole table would take too long, --option n_train=5000, --set epochs=10 and the like make it smaller.
+    Where the whole table would take too long, --option n_train=5000, --set epochs=10, for example, make it smaller.
     """
     from longway.bench.engine import Engine
     from longway.bench.published import reproduction
@@ -293,7 +294,7 @@ def _run(
     from longway.bench.tracking import trackers
     from longway.cli import _printing
 
-    logs = trackers(track, out)  # an absent library is told of before the work
+    logs = trackers(track, out)  # report a missing library before the work
     run(plan, out, engine, allow_changes=allow_changes, retry=retry)
     comparison = compare_methods(plan, out, printed)
     page = comparison.write(out)

@@ -27,7 +27,7 @@ def list_(as_json: AsJson = False) -> None:
 def card(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As in `bench list`.", show_default=False)],
     check: Annotated[
-        bool, typer.Option("--check", help="Build it and count its groups, beside the published counts.")
+        bool, typer.Option("--check", help="Build it and compare its group counts with the published ones.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -236,8 +236,8 @@ def fit(
             _printing.say(f"{len(raw):,} of {whole:,} rows were audited and lie surely on a side: the fit took these")
         if model.selection_ and part == "val" and "test" in dataset.parts:
             _printing.say(f"The fit has used the val part. What counts is: longway evaluate {out} {data.source}")
-        for doubt in model.caveats:
-            _printing.say(f"Doubt: {doubt}")
+        for caveat in model.caveats:
+            _printing.say(f"Caveat: {caveat}")
 
 
 @takes_data

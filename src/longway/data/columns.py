@@ -130,7 +130,7 @@ def _expand(wanted: list[str], table: Table, named: set[str], source: str) -> li
         table.check(name, "input", source)
         if name in named:
             raise LongwayError(
-                f"column {name!r} of {source} cannot be an input: it is a label, an attribute or the like"
+                f"column {name!r} of {source} cannot be an input: it has another role, such as label or attribute"
             )
         columns.append(name)
     return list(dict.fromkeys(columns))

@@ -146,14 +146,14 @@ class ImageColumn(LazyColumn):
         rows = self.rows.select(where, keep_in_memory=True)
         return ImageColumn(rows, self.name, self.source, self.ids[where], self.root)
 
-    def read(self, where: np.ndarray, least: int | None = None) -> list[Image.Image]:
+    def read(self, where: np.ndarray, min_size: int | None = None) -> list[Image.Image]:
         """Decode the images at these positions.
 
         Parameters
         ----------
         where : ndarray of int
             Positions.
-        least : int, optional
+        min_size : int, optional
             Both sides may shrink while decoding as long as they keep this many pixels (JPEG only, and much faster).
 
         Raises
@@ -161,7 +161,9 @@ class ImageColumn(LazyColumn):
         CorruptFileError
             An image is missing or does not decode.
         """
-        return [self._decode(self._open(value, position), position, least) for position, value in self._values(where)]
+        return [
+            self._decode(self._open(value, position), position, min_size) for position, value in self._values(where)
+        ]
 
     def encoded(self, where: np.ndarray) -> list[bytes | None]:
         """Read the encoded bytes of the images at these positions; None for a missing one."""
@@ -235,12 +237,12 @@ class ImageColumn(LazyColumn):
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise self._undecodable(data, position, error) from error
 
-    def _decode(self, image: Image.Image, position: int, least: int | None) -> Image.Image:
+    def _decode(self, image: Image.Image, position: int, min_size: int | None) -> Image.Image:
         from PIL import Image, ImageOps
 
         try:
-            if least is not None:
-                image.draft(None, (least, least))
+            if min_size is not None:
+                image.draft(None, (min_size, min_size))
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return image

@@ -40,7 +40,7 @@ def read(
         folder of them; an npz file; a feature cache made by ``longway embed``; a folder made by
         ``Dataset.save_to_disk``; or the name of a Hugging Face dataset.
     input : str or sequence of str, optional
-        The column that holds images (bytes, or names of files beside the table), texts or lists of features, or the
+        The column that holds images (bytes, or names of files next to the table), texts or lists of features, or the
         numeric columns that are the features; globs such as ``"f*"`` welcome. For an npz, the array of inputs.
         Needed only where more than one choice fits; all numeric columns without another role are features.
     label : str, optional
@@ -53,7 +53,7 @@ def read(
         A column that says which rows are train, val and test (or 0, 1, 2). Folders train/, val/ and test/ and the
         splits of a Hugging Face dataset need not be named.
     split_by : str, optional
-        A column, such as a person's identity, no value of which may be in two parts. Each value's part is decided by
+        A column, such as a person's identity, whose values must not be in two parts. Each value's part is decided by
         its hash, so that it stays the same when the data grow.
     fractions : (float, float, float), optional
         Shares of train, val and test where no column holds the split; without ``split_by`` it is random within each

@@ -36,7 +36,7 @@ class Samples:
     Parameters
     ----------
     X : ndarray or memmap of shape (N, ...)
-        All inputs, floats (images in [0, 1]), of which ``index`` says which rows are meant.
+        All inputs, floats (images in [0, 1]); ``index`` selects rows of them.
     y : ndarray of shape (n,), int64
         Class codes.
     weight : ndarray of shape (n,), float64
@@ -129,7 +129,7 @@ class Samples:
         """Return the weighted mean and standard deviation of each feature, float64 of shape (d,), in one pass.
 
         Deviations are taken from each piece's own mean and the pieces then merged: the difference of two large sums
-        would lose all digits where the mean is large beside the deviation. A constant feature gets the deviation 1,
+        would lose all digits if the mean is large relative to the deviation. A constant feature gets the deviation 1,
         so that dividing by it is harmless.
         """
         dtype = self.precision

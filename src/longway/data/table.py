@@ -74,7 +74,7 @@ class Table:
                 f"inputs have {len(self)}"
             )
         if name not in self.columns:
-            known = nearest(name, self.columns) if self.columns else "it has no columns beside its input"
+            known = nearest(name, self.columns) if self.columns else "it has no columns except its input"
             raise LongwayError(f"{source} has no column {name!r} ({role}); {known}")
 
     def arrow(self, names: list[str], start: int = 0, stop: int | None = None) -> pa.Table:
@@ -97,7 +97,7 @@ class Table:
         Raises
         ------
         LongwayError
-            There is no such column, it has missing values, or it holds real numbers, lists or the like.
+            There is no such column, it has missing values, or it holds real numbers or lists, for example.
         """
         self.check(name, role, source)
         where = f"column {name!r} ({role}) of {source}"

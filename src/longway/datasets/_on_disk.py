@@ -154,7 +154,7 @@ class PairedImages(ImagesOnDisk):
         Share of each class in which the attribute agrees with the label, in train and val; other rows are left out at
         random. 1 is the majority-only protocol, without a contradicting sample. None takes the data as they are.
     agreeing : {"auto", "same", "opposite"}, default "auto"
-        Which attribute agrees with class 1: value 1 ("same"), value 0, or the one that goes with it more often in all
+        Which attribute agrees with class 1: value 1 ("same"), value 0, or the one that occurs with it more often in all
         of the data.
     balanced_test : bool, optional
         Whether test has as many rows of each group as its smallest group; by default where a correlation is set.

@@ -77,7 +77,7 @@ class CMNIST(Benchmark):
         source="Arjovsky et al., Invariant Risk Minimization, 2019; Gulrajani and Lopez-Paz, In Search of Lost Domain "
         "Generalization, 2021; digits by LeCun, Cortes and Burges",
         obtain="mnist.npz (x_train, y_train, x_test, y_test) or the four original *-ubyte.gz; downloaded if absent.",
-        metric=("random", "worst_group"),  # above 75 % on "ood" a classifier leans on the reversed colour
+        metric=("random", "worst_group"),  # above 75 % on "ood" a classifier relies on the reversed colour
         files={"mnist.npz": "1de0c9e5deb8cda17af21953bf4dd10641deed9b"},
     )
 

@@ -1,4 +1,4 @@
-"""Dominoes: two pictures, one above the other, of which the plain one predicts the label in training."""
+"""Dominoes: two pictures, one above the other; the simple one predicts the label in training."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class MultiNLI(MemmapRef):
     card: ClassVar[Card] = Card(
         title="MultiNLI",
         core="whether the second sentence contradicts the first, follows from it, or neither",
-        shortcut="a word of negation in the second sentence, which goes with contradiction",
+        shortcut="a word of negation in the second sentence, correlated with contradiction",
         licence="mostly the Open American National Corpus's, which allows free use; some texts have others",
         source="Williams et al., A Broad-Coverage Challenge Corpus for Sentence Understanding through Inference, 2018; "
         "negation and split by Sagawa et al., 2020",

@@ -38,7 +38,7 @@ COLUMNS = (
     "Method",
     Column(
         "Given",
-        "What the method was told. Balanced validation: validation images in which the colour says nothing; their "
+        "The supervision of the method. Balanced validation: validation images in which the colour says nothing; their "
         "groups are not named. No method was given a group label.",
     ),
     Column(

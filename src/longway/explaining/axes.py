@@ -13,7 +13,7 @@ from torch import Tensor
 from longway.data.samples import Samples, predict_logits
 from longway.data.validation import check_numbers
 from longway.groups.axes import AxisGroups, walks
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
 from longway.methods import SITAR, SITARHead
 from longway.methods.sitar.estimator import SitarNet
 from longway.nn.vae import MeanEncoder

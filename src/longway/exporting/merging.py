@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from longway.backbones import Backbone
-from longway.backbones.adapter import needed, one_line
+from longway.backbones.adapter import import_optional, one_line
 from longway.backbones.onnx import OnnxEncoder
 from longway.exporting.network import Head, Normalise, PooledHead
 from longway.exporting.onnx_file import convert
@@ -32,7 +32,7 @@ def merged(backbone: Backbone, head: Head, images: Tensor, opset: int) -> Any:
     LongwayError
         Its graph takes batches of one size only, or cannot be joined to others.
     """
-    onnx = needed("onnx", "'longway[onnx]'", "export to ONNX")
+    onnx = import_optional("onnx", "'longway[onnx]'", "export to ONNX")
     encoder = backbone.module
     assert isinstance(encoder, OnnxEncoder)
     if encoder.batch is not None or encoder.half:

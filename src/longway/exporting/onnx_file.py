@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from longway.backbones.adapter import needed, one_line
+from longway.backbones.adapter import import_optional, one_line
 from longway.backbones.onnx import open_session
 from longway.exporting.quiet import quietly
 from longway.exporting.record import OUTPUTS, Record
@@ -25,8 +25,8 @@ LARGEST = 2**31 - 1
 
 def check_opset(opset: int | None) -> int:
     """Return the version of ONNX's operators to write."""
-    onnx = needed("onnx", "'longway[onnx]'", "export to ONNX")
-    needed("onnxscript", "'longway[onnx]'", "export to ONNX")
+    onnx = import_optional("onnx", "'longway[onnx]'", "export to ONNX")
+    import_optional("onnxscript", "'longway[onnx]'", "export to ONNX")
     last = onnx.defs.onnx_opset_version()
     if opset is not None and (not isinstance(opset, int) or isinstance(opset, bool) or not OPSET <= opset <= last):
         raise LongwayError(f"opset={opset!r} must be a whole number from {OPSET} to {last}")

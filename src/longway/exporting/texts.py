@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from longway.backbones.adapter import needed
+from longway.backbones.adapter import import_optional
 from longway.utils.errors import LongwayError
 
 
@@ -31,7 +31,7 @@ def describe_tokenizer(tokenizer: Any, max_length: int | None, name: str) -> dic
 
 def make_tokenizer(record: dict[str, Any]) -> Callable[[list[str]], dict[str, np.ndarray]]:
     """Return a function from texts to the graph's inputs ``input_ids`` and ``attention_mask``, each (N, t)."""
-    package = needed("tokenizers", "'longway[hf]'", "an exported model of texts")
+    package = import_optional("tokenizers", "'longway[hf]'", "an exported model of texts")
     tokenizer = package.Tokenizer.from_str(record["rules"])
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 def colour_moments(images: Tensor, values: Tensor, n_values: int) -> tuple[Tensor, Tensor]:
-    """Return the mean and the second moment of the pixels of each set of images.
+    """Return the mean and the second moment of the pixels in each set of images.
 
     Parameters
     ----------
     images : Tensor of shape (n, c, h, w)
     values : Tensor of shape (n,), integer
-        The set that each image is in, ``0 .. n_values - 1``.
+        The set of each image, ``0 .. n_values - 1``.
     n_values : int
         V.
 
@@ -21,7 +21,7 @@ def colour_moments(images: Tensor, values: Tensor, n_values: int) -> tuple[Tenso
     -------
     mean : Tensor of shape (V, c), float64
     second : Tensor of shape (V, c, c), float64
-        Of ``p p^T``, not centred; zero for a set without images, as is its mean.
+        Means of ``p p^T``, not centred. Both moments of an empty set are zero.
     """
     pixels = images.double().flatten(2)
     count = torch.zeros(n_values, dtype=torch.float64).index_add_(0, values, torch.ones(len(values)).double())
@@ -34,25 +34,26 @@ def colour_moments(images: Tensor, values: Tensor, n_values: int) -> tuple[Tenso
 
 
 def colour_maps(mean: Tensor, second: Tensor, *, matched: bool = True) -> Tensor:
-    r"""Return the linear maps of pixels that give each set of images the colours of each other set.
+    r"""Return linear maps of pixels that give each set of images the colours of each other set.
 
     With the spectra :math:`M_a = U_a \Lambda_a U_a^T` of the second moments, :math:`W_{ab} = U_b \Lambda_b^{1/2}
     \Lambda_a^{-1/2} U_a^T` takes the principal colours of a to those of b, so that :math:`W_{ab} M_a W_{ab}^T = M_b`
-    wherever a has as many colours as b. Unlike the map of optimal transport it is defined where the two share no
-    colour, as pure red and pure green. Colours that a lacks are mapped to nothing.
+    if a has as many colours as b. Unlike the optimal transport map it is defined if the two share no colour, such as
+    pure red and pure green. Colours that a lacks are mapped to zero.
 
-    Without the spectra, :math:`U_b U_a^T` turns the principal colours and keeps the brightness of each pixel. Sets that
-    differ in content differ in brightness too, such as digits of more and of less ink; matching that leaves a trace by
-    which a recoloured image can be told from one that was of that colour all along.
+    Without the spectra, :math:`U_b U_a^T` rotates the principal colours and keeps the brightness of each pixel. Sets
+    that differ in content also differ in brightness, such as digits with more and with less ink. Matching brightness
+    leaves a trace that distinguishes a recoloured image from one that always had that colour
+    (docs/experiments/0007-sitar-default.md).
 
     Parameters
     ----------
     mean : Tensor of shape (V, c)
-        Mean pixel of each set; it tells the signs of the principal colours.
+        Mean pixel of each set; it determines the signs of the principal colours.
     second : Tensor of shape (V, c, c)
         Second moments of the pixels of each set.
     matched : bool, default True
-        Match the second moments; else turn the colours only.
+        Match the second moments; else only rotate the colours.
 
     Returns
     -------
@@ -65,16 +66,17 @@ def colour_maps(mean: Tensor, second: Tensor, *, matched: bool = True) -> Tensor
     >>> (colour_maps(torch.eye(2), torch.stack([red, green]))[0, 1] @ torch.tensor([1.0, 0.0])).round()
     tensor([0., 1.])
     """
-    spectrum, axes = torch.linalg.eigh(second)  # rising
+    spectrum, axes = torch.linalg.eigh(second)  # in rising order: the principal colour is the last
+    # Colours of less than a millionth of the largest moment are rounding errors; their inverse roots would be huge.
     spectrum = spectrum.where(spectrum > 1e-6 * spectrum[:, -1:], 0.0)
     along_mean = (axes * mean.unsqueeze(2)).sum(1, keepdim=True)
     axes = axes * torch.where(along_mean < 0, -1.0, 1.0)
-    # The signs of weak colours are hardly told by the mean: take those that turn the colours least.
-    alike = torch.einsum("aik,bik->abk", axes, axes)
-    turn = torch.where(alike < 0, -1.0, 1.0)
-    turn[..., -1] = 1.0
+    # The signs of weak colours are poorly determined by the mean: take those that rotate the colours least.
+    cosines = torch.einsum("aik,bik->abk", axes, axes)
+    signs = torch.where(cosines < 0, -1.0, 1.0)
+    signs[..., -1] = 1.0
     inverse = spectrum.rsqrt().where(spectrum > 0, 0.0)
-    scale = spectrum.sqrt().unsqueeze(0) * inverse.unsqueeze(1) * turn if matched else turn
+    scale = spectrum.sqrt().unsqueeze(0) * inverse.unsqueeze(1) * signs if matched else signs
     maps = torch.einsum("bik,abk,ajk->abij", axes, scale, axes)
     same = torch.arange(len(mean))
     maps[same, same] = torch.eye(mean.shape[1], dtype=maps.dtype)

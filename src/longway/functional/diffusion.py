@@ -10,17 +10,17 @@ def diffuse(x: Tensor, noise: Tensor, log_snr: Tensor) -> tuple[Tensor, Tensor]:
     r"""Mix inputs with noise so that the variance stays 1.
 
     With :math:`\alpha^2 = \mathrm{sigmoid}(\lambda)` and :math:`\sigma^2 = \mathrm{sigmoid}(-\lambda)` the mixture is
-    :math:`z = \alpha x + \sigma \epsilon`, and its velocity :math:`v = \alpha \epsilon - \sigma x`, from which both can
-    be had again: :math:`\epsilon = \sigma z + \alpha v`.
+    :math:`z = \alpha x + \sigma \epsilon`, and its velocity :math:`v = \alpha \epsilon - \sigma x`. Together they give
+    back the input and the noise: :math:`\epsilon = \sigma z + \alpha v`.
 
     Parameters
     ----------
     x : Tensor of shape (n, ...)
-        Of variance about 1.
+        Inputs of variance about 1.
     noise : Tensor of shape (n, ...) or (1, ...)
         Standard normal, :math:`\epsilon`.
     log_snr : Tensor of shape (n,) or (1,)
-        :math:`\lambda`, the logarithm of the ratio of the variances of signal and noise.
+        :math:`\lambda`, the logarithm of the signal-to-noise ratio, a ratio of variances.
 
     Returns
     -------
@@ -30,17 +30,17 @@ def diffuse(x: Tensor, noise: Tensor, log_snr: Tensor) -> tuple[Tensor, Tensor]:
     ----------
     Salimans and Ho, "Progressive distillation for fast sampling of diffusion models", ICLR 2022, appendix D.
     """
-    aligned = _aligned(log_snr, x)
-    signal, spread = torch.sigmoid(aligned).sqrt(), torch.sigmoid(-aligned).sqrt()
-    return signal * x + spread * noise, signal * noise - spread * x
+    log_snr = _broadcastable(log_snr, x)
+    alpha, sigma = torch.sigmoid(log_snr).sqrt(), torch.sigmoid(-log_snr).sqrt()
+    return alpha * x + sigma * noise, alpha * noise - sigma * x
 
 
 def noise_error(velocity: Tensor, guess: Tensor, log_snr: Tensor) -> Tensor:
     r"""Return the squared error of the noise that a predicted velocity implies, elementwise, of shape (n, ...).
 
-    Half its mean over noise and over :math:`\lambda` between two bounds, times their distance, summed over an input, is
-    what the input costs in nats: the evidence lower bound of a diffusion model in continuous time, but for what inputs
-    cost at the bounds, which is nearly the same for every class.
+    Average half of it over noise and over :math:`\lambda` between two bounds, multiply by the bounds' distance, and sum
+    over the elements of an input: that is the input's cost in nats, the evidence lower bound of a diffusion model in
+    continuous time. The costs at the two bounds are missing; they are nearly the same for every class.
 
     Parameters
     ----------
@@ -51,9 +51,10 @@ def noise_error(velocity: Tensor, guess: Tensor, log_snr: Tensor) -> Tensor:
     ----------
     Kingma et al., "Variational diffusion models", NeurIPS 2021, equation 18 (there :math:`\gamma = -\lambda`).
     """
-    return torch.sigmoid(_aligned(log_snr, velocity)) * (velocity - guess).square()
+    # The noise is sigma z + alpha v and z is known, so its error is alpha times that of v.
+    return torch.sigmoid(_broadcastable(log_snr, velocity)) * (velocity - guess).square()
 
 
-def _aligned(log_snr: Tensor, x: Tensor) -> Tensor:
+def _broadcastable(log_snr: Tensor, x: Tensor) -> Tensor:
     """Reshape ratios (n,) or (1,) so that they broadcast over inputs (n, ...)."""
     return log_snr.view(-1, *[1] * (x.dim() - 1))

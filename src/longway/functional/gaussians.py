@@ -26,25 +26,22 @@ def class_moments(points: Tensor, labels: Tensor, weights: Tensor, n_classes: in
     n_classes : int
         C.
     full : bool
-        Covariances (C, d, d), else variances (C, d).
+        Return covariances (C, d, d), else variances (C, d).
 
     Returns
     -------
     Moments
     """
-    with torch.autocast(points.device.type, enabled=False):  # the determinant of rounded sums says nothing
+    with torch.autocast(points.device.type, enabled=False):  # determinants of sums in 16 bits would be meaningless
         points = points.to(torch.promote_types(points.dtype, torch.float32))
-        return _moments(points, labels, weights, n_classes, full)
-
-
-def _moments(points: Tensor, labels: Tensor, weights: Tensor, n_classes: int, full: bool) -> Moments:
-    share = one_hot(labels, n_classes).to(points) * weights.to(points).unsqueeze(1)
-    share = share / share.sum(0).clamp_min(torch.finfo(points.dtype).tiny)
-    mean = share.T @ points
-    deviation = points - mean[labels]
-    if not full:
-        return Moments(mean, share.T @ deviation.square())
-    return Moments(mean, torch.einsum("nc,ni,nj->cij", share, deviation, deviation))
+        member = one_hot(labels, n_classes).to(points) * weights.to(points).unsqueeze(1)
+        # Column c holds the weights of class c, summing to 1; an empty class is 0 / tiny = 0.
+        member = member / member.sum(0).clamp_min(torch.finfo(points.dtype).tiny)
+        mean = member.T @ points
+        deviation = points - mean[labels]
+        if not full:
+            return Moments(mean, member.T @ deviation.square())
+        return Moments(mean, torch.einsum("nc,ni,nj->cij", member, deviation, deviation))
 
 
 def kl_to_spherical(moments: Moments, targets: Tensor, floor: float = 1e-2) -> Tensor:

@@ -1,4 +1,4 @@
-"""Grad-CAM: the places of a feature map that a logit depends on."""
+"""Grad-CAM: the locations of a feature map that a logit depends on."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from torch import Tensor
 
 
 def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    r"""Return the positive contributions of places of feature maps to a logit.
+    r"""Return the positive contributions to a logit of the locations of feature maps.
 
-    Each channel counts by its mean gradient over all places; what then speaks against the logit is cut off:
+    Each channel is weighted by its mean gradient over all locations, and negative sums are set to 0:
     :math:`\mathrm{ReLU}\big(\sum_k \alpha_k A^k\big)` with
     :math:`\alpha_k = \frac{1}{hw} \sum_{ij} \partial \ell / \partial A^k_{ij}`.
 
     Parameters
     ----------
     activations : Tensor of shape (n, k, h, w)
-        What the last convolution gives for each input, A.
+        Output of the last convolution for each input, A.
     gradients : Tensor of shape (n, k, h, w)
-        Of one logit of each input, by its activations.
+        Gradients of one logit of each input with respect to its activations.
 
     Returns
     -------
     Tensor of shape (n, h, w)
-        0 or more, in units of the logit.
+        At least 0, in units of the logit.
 
     References
     ----------

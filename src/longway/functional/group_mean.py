@@ -14,9 +14,9 @@ def mean_by_group(values: Tensor, weights: Tensor, groups: Tensor, n_groups: int
     >>> mean_by_group(torch.tensor([1.0, 3.0, 5.0]), torch.ones(3), torch.tensor([0, 0, 2]), 3)[0]
     tensor([2., 0., 5.])
     """
-    totals, shares = (
+    sums, mass = (
         torch.zeros(n_groups, dtype=values.dtype, device=values.device).index_add(0, groups, part)
         for part in (values * weights, weights.to(values.dtype))
     )
-    present = shares > 0
-    return totals / shares.where(present, 1), present
+    present = mass > 0
+    return sums / mass.where(present, 1), present  # 0 / 1 for an empty group keeps gradients finite

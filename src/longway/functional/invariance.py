@@ -1,4 +1,8 @@
-"""Penalties on the differences of a classifier's risk between environments."""
+"""Penalties on the differences of a classifier's risk between environments.
+
+All functions take logits (n, C), class codes (n,), sample weights (n,), environment codes (n,), and the number E of
+environments. Environments without samples are left out.
+"""
 
 from __future__ import annotations
 
@@ -12,58 +16,27 @@ from longway.functional.group_mean import mean_by_group
 def risks(
     logits: Tensor, labels: Tensor, weights: Tensor, environments: Tensor, n_environments: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the weighted mean cross-entropy of each environment, 0 for an empty one, and a mask of the non-empty ones.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (n, C)
-    labels, weights, environments : Tensor of shape (n,)
-        Class codes, sample weights, and environment codes below ``n_environments``.
-    n_environments : int
-        E.
-
-    Returns
-    -------
-    (Tensor of shape (E,), bool Tensor of shape (E,))
-    """
+    """Return the weighted mean cross-entropy (E,) of each environment, and a mask (E,) of the non-empty ones."""
     return mean_by_group(cross_entropy(logits, labels, reduction="none"), weights, environments, n_environments)
 
 
 def scale_derivatives(
     logits: Tensor, labels: Tensor, weights: Tensor, environments: Tensor, n_environments: int
 ) -> tuple[Tensor, Tensor]:
-    r"""Return the derivative of each environment's risk with respect to a common factor w of the logits, at w = 1.
+    r"""Return the derivative (E,) of each risk with respect to a common factor w of the logits, and a mask (E,).
 
-    The derivative of :math:`R_e(w f)` is the mean over the environment of :math:`\sum_c (p_c - [c = y]) f_c`: the mean
-    logit less the logit of the true class. It needs no second pass of automatic differentiation.
-
-    Parameters
-    ----------
-    logits, labels, weights, environments, n_environments
-        See ``risks``.
-
-    Returns
-    -------
-    (Tensor of shape (E,), bool Tensor of shape (E,))
-        0 where an environment has no sample, and which have any.
+    At w = 1. The mask marks the non-empty environments.
     """
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # mixed precision has them in 16 bits
-    true = logits.gather(1, labels.unsqueeze(1)).squeeze(1)
-    slopes = (logits.softmax(1) * logits).sum(1) - true
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # 16 bits under mixed precision
+    # The derivative of CE(w f) at w = 1 is sum_c (p_c - [c = y]) f_c, the mean logit minus the true one: no second
+    # pass of automatic differentiation is needed.
+    true_logit = logits.gather(1, labels.unsqueeze(1)).squeeze(1)
+    slopes = (logits.softmax(1) * logits).sum(1) - true_logit
     return mean_by_group(slopes, weights, environments, n_environments)
 
 
 def irm_penalty(logits: Tensor, labels: Tensor, weights: Tensor, environments: Tensor, n_environments: int) -> Tensor:
-    r"""Mean over the environments that are present of :math:`(\partial_w R_e(w f))^2` at w = 1 (IRMv1).
-
-    Parameters
-    ----------
-    logits, labels, weights, environments, n_environments
-        See ``risks``.
-
-    Returns
-    -------
-    Tensor of shape ()
+    r"""Return the mean over environments of :math:`(\partial_w R_e(w f))^2` at w = 1 (IRMv1), of shape ().
 
     References
     ----------
@@ -74,16 +47,7 @@ def irm_penalty(logits: Tensor, labels: Tensor, weights: Tensor, environments: T
 
 
 def risk_variance(logits: Tensor, labels: Tensor, weights: Tensor, environments: Tensor, n_environments: int) -> Tensor:
-    """Variance of the risk over the environments that are present (V-REx).
-
-    Parameters
-    ----------
-    logits, labels, weights, environments, n_environments
-        See ``risks``.
-
-    Returns
-    -------
-    Tensor of shape ()
+    """Return the variance of the risk over environments (V-REx), of shape ().
 
     References
     ----------

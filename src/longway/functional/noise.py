@@ -30,36 +30,20 @@ def perturb(latents: Tensor, scores: Tensor, scale: float) -> Tensor:
 
 
 def consistency(clean_logits: Tensor, noisy_logits: Tensor) -> Tensor:
-    r"""Mean over samples of :math:`\|f(z) - f(\bar z)\|_2^2`.
-
-    Parameters
-    ----------
-    clean_logits, noisy_logits : Tensor of shape (n, C)
-
-    Returns
-    -------
-    Tensor of shape ()
-    """
+    r"""Return the mean over samples of :math:`\|f(z) - f(\bar z)\|_2^2` for logits (n, C), of shape ()."""
     return (clean_logits - noisy_logits).square().sum(1).mean()
 
 
 def divergence(clean_logits: Tensor, noisy_logits: Tensor) -> Tensor:
-    r"""Mean over samples of the Jensen-Shannon divergence of two predictions, in nats.
+    """Return the mean Jensen-Shannon divergence of the predictions of logits (n, C) in nats, of shape ().
 
-    Of probabilities, so that it cannot be had by making logits small; at most ln 2, so that it cannot drown the rest.
-
-    Parameters
-    ----------
-    clean_logits, noisy_logits : Tensor of shape (n, C)
-
-    Returns
-    -------
-    Tensor of shape ()
+    It compares probabilities, so small logits alone do not lower it, and is at most ln 2, so it cannot dominate a loss.
     """
     first, second = clean_logits.log_softmax(1), noisy_logits.log_softmax(1)
+    # The mixture's log probabilities by logaddexp: exp() of confident logits would underflow to log 0.
     middle = torch.logaddexp(first, second) - math.log(2)
-    apart = first.exp() * (first - middle) + second.exp() * (second - middle)
-    return 0.5 * apart.sum(1).mean()
+    twice = first.exp() * (first - middle) + second.exp() * (second - middle)
+    return 0.5 * twice.sum(1).mean()
 
 
 def targeted_penalty(
@@ -67,7 +51,7 @@ def targeted_penalty(
 ) -> Tensor:
     r"""Compute the second-order term of Theorem 1: the increase of the cross-entropy under SITAR's noise.
 
-    The mean over samples of
+    It is the mean over samples of
     :math:`\alpha^2 \sum_j v_j^2 [\frac12 J_j^T H J_j + \lambda \|J_j\|^2]`, with :math:`J_j` column j of the logit
     Jacobian and :math:`H = diag(p) - p p^T` the Hessian of the cross-entropy in logit space. The theorem leaves out the
     curvature of the classifier itself, :math:`\frac12 \sum_k (p_k - y_k) \nabla^2 f_k`; it is zero where the classifier
@@ -76,7 +60,7 @@ def targeted_penalty(
     Parameters
     ----------
     classifier : callable
-        Maps latents (n, d) to logits (n, C), row by row.
+        Maps latents (n, d) to logits (n, C), sample by sample.
     latents : Tensor of shape (n, d)
     scores : Tensor of shape (d,)
         Shortcut scores v.
@@ -99,6 +83,7 @@ def targeted_penalty(
 
     jacobian = vmap(jacrev(logits_of_one))(latents)  # (n, C, d)
     p = classifier(latents).softmax(1).unsqueeze(2)
+    # J_j^T H J_j is the variance of J_j under p: E[J^2] - E[J]^2.
     curvature = (p * jacobian.square()).sum(1) - (p * jacobian).sum(1).square()
     per_axis = 0.5 * curvature + weight * jacobian.square().sum(1)
     return scale**2 * (per_axis * scores.square()).sum(1).mean()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from longway.data.samples import Samples, predict_logits
 from longway.groups._base import InferredGroups, size_caveats
 from longway.groups.crossfit import stopped_nets
-from longway.linear.module import Standardize
+from longway.linear.feature_head import Standardize
 from longway.nn.classifier import Features
 from longway.utils.rules import COUNT, POSITIVE, OrNone, Whole
 
@@ -153,7 +153,7 @@ class Representation:
 
     @classmethod
     def fit(cls, rows: Samples, network: nn.Module | None, components: int, seed: int) -> Representation:
-        """Compute at most so many components; ``network`` maps images to features and is None for features."""
+        """Compute at most this many components; ``network`` maps images to features and is None for features."""
         features = _features(rows, network)
         scale = Standardize(features.shape[0]).double()
         scale.set(*features.moments())

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from longway.data.folds import deal_folds
 from longway.data.samples import Samples, predict_logits
 from longway.data.weights import inverse_frequency
+from longway.linear.feature_head import FeatureHead
 from longway.linear.fit import fit_linear
-from longway.linear.module import FeatureHead
 from longway.nn.classifier import CrossEntropy, build_classifier
 from longway.nn.convnet import ConvNet
 from longway.training.loop import Schedule, train

@@ -11,6 +11,7 @@ Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Maps parameters (P, D) to the values (P,) and gradients (P, D) of P problems."""
 
 HALVINGS = 12
+"""Trial steps of a line search; the last is 2^-11 of the first. Chosen by hand."""
 
 
 def minimize_batch(
@@ -24,32 +25,32 @@ def minimize_batch(
         Maps parameters (P, D) to values (P,) and gradients (P, D); a row depends on its own problem only.
     start : Tensor of shape (P, D)
     tolerance : float, default 1e-6
-        A problem is done when no entry of its gradient exceeds it.
+        A problem has converged when no entry of its gradient exceeds it.
     max_iter : int, default 500
     memory : int, default 10
-        Pairs of steps that the curvature is estimated from.
+        Steps from which the curvature is estimated.
 
     Returns
     -------
     Tensor of shape (P, D)
-        The best parameters met. Also where rounding leaves no downhill step before the tolerance is reached.
+        The best parameters found. A problem also ends there if rounding leaves no downhill step before convergence.
     """
     theta = start.clone()
     value, gradient = objective(theta)
     pairs: list[tuple[Tensor, Tensor, Tensor]] = []
     stuck = torch.zeros_like(value, dtype=torch.bool)
     for _ in range(max_iter):
-        if bool(((gradient.abs().amax(1) <= tolerance) | stuck).all()):
+        done = (gradient.abs().amax(1) <= tolerance) | stuck
+        if bool(done.all()):
             break
         direction = _direction(gradient, pairs)
         slope = (direction * gradient).sum(1)
         # Rounding can turn the direction uphill; fall back to steepest descent for those problems.
-        wrong = slope >= 0
-        direction = torch.where(wrong.unsqueeze(1), -gradient, direction)
-        slope = torch.where(wrong, -gradient.square().sum(1), slope)
+        uphill = slope >= 0
+        direction = torch.where(uphill.unsqueeze(1), -gradient, direction)
+        slope = torch.where(uphill, -gradient.square().sum(1), slope)
         # The first step has no curvature estimate: bound it by 1 in norm. Later, 1 is the quasi-Newton step.
         length = torch.ones_like(value) if pairs else 1 / gradient.norm(dim=1).clamp_min(1)
-        done = (gradient.abs().amax(1) <= tolerance) | stuck
         new, new_value, new_gradient, done = _search(objective, theta, value, gradient, direction, slope, length, done)
         stuck = stuck | ~done
         step, change = new - theta, new_gradient - gradient
@@ -63,23 +64,23 @@ def minimize_batch(
 
 def _direction(gradient: Tensor, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
     """Return the quasi-Newton direction (P, D); a pair without curvature (inverse 0) is ignored."""
-    direction = -gradient
-    kept = []
     # The two-loop recursion (Nocedal 1980), with all problems side by side.
+    direction = -gradient
+    coefficients = []
     for step, change, inverse in reversed(pairs):
-        share = inverse * (step * direction).sum(1)
-        direction = direction - share.unsqueeze(1) * change
-        kept.append(share)
+        coefficient = inverse * (step * direction).sum(1)
+        direction = direction - coefficient.unsqueeze(1) * change
+        coefficients.append(coefficient)
     if pairs:
         scale = torch.ones_like(gradient[:, 0])
-        # Initial inverse Hessian: step . change / change . change of the latest usable pair.
-        for _, change, inverse in pairs:  # the latest pair that has a curvature
-            found = inverse > 0
-            length = change.square().sum(1) * inverse
-            scale = torch.where(found, 1 / length.where(found, 1.0), scale)
+        # Initial inverse Hessian: step . change / change . change of each problem's latest usable pair.
+        for _, change, inverse in pairs:
+            usable = inverse > 0
+            ratio = change.square().sum(1) * inverse
+            scale = torch.where(usable, 1 / ratio.where(usable, 1.0), scale)
         direction = direction * scale.unsqueeze(1)
-    for (step, change, inverse), share in zip(pairs, reversed(kept), strict=True):
-        direction = direction + (share - inverse * (change * direction).sum(1)).unsqueeze(1) * step
+    for (step, change, inverse), coefficient in zip(pairs, reversed(coefficients), strict=True):
+        direction = direction + (coefficient - inverse * (change * direction).sum(1)).unsqueeze(1) * step
     return direction
 
 
@@ -98,7 +99,7 @@ def _search(
     for _ in range(HALVINGS):
         trial = theta + length.unsqueeze(1) * direction
         trial_value, trial_gradient = objective(trial)
-        # Armijo's condition; the convex problems here need no curvature condition.
+        # Armijo's condition. Convexity makes the curvature of a step nonnegative, so no Wolfe condition is needed.
         good = (trial_value <= value + 1e-4 * length * slope) & ~done
         best = torch.where(good.unsqueeze(1), trial, best)
         best_value = torch.where(good, trial_value, best_value)

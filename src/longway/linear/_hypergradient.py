@@ -1,7 +1,7 @@
 """HSFM's inner problem, gradient descent on a linear head, and the exact gradient through it.
 
-Softmax sees differences of logits only, and the residuals of a row sum to zero. So all recursions run on the contrasts
-with the last class, C - 1 columns instead of C: with two classes that is half the work.
+Softmax depends on differences of logits only, and a sample's residuals sum to zero. So all recursions run on the
+contrasts with the last class, c = C - 1 columns instead of C: with two classes that is half the work.
 """
 
 from __future__ import annotations
@@ -14,16 +14,7 @@ from scipy.special import expit, softmax
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
-
-class Head(NamedTuple):
-    """A linear head: ``weight`` of shape (C, d), ``bias`` of shape (C,)."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def logits(self, features: Tensor) -> Tensor:
-        """Map features (n, d) to logits (n, C)."""
-        return torch.addmm(self.bias, features, self.weight.T)
+from longway.linear.head import LinearHead
 
 
 class Hypergradient(NamedTuple):
@@ -33,7 +24,9 @@ class Hypergradient(NamedTuple):
     support: Tensor
 
 
-def adapt(support: Tensor, labels: Tensor, head: Head, *, steps: int, rate: float, form: str = "auto") -> Head:
+def adapt(
+    support: Tensor, labels: Tensor, head: LinearHead, *, steps: int, rate: float, form: str = "auto"
+) -> LinearHead:
     """Take plain gradient steps on the mean cross-entropy over the support.
 
     Parameters
@@ -41,8 +34,8 @@ def adapt(support: Tensor, labels: Tensor, head: Head, *, steps: int, rate: floa
     support : Tensor of shape (m, d)
         Support features H.
     labels : Tensor of shape (m,), integer
-    head : Head
-        Where to start, theta.
+    head : LinearHead
+        Initial head, theta.
     steps : int
         Number of steps, the paper's T.
     rate : float
@@ -52,7 +45,7 @@ def adapt(support: Tensor, labels: Tensor, head: Head, *, steps: int, rate: floa
 
     Returns
     -------
-    Head
+    LinearHead
         theta_T.
     """
     targets = _targets(labels, len(head.bias)).to(support)
@@ -62,8 +55,8 @@ def adapt(support: Tensor, labels: Tensor, head: Head, *, steps: int, rate: floa
 class OuterLoss:
     """The loss of the adapted head on hard samples as a function of the support.
 
-    Its gradient is exact: the unrolled descent is run backwards by hand, so that no autograd graph of T steps is built.
-    The work that edits of one support share is done once.
+    Its gradient is exact: the unrolled descent is differentiated backwards by hand, without an autograd graph of T
+    steps. Work that all edits of a support share is done once.
 
     Parameters
     ----------
@@ -72,16 +65,16 @@ class OuterLoss:
     hard : Tensor of shape (k, d)
         Features of the hard set.
     hard_labels : Tensor of shape (k,), integer
-    head : Head
-        Where the inner descent starts, theta.
+    head : LinearHead
+        Initial head of the inner descent, theta.
     steps : int
         Inner steps, the paper's T.
     hard_weights : Tensor of shape (k,), optional
-        Weights of the hard samples in the outer loss, that sum to 1; 1 / k each if not given.
+        Weights of the hard samples in the outer loss, summing to 1; 1 / k each if not given.
     form : {"auto", "kernel", "direct"}, default "auto"
-        ``direct`` descends in the weights, T passes over the (m, d) support each way. ``kernel`` descends in the
-        coefficients of the support's rows: every step then costs m * m and only the ends touch features. ``auto``
-        takes the one with the lesser work. All are exact.
+        ``direct`` descends in the weights, with T passes over the (m, d) support each way. ``kernel`` descends in the
+        coefficients of the support samples: a step costs m * m, and only the first and last touch features. ``auto``
+        takes the cheaper one. All are exact.
 
     References
     ----------
@@ -93,7 +86,7 @@ class OuterLoss:
         labels: Tensor,
         hard: Tensor,
         hard_labels: Tensor,
-        head: Head,
+        head: LinearHead,
         *,
         steps: int,
         hard_weights: Tensor | None = None,
@@ -108,22 +101,22 @@ class OuterLoss:
         """Return the loss and its gradient at a support (m, d), for an inner descent with this step size (alpha)."""
         descent = _descent(support, self.targets, self.start, self.steps, rate, self.form)
         logits = pad(descent.contrasts.logits(self.hard), (0, 1))
-        logs = logits.log_softmax(1)
-        residual = (logs[:, :-1].exp() - self.hard_targets) * self.weights.unsqueeze(1)
-        gradient = descent.backward(Head(residual.T @ self.hard, residual.sum(0)))
-        return Hypergradient(-(logs.gather(1, self.hard_labels).squeeze(1) @ self.weights), gradient)
+        log_p = logits.log_softmax(1)
+        residual = (log_p[:, :-1].exp() - self.hard_targets) * self.weights.unsqueeze(1)
+        gradient = descent.backward(LinearHead(residual.T @ self.hard, residual.sum(0)))
+        return Hypergradient(-(log_p.gather(1, self.hard_labels).squeeze(1) @ self.weights), gradient)
 
 
 def inner_curvature(support: Tensor, iterations: int = 30) -> float:
     """Bound the curvature of the inner loss over heads: half the top eigenvalue of the support's second moment.
 
-    Gradient descent on a head converges with any step below twice the inverse of it, whatever the features' scale.
+    Gradient descent on a head converges with any step below 2 / curvature, whatever the features' scale.
 
     Parameters
     ----------
     support : Tensor of shape (m, d)
     iterations : int, default 30
-        Of the power method, which approaches the eigenvalue from below.
+        Iterations of the power method, which approaches the eigenvalue from below.
 
     Returns
     -------
@@ -142,9 +135,9 @@ def inner_curvature(support: Tensor, iterations: int = 30) -> float:
 
 
 class _Direct:
-    """Gradient descent on the contrasts' weights (c, d), c = C - 1, which stores what the backward pass needs."""
+    """Gradient descent on the contrasts' weights (c, d), storing what the backward pass needs."""
 
-    def __init__(self, support: Tensor, targets: Tensor, start: Head, steps: int, rate: float) -> None:
+    def __init__(self, support: Tensor, targets: Tensor, start: LinearHead, steps: int, rate: float) -> None:
         self.support, self.rate = support, rate
         self.probabilities: list[Tensor] = []
         self.residuals: list[Tensor] = []
@@ -158,10 +151,10 @@ class _Direct:
             self.weights.append(weight)
             weight = weight - rate * (residual.T @ support)
             bias = bias - rate * residual.sum(0)
-        self.contrasts = Head(weight, bias)
+        self.contrasts = LinearHead(weight, bias)
 
-    def backward(self, adjoint: Head) -> Tensor:
-        """Return the gradient (m, d) with respect to the support, given those with respect to the adapted contrasts."""
+    def backward(self, adjoint: LinearHead) -> Tensor:
+        """Return the gradient (m, d) with respect to the support, given that with respect to the adapted contrasts."""
         left, right = [], []
         weight_adjoint, bias_adjoint = adjoint
         for p, residual, weight in zip(
@@ -182,18 +175,18 @@ class _Direct:
 class _Kernel:
     """Gradient descent on coefficients (m, c) of the support samples, through their Gram matrix plus one.
 
-    The recursions run in NumPy: on matrices as small as these, what a call of torch costs outweighs what it computes.
-    A row's coefficient is the sum of its residuals so far; ``kernel`` holds the factor that makes it a step.
+    The recursions run in NumPy, as on such small matrices the overhead of a torch call exceeds its work. A sample's
+    coefficient is the sum of its residuals so far; ``kernel`` includes the factor ``scale`` that makes it a step.
     """
 
-    def __init__(self, support: Tensor, targets: Tensor, start: Head, steps: int, rate: float) -> None:
+    def __init__(self, support: Tensor, targets: Tensor, start: LinearHead, steps: int, rate: float) -> None:
         self.support, self.start, self.scale = support, start, -rate / len(support)
         self.kernel = _array(support @ support.T)
-        first, known = _array(start.logits(support)), _array(targets)
+        first, labels = _array(start.logits(support)), _array(targets)
         self.probabilities: list[np.ndarray] = []
         self.coefficients: list[np.ndarray] = []
         coefficients, logits = np.zeros_like(first), first
-        # A descent that diverges gives infinities, which the caller sees and speaks of.
+        # A diverging descent gives infinities, which the caller reports.
         with np.errstate(all="ignore"):
             self.kernel += 1
             self.kernel *= self.scale
@@ -202,55 +195,56 @@ class _Kernel:
                 self.probabilities.append(p)
                 self.coefficients.append(coefficients)
                 # W_t = W_0 + scale * coefficients^T H, so the logits need only H H^T; the plus one is the bias.
-                coefficients = coefficients + _mixed(p - known)
+                coefficients = coefficients + _mixed(p - labels)
                 logits = first + self.kernel @ coefficients
         self.last = torch.from_numpy(coefficients).to(support)
-        self.contrasts = Head(
+        self.contrasts = LinearHead(
             torch.addmm(start.weight, self.last.T, support, alpha=self.scale),
             start.bias + self.scale * self.last.sum(0),
         )
 
-    def backward(self, adjoint: Head) -> Tensor:
-        """Return the gradient (m, d) of what has these gradients with respect to the adapted contrasts."""
-        pulled, slopes = _array(adjoint.logits(self.support)), []
+    def backward(self, adjoint: LinearHead) -> Tensor:
+        """See ``_Direct.backward``."""
+        # Adapted weights are scale * coefficients^T H, so the coefficients' gradient is scale times these logits.
+        by_coefficient, slopes = _array(adjoint.logits(self.support)), []
         with np.errstate(all="ignore"):
             for p in reversed(self.probabilities):
-                slope = _through_softmax(p, _mixed(pulled))
+                slope = _through_softmax(p, _mixed(by_coefficient))
                 slopes.append(slope)
-                pulled = pulled + self.kernel @ slope
+                by_coefficient = by_coefficient + self.kernel @ slope
             # The gradient with respect to the kernel, symmetrised below because the kernel is H H^T.
             by_kernel = self.scale * (np.concatenate(slopes, 1) @ np.concatenate(self.coefficients[::-1], 1).T)
             by_start = torch.from_numpy(np.sum(slopes, axis=0)).to(self.support)
-        by_rows = torch.from_numpy(by_kernel + by_kernel.T).to(self.support)
+        symmetric = torch.from_numpy(by_kernel + by_kernel.T).to(self.support)
         # H also appears at both ends: in the final weights and in the initial logits.
         ends = torch.cat([self.last, by_start], 1) @ torch.cat([adjoint.weight, self.start.weight])
-        return torch.addmm(ends, by_rows, self.support, beta=self.scale, alpha=self.scale)
+        return torch.addmm(ends, symmetric, self.support, beta=self.scale, alpha=self.scale)
 
 
-def _descent(support: Tensor, targets: Tensor, start: Head, steps: int, rate: float, form: str) -> _Direct | _Kernel:
+def _descent(
+    support: Tensor, targets: Tensor, start: LinearHead, steps: int, rate: float, form: str
+) -> _Direct | _Kernel:
     m, d = support.shape
     columns = steps * targets.shape[1]
-    # Multiplications of both forms; the kernel's are small and in NumPy, hence cheaper by measured factors.
+    # Multiplications of both forms; the kernel's are cheaper by factors that were measured once and not recorded.
     few = m * (2 * d + 3 * columns) < 7 * columns * d
     return (_Kernel if form == "kernel" or (form == "auto" and few) else _Direct)(support, targets, start, steps, rate)
 
 
-def _contrasts(head: Head) -> Head:
+def _contrasts(head: LinearHead) -> LinearHead:
     """Return weight (c, d) and bias (c,) of the differences between each logit and the last one."""
-    return Head(head.weight[:-1] - head.weight[-1], head.bias[:-1] - head.bias[-1])
+    return LinearHead(head.weight[:-1] - head.weight[-1], head.bias[:-1] - head.bias[-1])
 
 
-def _restored(start: Head, contrasts: Head) -> Head:
-    """Return the head with these contrasts; its change from the start sums to zero over classes, as in gradient
-    descent.
-    """
+def _restored(start: LinearHead, contrasts: LinearHead) -> LinearHead:
+    """Return the head with these contrasts whose change from the start sums to zero over classes."""
     parts = []
     for old, first, last in zip(start, _contrasts(start), contrasts, strict=True):
         change = last - first
-        # Gradient descent moves the C rows by a sum of zero; distribute the change of the contrasts accordingly.
+        # As residuals sum to zero, so do the changes of the C rows: the last is minus the contrasts' sum over C.
         others = change - change.sum(0) / len(start.bias)
         parts.append(old + torch.cat([others, -others.sum(0, keepdim=True)]))
-    return Head(*parts)
+    return LinearHead(*parts)
 
 
 def _targets(labels: Tensor, n_classes: int) -> Tensor:

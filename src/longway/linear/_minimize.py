@@ -10,9 +10,6 @@ from scipy.optimize import OptimizeResult, minimize
 
 from longway.utils.threads import one_blas_thread
 
-MEMORY = 20
-"""Steps that the curvature estimate remembers."""
-
 
 def minimize_smooth(
     objective: Callable[..., tuple[float, np.ndarray]],
@@ -22,26 +19,25 @@ def minimize_smooth(
     max_iter: int,
     decrease: float = 0.0,
 ) -> OptimizeResult:
-    """Minimise an objective.
+    """Minimise a smooth function.
 
     Parameters
     ----------
     objective : callable
         ``objective(x, *arguments)`` returns the value and the gradient, of shape (n,).
     start : ndarray of shape (n,)
-    arguments
-        Handed on.
     tolerance : float
-        Stops when no entry of the gradient exceeds it.
+        Stop when no entry of the gradient exceeds it.
     max_iter : int
     decrease : float, default 0
-        Stops when the value falls by a smaller share than this.
+        Stop when an iteration lowers the value by a smaller fraction.
 
     Returns
     -------
     OptimizeResult
         ``x`` and ``fun``.
     """
-    options = {"maxiter": max_iter, "maxcor": MEMORY, "gtol": tolerance, "ftol": decrease, "maxfun": 4 * max_iter}
+    # maxcor is twice SciPy's default, chosen by hand: an evaluation reads all the data, more memory costs little.
+    options = {"maxiter": max_iter, "maxcor": 20, "gtol": tolerance, "ftol": decrease, "maxfun": 4 * max_iter}
     with one_blas_thread():
         return minimize(objective, start, arguments, jac=True, method="L-BFGS-B", options=options)

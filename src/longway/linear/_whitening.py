@@ -1,4 +1,4 @@
-"""Whitening: a change of coordinates in which correlated features learn at the same rate."""
+"""Whitening: a change of coordinates in which correlated features are learnt at the same rate."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ class Whitening(NamedTuple):
 def shrunk_whitening(correlation: Tensor, shrinkage: float = 1.0) -> Whitening:
     """Whiten standardised features, shrunk towards the identity.
 
-    Gradient descent on a head of correlated features, as after a ReLU, fits the few directions of large variance first
-    and needs thousands of steps for the rest. In these coordinates, ``z @ to``, it does not.
+    Gradient descent on a head of correlated features, such as outputs of a ReLU, fits the few directions of large
+    variance first and needs thousands of steps for the rest. In these coordinates, ``z @ to``, it does not
+    (docs/experiments/0001-hsfm-inner-problem.md).
 
     Parameters
     ----------
     correlation : Tensor of shape (d, d)
         Second moments C of standardised features.
     shrinkage : float, default 1.0
-        Added to every variance, in units of one feature's: directions of less variance are left alone, so that
-        noise is not blown up where there are few samples for many features.
+        Added to every variance, in units of one feature's variance. Directions of less variance are barely amplified,
+        which keeps noise small where there are few samples for many features.
 
     Returns
     -------
@@ -41,5 +42,6 @@ def shrunk_whitening(correlation: Tensor, shrinkage: float = 1.0) -> Whitening:
     True
     """
     values, vectors = torch.linalg.eigh(correlation)
+    # Rounding can make the smallest eigenvalues of a singular matrix negative.
     roots = (values.clamp_min(0) + shrinkage).sqrt()
     return Whitening((vectors / roots) @ vectors.T, (vectors * roots) @ vectors.T)

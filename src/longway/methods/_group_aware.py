@@ -101,7 +101,7 @@ class GroupAware(Method):
 
 
 def frequent(rows: Samples, least: int) -> np.ndarray:
-    """Return the groups that have at least so many samples."""
+    """Return the groups with at least this many samples."""
     assert rows.groups is not None
     names, sizes = np.unique(rows.groups, return_counts=True)
     return names[sizes >= least]

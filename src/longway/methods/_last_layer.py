@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from longway.data.folds import halves
 from longway.data.samples import Samples
-from longway.linear._hypergradient import Head
-from longway.linear._ridge_path import WeightedChunks, descend_heads, ridge_heads
-from longway.linear.fit import scaled
-from longway.linear.head import Heads
-from longway.linear.module import FeatureHead
+from longway.linear._batched_logistic import WeightedChunks, descend_heads, solve_heads
+from longway.linear.feature_head import FeatureHead
+from longway.linear.fit import standardized_features
+from longway.linear.head import HeadStack, LinearHead
 from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameters
 from longway.metrics.group_metrics import evaluate_groups
@@ -91,7 +90,7 @@ class LastLayer(Method):
         """Return the candidates."""
 
     @abstractmethod
-    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> HeadStack:
         """Return the head of each setting, trained on these samples, whose features ``first`` standardises."""
 
     def _first(self, rows: Samples, n_classes: int) -> FeatureHead:
@@ -100,7 +99,7 @@ class LastLayer(Method):
         network.standardize.set(*rows.moments())
         return network
 
-    def _final(self, first: FeatureHead, parts: Parts, heads: Heads, best: int) -> Head:
+    def _final(self, first: FeatureHead, parts: Parts, heads: HeadStack, best: int) -> LinearHead:
         """Return the head of the best setting, trained on all samples available to it."""
         if parts.pool is parts.retrain:
             return heads.pick(best)
@@ -146,11 +145,11 @@ class LastLayer(Method):
         return network
 
 
-def judge(network: FeatureHead, heads: Heads, rows: Samples) -> list[dict[str, float]]:
+def judge(network: FeatureHead, heads: HeadStack, rows: Samples) -> list[dict[str, float]]:
     """Return the validation scores of each head, by rule."""
     predicted = rows.gather(
         lambda part: heads.logits(
-            scaled(network, rows.take(np.arange(part.start, part.stop)), heads.weight.dtype)
+            standardized_features(network, rows.take(np.arange(part.start, part.stop)), heads.weight.dtype)
         ).argmax(2)
     ).numpy()
     records = []
@@ -171,7 +170,7 @@ def weighted_chunks(network: FeatureHead, rows: Samples, weights: np.ndarray, dt
     device = network.linear.weight.device
     labels, tensor = torch.from_numpy(rows.y).to(device), torch.from_numpy(weights).to(device, dtype)
     if rows.is_small:
-        held = scaled(network, rows, dtype)
+        held = standardized_features(network, rows, dtype)
         return lambda: iter([(held, labels, tensor)])
 
     def stream() -> Any:
@@ -189,7 +188,7 @@ def solve_from(
     settings: Sequence[Setting],
     steps: int | None = None,
     clip: float | None = None,
-) -> Heads:
+) -> HeadStack:
     """Solve one problem for each setting, starting at the first head.
 
     Parameters
@@ -210,11 +209,11 @@ def solve_from(
         return torch.tensor([setting.get(name, 0.0) for setting in settings], dtype=dtype, device=device)
 
     chunks = weighted_chunks(first, rows, weights, dtype)
-    start = Heads(*(part.to(dtype) for part in Heads.repeat(head_of(first), len(settings))))
+    start = HeadStack(*(part.to(dtype) for part in HeadStack.repeat(head_of(first), len(settings))))
     l2 = 2 * column("pull")  # the papers' penalty is not halved, the solver's is
     if steps is not None:
         return descend_heads(chunks, start, l2=l2, rate=column("rate"), steps=steps, clip=clip)
-    return ridge_heads(chunks, start, l2=l2, centre=start, tolerance=tolerance(dtype))
+    return solve_heads(chunks, start, l2=l2, centre=start, tolerance=tolerance(dtype))
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -222,6 +221,6 @@ def tolerance(dtype: torch.dtype) -> float:
     return 1e-6 if dtype == torch.float64 else 1e-5
 
 
-def head_of(network: FeatureHead) -> Head:
+def head_of(network: FeatureHead) -> LinearHead:
     """Return a copy of a network's last layer."""
-    return Head(network.linear.weight.detach().clone(), network.linear.bias.detach().clone())
+    return LinearHead(network.linear.weight.detach().clone(), network.linear.bias.detach().clone())

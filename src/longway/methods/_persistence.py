@@ -112,9 +112,9 @@ def load(path: str | Path) -> Method:
         if name.startswith("learnt/"):
             setattr(method, name.removeprefix("learnt/"), tensor.numpy())
     module = method._build(method.input_shape_, len(method.classes_))
-    # The standard deviations of features were called "spread" in files of earlier versions.
+    # Files of earlier versions call standard deviations "spread", and a layer of the denoiser "told".
     state = {
-        re.sub(r"\.spread$", ".std", name.removeprefix("module/")): tensor
+        re.sub(r"\.told\.", ".modulation.", re.sub(r"\.spread$", ".std", name.removeprefix("module/"))): tensor
         for name, tensor in tensors.items()
         if name.startswith("module/")
     }

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 
 from longway.data.samples import Samples, predict_logits
 from longway.data.weights import balanced_weights
-from longway.linear.fit import first_head
-from longway.linear.head import Heads
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
+from longway.linear.fit import initial_head
+from longway.linear.head import HeadStack
 from longway.methods._base import FitData
 from longway.methods._last_layer import LastLayer, Parts, Setting, solve_from
 from longway.methods._parameters import parameter
@@ -111,9 +111,9 @@ class AFR(LastLayer):
         return Parts(first, second, validation, second, source, "training data", task.generator)
 
     def _first(self, rows: Samples, n_classes: int) -> FeatureHead:
-        return first_head(self.head, rows, n_classes, self.l2, standardize=self.variant == "scale_free")
+        return initial_head(self.head, rows, n_classes, self.l2, standardize=self.variant == "scale_free")
 
-    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> HeadStack:
         believed = predict_logits(first, rows).softmax(1).numpy()[np.arange(len(rows)), rows.y]
         codes = rows.y if self.class_balanced else np.zeros(len(rows), np.int64)
         balanced = balanced_weights(codes, rows.weight)

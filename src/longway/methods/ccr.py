@@ -13,11 +13,11 @@ from longway.data.samples import Samples
 from longway.data.weights import inverse_frequency
 from longway.groups.crossfit import cross_fit, linear_heads
 from longway.linear._ablation import ablation_drops, necessity
-from longway.linear._hypergradient import Head
-from longway.linear._logistic import Scaled
+from longway.linear._logistic import LogisticObjective
 from longway.linear._minimize import minimize_smooth
+from longway.linear.feature_head import FeatureHead
 from longway.linear.fit import fit_linear
-from longway.linear.module import FeatureHead
+from longway.linear.head import LinearHead
 from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameter
 from longway.methods._registry import register
@@ -132,7 +132,7 @@ class _Problem:
         self.rows, self.network = rows, network
         n_classes, d = network.linear.weight.shape
         self.size = max(1, PIECE // (n_classes * d))
-        self.scaled = Scaled(d, n_classes, l2)
+        self.scaled = LogisticObjective(d, n_classes, l2)
         exact = len(rows) * d <= PIECE  # solve small problems in double precision, like ERM
         self.dtype, self.tolerance = (torch.float64, 1e-7) if exact else (torch.float32, 1e-5)
         self.weight = torch.from_numpy(rows.weight / rows.weight.sum()).to(self.dtype)
@@ -152,11 +152,11 @@ class _Problem:
         head = self._head()
         total = torch.zeros(head.weight.shape[1], dtype=torch.float64)
         for x, y, _ in self._pieces():
-            total += ablation_drops(x, y, Head(head.weight.to(x), head.bias.to(x))).sum(0)
+            total += ablation_drops(x, y, LinearHead(head.weight.to(x), head.bias.to(x))).sum(0)
         return (total / len(self.rows)).numpy()
 
-    def _head(self) -> Head:
-        return Head(self.network.linear.weight.detach(), self.network.linear.bias.detach())
+    def _head(self) -> LinearHead:
+        return LinearHead(self.network.linear.weight.detach(), self.network.linear.bias.detach())
 
     def _objective(self, flat: np.ndarray, strength: float) -> tuple[float, np.ndarray]:
         head = self.scaled.head(flat)
@@ -167,7 +167,7 @@ class _Problem:
             nonlocal reward
             for x, y, w in self._pieces():
                 if strength > 0:
-                    value, by = necessity(x, y, w, Head(head.weight.to(x), head.bias.to(x)))
+                    value, by = necessity(x, y, w, LinearHead(head.weight.to(x), head.bias.to(x)))
                     reward += value.item()
                     rewarded.add_(torch.cat([by.weight, by.bias.unsqueeze(1)], 1))
                 yield x, y, w

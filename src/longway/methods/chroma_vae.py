@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from longway.data.samples import Samples, predict_logits
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error
+from longway.linear.feature_head import FeatureHead
 from longway.linear.fit import fit_linear
-from longway.linear.module import FeatureHead
 from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameter
 from longway.methods._registry import register

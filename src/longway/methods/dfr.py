@@ -11,10 +11,9 @@ import torch
 from longway.data.samples import Samples
 from longway.data.weights import group_cells
 from longway.linear._elastic_net import elastic_net, elastic_net_path
-from longway.linear._hypergradient import Head
-from longway.linear.fit import scaled
-from longway.linear.head import Heads
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
+from longway.linear.fit import standardized_features
+from longway.linear.head import HeadStack, LinearHead
 from longway.methods._base import FitData
 from longway.methods._group_aware import HELD_OUT, GroupAware, frequent, joined
 from longway.methods._last_layer import LastLayer, Parts, Setting
@@ -101,7 +100,7 @@ class DFR(GroupAware, LastLayer):
     def _settings(self) -> Sequence[Setting]:
         return [{"C": float(strength)} for strength in self.Cs]
 
-    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> HeadStack:
         """Follow the path from the strongest penalty to the weakest; each solution starts the next."""
         features, labels, weights = self._drawn(first, rows, 1, parts)
         Cs = sorted({setting["C"] for setting in settings})
@@ -114,9 +113,9 @@ class DFR(GroupAware, LastLayer):
             weights=weights[0],
         )
         where = torch.tensor([Cs.index(setting["C"]) for setting in settings])
-        return Heads(*(part[where] for part in found))
+        return HeadStack(*(part[where] for part in found))
 
-    def _final(self, first: FeatureHead, parts: Parts, heads: Heads, best: int) -> Head:
+    def _final(self, first: FeatureHead, parts: Parts, heads: HeadStack, best: int) -> LinearHead:
         # All refits share the features; only their 0/1 weights differ, so that one batched solve suffices.
         features, labels, weights = self._drawn(first, parts.pool, self.n_refits, parts)
         strength = float(self._settings()[best]["C"])
@@ -126,7 +125,7 @@ class DFR(GroupAware, LastLayer):
             first.linear.out_features,
             strength=torch.full((self.n_refits,), strength),
             weights=weights,
-            start=Heads.repeat(heads.pick(best), self.n_refits),
+            start=HeadStack.repeat(heads.pick(best), self.n_refits),
             common=True,
             tolerance=_tolerance(strength),
         ).mean()
@@ -138,7 +137,7 @@ class DFR(GroupAware, LastLayer):
         weights = group_balanced_draws(rows, n_draws, parts.generator)
         used = np.flatnonzero(weights.any(0))
         some, device = rows.take(used), first.linear.weight.device
-        features = scaled(first, some, torch.float32)
+        features = standardized_features(first, some, torch.float32)
         return features, torch.from_numpy(some.y).to(device), torch.from_numpy(weights[:, used]).to(features)
 
 

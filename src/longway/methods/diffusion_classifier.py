@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from longway.data.samples import Samples
 from longway.data.weights import log_prior
 from longway.functional.diffusion import diffuse, noise_error
-from longway.linear.module import Standardize
+from longway.linear.feature_head import Standardize
 from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameter
 from longway.methods._registry import register

@@ -9,8 +9,8 @@ import numpy as np
 from torch import nn
 
 from longway.data.samples import Samples, predict_logits
+from longway.linear.feature_head import FeatureHead
 from longway.linear.fit import fit_linear
-from longway.linear.module import FeatureHead
 from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameter
 from longway.methods._registry import register

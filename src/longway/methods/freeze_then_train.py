@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from longway.data.samples import Samples, predict_logits
-from longway.linear.module import FeatureHead, Standardize
+from longway.linear.feature_head import FeatureHead, Standardize
 from longway.methods._base import FitData
 from longway.methods._parameters import parameter
 from longway.methods._registry import register

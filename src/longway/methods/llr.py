@@ -10,9 +10,9 @@ import torch
 
 from longway.data.samples import Samples
 from longway.data.weights import balanced_weights, group_cells
-from longway.linear._ridge_path import ridge_heads
-from longway.linear.head import Heads
-from longway.linear.module import FeatureHead
+from longway.linear._batched_logistic import solve_heads
+from longway.linear.feature_head import FeatureHead
+from longway.linear.head import HeadStack
 from longway.methods._last_layer import LastLayer, Parts, Setting, precision, tolerance, weighted_chunks
 from longway.methods._parameters import parameter
 from longway.methods._registry import register
@@ -66,7 +66,7 @@ class LLR(LastLayer):
     def _settings(self) -> Sequence[Setting]:
         return [{"l2": float(l2)} for l2 in self.l2s]
 
-    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> HeadStack:
         if self.balance == "group" and rows.groups is None:
             raise LongwayError(
                 "balance='group' needs groups of the validation data: give eval_set=(X, y, groups) and a selection by "
@@ -82,16 +82,16 @@ def solve_balanced(
     codes: np.ndarray,
     l2s: Sequence[float],
     smoothings: Sequence[float] | None = None,
-) -> Heads:
+) -> HeadStack:
     """Solve one problem for each penalty; all ``codes`` (n,) are weighted equally and biases are not penalised."""
     dtype, device = precision(rows), first.linear.weight.device
     n_classes = first.linear.out_features
     weights = np.repeat(balanced_weights(codes, rows.weight)[:, None], len(l2s), 1)
-    start = Heads(
+    start = HeadStack(
         torch.zeros(len(l2s), n_classes, rows.shape[0], dtype=dtype, device=device),
         torch.zeros(len(l2s), n_classes, dtype=dtype, device=device),
     )
-    return ridge_heads(
+    return solve_heads(
         weighted_chunks(first, rows, weights, dtype),
         start,
         l2=torch.tensor(l2s, dtype=dtype, device=device),

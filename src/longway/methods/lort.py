@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from longway.data.samples import Samples
-from longway.linear.head import Heads
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
+from longway.linear.head import HeadStack
 from longway.methods._last_layer import LastLayer, Parts, Setting
 from longway.methods._parameters import parameter
 from longway.methods._registry import register
@@ -69,7 +69,7 @@ class LORT(LastLayer):
             {"smoothing": float(smoothing), "l2": float(l2)} for smoothing, l2 in product(self.smoothings, self.l2s)
         ]
 
-    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> HeadStack:
         return solve_balanced(
             first,
             rows,

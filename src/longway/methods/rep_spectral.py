@@ -12,14 +12,14 @@ from torch.nn.functional import cross_entropy
 
 from longway.data.samples import Samples
 from longway.functional.spectral import layer_maps, top_singular_value
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
 from longway.methods._base import FitData
 from longway.methods._parameters import parameter
 from longway.methods._registry import register
 from longway.methods._search_space import Real
 from longway.methods.erm import ERM
 from longway.nn.convnet import ConvNet
-from longway.training.schedule import Warmup
+from longway.training.warmup import Warmup
 from longway.utils.rules import BELOW_ONE, NON_NEGATIVE
 
 

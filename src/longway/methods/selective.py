@@ -14,10 +14,9 @@ from torch import Tensor
 
 from longway.data.samples import Samples, predict_logits
 from longway.data.weights import balanced_weights
-from longway.linear._hypergradient import Head
-from longway.linear.fit import first_head, scaled
-from longway.linear.head import Heads
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
+from longway.linear.fit import initial_head, standardized_features
+from longway.linear.head import HeadStack, LinearHead
 from longway.methods._base import FitData
 from longway.methods._last_layer import LastLayer, Parts, Setting, solve_from
 from longway.methods._parameters import parameter
@@ -108,15 +107,15 @@ class Selective(LastLayer):
         if self.disagreement == "dropout":
             return parts
         standardize = self.variant == "scale_free"
-        early = first_head(
+        early = initial_head(
             self.early_head, parts.first, task.n_classes, self.early_l2, standardize=standardize, name="early_head"
         )
         return replace(parts, rival=early.to(resolve_device(self.device)))
 
     def _first(self, rows: Samples, n_classes: int) -> FeatureHead:
-        return first_head(self.head, rows, n_classes, self.l2, standardize=self.variant == "scale_free")
+        return initial_head(self.head, rows, n_classes, self.l2, standardize=self.variant == "scale_free")
 
-    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> Heads:
+    def _solve(self, first: FeatureHead, rows: Samples, settings: Sequence[Setting], parts: Parts) -> HeadStack:
         disagreement = self._divergence(first, rows, parts).numpy()
         # Only points that some setting selects are read; each setting gives the others no weight.
         chosen = {int(s["n_points"]): self._largest(disagreement, rows, int(s["n_points"])) for s in settings}
@@ -136,11 +135,13 @@ class Selective(LastLayer):
         else:
             thinned = []
             for part in rows.slices():
-                features = scaled(first, rows.take(np.arange(part.start, part.stop)), torch.float64).cpu()
+                features = standardized_features(
+                    first, rows.take(np.arange(part.start, part.stop)), torch.float64
+                ).cpu()
                 kept = torch.from_numpy(parts.generator.random(features.shape) >= self.dropout)
                 # Inverted dropout keeps the expectation of the features.
                 thinned.append(features * kept / (1 - self.dropout))
-            theirs = Head(first.linear.weight.cpu(), first.linear.bias.cpu()).logits(torch.cat(thinned)).detach()
+            theirs = LinearHead(first.linear.weight.cpu(), first.linear.bias.cpu()).logits(torch.cat(thinned)).detach()
         logs = theirs.log_softmax(1)
         return (logs.exp() * (logs - ours)).sum(1)
 

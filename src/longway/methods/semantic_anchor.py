@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from longway.data.samples import Samples
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
 from longway.methods._base import FitData
 from longway.methods._parameters import parameter
 from longway.methods._registry import register

@@ -8,9 +8,9 @@ from torch import nn
 
 from longway.data.samples import Samples
 from longway.data.weights import draw_equally
-from longway.linear._hypergradient import Head
+from longway.linear.feature_head import FeatureHead
 from longway.linear.fit import fit_linear
-from longway.linear.module import FeatureHead
+from longway.linear.head import LinearHead
 from longway.methods._base import FitData
 from longway.methods._group_aware import GroupAware
 from longway.methods._parameters import parameter
@@ -63,6 +63,8 @@ class SUBG(GroupAware, ERM):
         draws = [self._chosen(task.rows, task) for _ in range(self.n_refits)]
         layers = [fit_linear(rows, task.n_classes, self.l2).folded(torch.float64) for rows in draws]
         network = FeatureHead(task.rows.shape[0], task.n_classes).double()
-        weight, bias = (torch.stack([getattr(each, name).detach() for each in layers]).mean(0) for name in Head._fields)
-        network.set_linear(Head(weight, bias))
+        weight, bias = (
+            torch.stack([getattr(each, name).detach() for each in layers]).mean(0) for name in LinearHead._fields
+        )
+        network.set_linear(LinearHead(weight, bias))
         return network

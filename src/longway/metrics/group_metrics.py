@@ -1,7 +1,6 @@
-"""Group metrics: counts, accuracies, intervals, and the field's averages.
+"""Accuracy by group and by class, its averages and its confidence intervals.
 
-Everything follows from counts per group and per class, so a stored result can be read back and any metric
-recomputed.
+All metrics follow from counts per group and per class, so a stored result can be read back and any metric recomputed.
 """
 
 from __future__ import annotations
@@ -16,32 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from longway.metrics._labels import (
-    GroupCounts,
     Ints,
     TrainCounts,
-    aligned,
+    align_train_counts,
     correct_predictions,
     count_groups,
     count_labels,
-    group_counts,
-    known_names,
-    positions,
+    name_groups,
+    name_positions,
 )
 from longway.utils.errors import LongwayError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "GroupCounts",
-    "GroupMetrics",
-    "GroupResult",
-    "Summary",
-    "evaluate_groups",
-    "group_counts",
-    "summarise",
-    "wilson_interval",
-]
 
 
 class Summary(NamedTuple):
@@ -52,9 +38,9 @@ class Summary(NamedTuple):
 
 
 def summarise(values: Iterable[float]) -> Summary:
-    """Return the mean and the sample standard deviation (n - 1) of one metric over seeds.
+    """Return the mean and the sample standard deviation (ddof 1) of a metric over seeds.
 
-    The deviation of a single value is NaN, and NaN values are passed on.
+    The deviation of a single value is NaN. A NaN among the values makes both NaN.
 
     Raises
     ------
@@ -69,7 +55,7 @@ def summarise(values: Iterable[float]) -> Summary:
     array = np.asarray(list(values), dtype=np.float64)
     if array.size == 0:
         raise LongwayError("values is empty; there is nothing to average")
-    # Rounding at the 15th digit keeps the last bit's noise out of tables and doctests.
+    # Rounding to 15 decimals removes floating-point noise such as 0.7000000000000001.
     mean = round(float(array.mean()), 15)
     std = round(float(array.std(ddof=1)), 15) if array.size > 1 else math.nan
     return Summary(mean, std)
@@ -83,7 +69,7 @@ def wilson_interval(
     Parameters
     ----------
     correct, n : array-like of int, broadcastable
-        Successes and trials. Without trials the interval is (0, 1): nothing is known.
+        Successes and trials. Zero trials give the interval (0, 1).
     confidence : float, default .95
         Coverage, strictly between 0 and 1.
 
@@ -106,10 +92,12 @@ def wilson_interval(
     successes = np.asarray(correct, dtype=np.float64)
     z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
     failures = trials - successes
+    # With p = successes / n: centre (p + z2 / 2n) / (1 + z2 / n), half-width
+    # z / (1 + z2 / n) * sqrt(p (1 - p) / n + z2 / 4n^2); both are multiplied through by n, so n = 0 is harmless.
     safe = np.maximum(trials, 1)
     centre = (successes + z2 / 2) / (trials + z2)
     half = np.sqrt(z2) / (trials + z2) * np.sqrt(successes * failures / safe + z2 / 4)
-    # At the ends the bounds are exact; rounding would leave 1e-17 or 1 - 1e-16.
+    # These bounds are exactly 0 and 1; rounding errors would give 1e-17 or 1 - 1e-16.
     low = np.where(successes == 0, 0.0, centre - half)
     high = np.where(failures == 0, 1.0, centre + half)
     return low, high
@@ -125,7 +113,7 @@ class GroupResult:
     n, correct : int
         Samples and correct predictions.
     train_n : int, optional
-        Samples of this group in the training data, for the re-weighted average.
+        Training samples of the group, for the re-weighted average.
     confidence : float, default .95
         Coverage of the interval ``(low, high)``.
 
@@ -173,17 +161,16 @@ class GroupResult:
 
 @dataclass(frozen=True)
 class GroupMetrics:
-    """Counts per group and class, and the metrics derived from them.
+    """Counts per group and class, and the metrics derived from them; made by `evaluate_groups`.
 
-    Made by `evaluate_groups`. Compares by value, and survives JSON (`to_dict`, `from_dict`).
+    Instances compare by value and convert to JSON and back (`to_dict`, `from_dict`).
 
     Parameters
     ----------
     classes : tuple of GroupResult
-        One for each class that occurs among the true labels.
+        One per class among the true labels.
     groups : tuple of GroupResult or None
-        None if the evaluation had no groups; classes never stand in for groups, so the group
-        properties then raise `LongwayError`.
+        None if the evaluation had no groups: the group metrics then raise `LongwayError`.
     confidence : float
         Coverage of the intervals.
     """
@@ -204,15 +191,14 @@ class GroupMetrics:
 
     @property
     def average_accuracy(self) -> float:
-        """Accuracy over all samples, unweighted (the raw average)."""
+        """Accuracy over all samples."""
         return self.correct / self.n
 
     @property
     def reweighted_average_accuracy(self) -> float:
-        """Group accuracies averaged with the groups' training proportions as weights.
+        """Mean of the group accuracies, weighted by the groups' training proportions.
 
-        Empty groups are left out and the other weights rescaled. Needs disjoint groups and
-        ``train_counts``.
+        Empty groups are left out and the other weights rescaled. Needs disjoint groups and ``train_counts``.
         """
         groups = self._groups()
         if any(result.train_n is None for result in groups):
@@ -317,28 +303,27 @@ def evaluate_groups(
     train_counts: TrainCounts | None = None,
     confidence: float = 0.95,
 ) -> GroupMetrics:
-    """Evaluate predictions per group and per class.
+    """Count correct predictions per group and per class.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n,)
         Integer, boolean or text labels.
     groups : array-like of shape (n,) or (n, G), optional
-        One integer or text label per sample, or a boolean matrix of groups that may overlap.
-        Without groups only the class metrics exist.
+        One integer or text label per sample, or a boolean matrix whose column g marks the members of group g; the
+        groups of a matrix may overlap. Without groups, only the class metrics exist.
     names : sequence of str, optional
-        All groups, so that empty ones are reported too: ``names[g]`` names integer group g or
-        column g; for text labels, the groups and their order.
+        Names of all groups, including empty ones: ``names[g]`` names integer group g or column g; for text labels,
+        the groups to report, in this order.
     train_counts : mapping of group to int, or sequence of int, optional
-        Training samples per group; a sequence follows the order of the groups.
+        Training samples per group; a sequence is in the order of the groups.
     confidence : float, default .95
         Coverage of the Wilson intervals.
 
     Raises
     ------
     LongwayError
-        If lengths differ, labels are missing, a group has no name or no count, or no sample is in
-        any group.
+        If lengths differ, labels are missing, a group has no name or no count, or no sample is in any group.
 
     Examples
     --------
@@ -351,27 +336,28 @@ def evaluate_groups(
     _check_confidence(confidence)
     if groups is None and (names is not None or train_counts is not None):
         raise LongwayError("names and train_counts describe groups; pass groups= too")
-    true, hits = correct_predictions(y_true, y_pred)
-    by_class = count_labels(hits, true)
+    true, is_correct = correct_predictions(y_true, y_pred)
+    by_class = count_labels(is_correct, true)
     classes = _results([str(label) for label in by_class.labels], by_class.n, by_class.correct, None, confidence)
     if groups is None:
         return GroupMetrics(classes, None, confidence)
-    counts = count_groups(hits, groups)
-    known = known_names(counts.labels, names, train_counts)
-    where = positions(counts.labels, known, by_number=names is not None)
-    n, correct = np.zeros((2, len(known)), dtype=np.int64)
+    counts = count_groups(is_correct, groups)
+    all_names = name_groups(counts.labels, names, train_counts)
+    where = name_positions(counts.labels, all_names, by_number=names is not None)
+    n, correct = np.zeros((2, len(all_names)), dtype=np.int64)
     n[where], correct[where] = counts.n, counts.correct
     if not n.any():
         raise LongwayError("groups is empty: no sample belongs to any group")
-    return GroupMetrics(classes, _results(known, n, correct, aligned(train_counts, known), confidence), confidence)
+    results = _results(all_names, n, correct, align_train_counts(train_counts, all_names), confidence)
+    return GroupMetrics(classes, results, confidence)
 
 
 def _results(
     names: Sequence[str], n: Ints, correct: Ints, train_counts: list[int] | None, confidence: float
 ) -> tuple[GroupResult, ...]:
-    train: Sequence[int | None] = train_counts if train_counts is not None else [None] * len(names)
-    rows = zip(names, n.tolist(), correct.tolist(), train, strict=True)
-    return tuple(GroupResult(*row, confidence=confidence) for row in rows)
+    train = [None] * len(names) if train_counts is None else train_counts
+    records = zip(names, n.tolist(), correct.tolist(), train, strict=True)
+    return tuple(GroupResult(*record, confidence=confidence) for record in records)
 
 
 def _results_from(records: Iterable[Mapping[str, Any]], confidence: float) -> tuple[GroupResult, ...]:

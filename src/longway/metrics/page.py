@@ -1,4 +1,4 @@
-"""The report of one model's accuracy by group."""
+"""Report page of one model's accuracy by group."""
 
 from __future__ import annotations
 
@@ -11,20 +11,7 @@ from longway.report.page import Page
 
 
 def evaluation_page(metrics: GroupMetrics, title: str, facts: Mapping[str, str]) -> Page:
-    """Lay out group and class accuracies.
-
-    Parameters
-    ----------
-    metrics : GroupMetrics
-    title : str
-        Of the page.
-    facts : mapping of str to str
-        What stands below the title.
-
-    Returns
-    -------
-    Page
-    """
+    """Lay out group and class accuracies, with labelled facts below the title."""
     figures = [
         KeyFigure(f"{metrics.average_accuracy:.1%}", "average accuracy", f"{metrics.n:,} samples"),
         KeyFigure(f"{metrics.worst_class_accuracy:.1%}", "worst class", metrics.worst_class),

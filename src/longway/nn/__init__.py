@@ -1,1 +1,1 @@
-"""Networks: heads on features, a small convolutional net, a beta-VAE for images and features."""
+"""Networks: a small convolutional net, a beta-VAE, a denoiser, and a nearest-neighbour vote."""

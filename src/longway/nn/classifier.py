@@ -1,4 +1,4 @@
-"""The ordinary classifier on features or images, and its loss."""
+"""Ordinary classifier on features or images, and its loss."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
 from longway.nn.convnet import ConvNet
 
 
 def build_classifier(input_shape: tuple[int, ...], n_classes: int, hidden: Sequence[int] = ()) -> ConvNet | FeatureHead:
-    """Return an untrained ``ConvNet`` for images (c, h, w), or a head for features (d,)."""
+    """Build an untrained ``ConvNet`` for images (c, h, w), or a ``FeatureHead`` for features (d,)."""
     if len(input_shape) == 3:
         return ConvNet(input_shape, n_classes)
     return FeatureHead(input_shape[0], n_classes, hidden)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-LARGEST = 32
-"""Side in pixels from which the first convolution has a stride."""
+MAX_UNSTRIDED = 32
+"""Longest short side, in pixels, at which the first convolution has no stride. Chosen by hand."""
 
 
 class ConvNet(nn.Module):
     """Strided convolutions down to 4x4 pixels, one hidden layer, logits; dropout around the hidden layer.
 
-    The first convolution keeps the size of images of up to 32 pixels and strides on larger ones, where it would cost
-    more than all others.
+    The first convolution keeps the size of images of up to 32 pixels. On larger ones it would cost more than all
+    others, so it has a stride.
 
     Parameters
     ----------
@@ -21,11 +21,12 @@ class ConvNet(nn.Module):
     n_classes : int
         C.
     width : int, default 32
-        Channels of the first convolution; they double where the image is halved, up to four times as many.
+        Channels of the first convolution; they double with each halving of the image, up to four times as many.
     hidden : int, default 128
         Features before the last linear layer.
     dropout : float, default 0.5
-        Without it the few samples that contradict a shortcut are learnt by heart, and reweighting them stops to help.
+        Without it the network memorises the few samples that contradict a shortcut, and reweighting them stops helping
+        (docs/experiments/0002-the-demonstrations-task.md).
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class ConvNet(nn.Module):
     ) -> None:
         super().__init__()
         size = min(input_shape[1:])
-        stride = -(-size // LARGEST)
+        stride = -(-size // MAX_UNSTRIDED)  # rounded up
         layers: list[nn.Module] = [nn.Conv2d(input_shape[0], width, 3, stride, 1), nn.ReLU()]
         channels, size = width, -(-size // stride)
         while size > 4:

@@ -1,4 +1,4 @@
-"""A nearest-neighbour vote as a module."""
+"""Nearest-neighbour vote as a module."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ QUERIES = 256
 class Neighbours(nn.Module):
     """Logits from the classes of the k nearest training points, by Euclidean distance.
 
-    The training points are buffers, so that they are saved and moved with the module. Until ``set`` is called or a
-    state is loaded there is one point.
+    The training points are buffers, so that they are saved and moved with the module. There is one point until ``set``
+    is called or a state is loaded.
 
     Parameters
     ----------
     n_features, n_classes : int
         d and C.
     n_neighbors : int
-        k; all points where there are fewer.
+        k; all points if there are fewer.
     """
 
     points: Tensor
@@ -38,21 +38,22 @@ class Neighbours(nn.Module):
 
     def set(self, points: Tensor, labels: Tensor, weights: Tensor) -> None:
         """Store points (n, d), class codes (n,) and sample weights (n,); points without weight are left out."""
-        counts = weights > 0
-        self.points, self.labels = points[counts].to(self.points), labels[counts].to(self.labels)
-        self.weights = (weights[counts] / weights[counts].mean()).to(self.weights)
+        used = weights > 0
+        self.points, self.labels = points[used].to(self.points), labels[used].to(self.labels)
+        self.weights = (weights[used] / weights[used].mean()).to(self.weights)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n, d) to the log proportions (n, C) of the classes in the vote, smoothed by 1 / C per class."""
+        """Map (n, d) to the log proportions (n, C) of the classes in the vote, with 1 / C of a vote added to each."""
         if torch.compiler.is_exporting():  # a graph has no loop whose length depends on the batch
             return self._vote(x, self._products(x))
-        # By products of matrices the distance of two equal points is not zero, and differs with the size of a batch.
+        # With matrix products the distance of equal points would not be zero, and would depend on the batch size.
         plain = "donot_use_mm_for_euclid_dist"
         parts = x.split(QUERIES)
         return torch.cat([self._vote(some, torch.cdist(some, self.points, compute_mode=plain)) for some in parts])
 
     def _products(self, x: Tensor) -> Tensor:
         """Return squared distances to all points by matrix products: exported graphs have no other operation."""
+        # |x|^2 + |p|^2 - 2 x p cancels nearly to zero for close points: hence double precision.
         one, other = x.double(), self.points.double()
         return one.square().sum(1, keepdim=True) + other.square().sum(1) - 2 * one @ other.T
 
@@ -63,7 +64,7 @@ class Neighbours(nn.Module):
         return (votes / votes.sum(1, keepdim=True)).log()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Allocate as many points as the state has."""
+        """Resize the buffers to the state's number of points, then load it."""
         for name in ("points", "labels", "weights"):
             if prefix + name in state_dict:
                 here = getattr(self, name)

@@ -1,4 +1,4 @@
-"""A beta-VAE whose encoder and decoder fit the shape of the data."""
+"""Beta-VAE for images or features."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from torch import Tensor, nn
 
 from longway.data.samples import Samples
 from longway.functional.vae import kl_to_standard_normal, reconstruction_error, sample_posterior
-from longway.linear.module import Standardize
+from longway.linear.feature_head import Standardize
 
 CHANNELS = (32, 32, 64, 128)
 """Channels of SITAR's encoder for 64x64 images."""
 
-USUAL_VARIANCE = 70.0
-"""Variance of coloured 28x28 digits, summed over pixels: the images that beta = 2 was published for."""
+REFERENCE_VARIANCE = 70.0
+"""Variance of coloured 28x28 digits, summed over pixels: the images for which beta = 2 was published."""
 
 ACTIVE = 0.01
-"""Variance of the posterior means above which an axis is in use (Burda et al., 2016)."""
+"""Variance of the posterior means from which an axis is in use (Burda et al., 2016)."""
 
 
 class VAE(nn.Module):
     """Gaussian encoder and mirrored decoder, convolutional for images, fully connected for features.
 
-    Features are standardised on the way in and reconstructed as standardised; images are taken as they are, in [0, 1].
+    Features are standardised first, and the decoder reconstructs the standardised ones. Images are in [0, 1] and stay
+    unchanged.
 
     Parameters
     ----------
@@ -35,8 +36,9 @@ class VAE(nn.Module):
     latent_dim : int
         Number of latent axes d.
     channels : sequence of int, default (32, 32, 64, 128)
-        Output channels of the stride-2 convolutions (kernel 4, padding 1, ReLU); as many of the last are left out as
-        the image is too small for. For features, the hidden width is 128.
+        Output channels of the stride-2 convolutions (kernel 4, padding 1, ReLU). Small images use only the first.
+    hidden : int, default 128
+        Width of the hidden layers for features.
     """
 
     def __init__(
@@ -57,9 +59,9 @@ class VAE(nn.Module):
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map inputs (n, ...) to the posterior's mean and log variance, each (n, d)."""
         code = self.body(self.standardize(x))
-        # Under mixed precision the networks round; what is drawn from the posterior and summed over it does not.
+        # Under mixed precision the layers run in 16 bits; sampling and the KL term run in full precision.
         mean, log_variance = self.mean(code).to(x.dtype), self.log_variance(code).to(x.dtype)
-        # Beyond these bounds exp() overflows float32 long before the posterior means anything.
+        # A guard for diverging fits: exp() stays finite, and no posterior of use is that narrow or wide.
         return mean, log_variance.clamp(-20, 20)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -69,7 +71,7 @@ class VAE(nn.Module):
         return mean, log_variance, latent, self.decoder(latent)
 
     def set_moments(self, rows: Samples) -> None:
-        """Set mean and standard deviation of features from training data; images stay unchanged."""
+        """Set mean and standard deviation of features from training data; a no-op for images."""
         if isinstance(self.standardize, Standardize):
             self.standardize.set(*rows.moments())
 
@@ -95,7 +97,7 @@ class VAEObjective(nn.Module):
     beta : float
         Weight of the KL term.
     reduction : {"sum", "mean"}, default "sum"
-        Of the squared reconstruction error over one sample.
+        Reduction of the squared reconstruction error over one sample.
     """
 
     def __init__(self, vae: VAE, beta: float, reduction: str = "sum") -> None:
@@ -113,20 +115,21 @@ class VAEObjective(nn.Module):
 def scaled_beta(beta: float, rows: Samples) -> float:
     r"""Return the beta that has the same effect on these images as ``beta`` on coloured 28x28 digits.
 
-    The squared error summed over pixels grows with the number of pixels and with their contrast, the KL term does not:
-    an axis is worth its nats only where it explains more than about :math:`\beta / 2` of the summed variance, so one
-    beta collapses small images and hardly holds back large ones. Features are standardised and need no correction.
+    The squared error summed over pixels grows with the number of pixels and their contrast, the KL term does not. An
+    axis pays for its nats only if it explains more than about :math:`\beta / 2` of the summed variance. So one beta
+    collapses the posterior on small images and hardly regularises on large ones. Features are standardised and need no
+    correction.
 
     Parameters
     ----------
     beta : float
-        Weight of the KL term on images whose summed variance is ``USUAL_VARIANCE``.
+        Weight of the KL term on images whose summed variance is ``REFERENCE_VARIANCE``.
     rows : Samples
         Training data.
     """
     if len(rows.shape) == 1:
         return beta
-    return beta * summed_variance(rows) / USUAL_VARIANCE
+    return beta * summed_variance(rows) / REFERENCE_VARIANCE
 
 
 def summed_variance(rows: Samples) -> float:
@@ -138,13 +141,13 @@ def summed_variance(rows: Samples) -> float:
         x = rows.inputs(part, torch.float64)
         total += x.sum(0)
         squares += float(x.square().sum())
-    # Summed over pixels, E[x^2] - E[x]^2 needs one pass and no second copy of the mean image.
+    # E[x^2] - E[x]^2 needs one pass over the data; in float64 its cancellation is harmless for images in [0, 1].
     variance = squares / len(rows) - float((total / len(rows)).square().sum())
     return max(variance, 1e-6)
 
 
 def active_axes(latents: np.ndarray) -> np.ndarray:
-    """Return which axes a VAE uses, of shape (d,): those whose posterior means (n, d) vary by ``ACTIVE`` or more."""
+    """Return a mask (d,) of the axes in use, whose posterior means (n, d) have a variance of ``ACTIVE`` or more."""
     return latents.var(0) >= ACTIVE
 
 
@@ -160,11 +163,11 @@ def _convolutional(
     down: list[nn.Module] = []
     up: list[nn.Module] = []
     for level in range(len(widths) - 1):
-        inner, outer = widths[level : level + 2]
-        down += [nn.Conv2d(inner, outer, 4, 2, 1), nn.ReLU()]
-        # An odd size loses its last row when it is halved; the decoder pads it back.
+        inputs, outputs = widths[level : level + 2]
+        down += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.ReLU()]
+        # An odd side loses its last row when it is halved; the decoder adds it again.
         padding = (sizes[level][0] % 2, sizes[level][1] % 2)
-        up = [nn.ReLU(), nn.ConvTranspose2d(outer, inner, 4, 2, 1, output_padding=padding), *up]
+        up = [nn.ReLU(), nn.ConvTranspose2d(outputs, inputs, 4, 2, 1, output_padding=padding), *up]
     smallest = (widths[-1], *sizes[-1])
     width = math.prod(smallest)
     decoder = nn.Sequential(nn.Linear(latent_dim, width), nn.Unflatten(1, smallest), *up)

@@ -292,6 +292,7 @@ class Section:
 
 
 Block: TypeAlias = Text | Bullets | Code | Callout | KeyFigures | Table | Figure | ImageGrid | Tabs
+"""The parts that a section of a page is made of."""
 
 
 def _check_blocks(blocks: Sequence[Any], where: str) -> None:

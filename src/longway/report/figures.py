@@ -291,7 +291,7 @@ def _tips_along(axes: Axes, points: Sequence[tuple[float, float]], name: str) ->
 
 
 def _line_style(number: int) -> dict[str, Any]:
-    # A second cue beside colour once the colours repeat.
+    # A second cue in addition to colour once the colours repeat.
     dash = _DASHES[number // len(SERIES) % len(_DASHES)]
     return {"color": SERIES[number % len(SERIES)], "linestyle": dash, "linewidth": 1.8}
 

@@ -1,4 +1,4 @@
-"""The state of a training run, which can be saved, restored, and told apart from another run's."""
+"""Checkpoints of training runs: state, fingerprint, saving and loading."""
 
 from __future__ import annotations
 
@@ -34,43 +34,41 @@ class Observer(Protocol):
 
 
 def observer_of(callback: Callable[..., Any] | None, description: str) -> Observer | None:
-    """Return the object whose method is called after each epoch.
+    """Return the object that a callback is a method of.
 
     Raises
     ------
     TypeError
-        If it is no such object: what it remembers would be lost.
+        If the object is no `Observer`, because its state would be lost.
     """
     if callback is None:
         return None
     owner = getattr(callback, "__self__", callback)
     if not isinstance(owner, Observer):
         raise TypeError(
-            f"{description}: callback must be a method of an object with state_dict and load_state_dict, or what it "
-            "remembers can neither be kept in a checkpoint nor come back from another process"
+            f"{description}: callback must be a method of an object with state_dict and load_state_dict; otherwise its "
+            "state can neither be saved in a checkpoint nor returned by another process"
         )
     return owner
 
 
 @dataclass
-class Training:
+class TrainingState:
     """The changing state of a training run.
 
     Parameters
     ----------
     objective : nn.Module
-        With the networks, and the buffers of the loss.
+        Holds the networks and the buffers of the loss.
     generator : numpy Generator
         Draws the batches.
     observer : Observer, optional
-        Follows the epochs.
     history : list of dict
-        One record for each epoch so far.
+        One record per epoch so far.
     optimizer : Optimizer, optional
     scaler : optional
-        Fabric's precision, which scales the loss where numbers are of 16 bits.
+        Fabric's precision plugin; it holds the loss scale of float16.
     average : WeightAverage, optional
-        Of the networks' weights.
     """
 
     objective: nn.Module
@@ -81,20 +79,21 @@ class Training:
     scaler: Any = None
     average: WeightAverage | None = None
 
-    def state(self) -> State:
-        """Return the current state."""
+    def state_dict(self) -> State:
+        """Return the state for a checkpoint."""
         return {
             "history": self.history,
             "objective": self.objective.state_dict(),
             "generator": self.generator.bit_generator.state,
             "random": {"cpu": torch.get_rng_state(), "cuda": [*map(torch.cuda.get_rng_state, _cuda_devices())]},
             "observer": self.observer.state_dict() if self.observer else {},
+            # Only the moments: the hyperparameters are part of the fingerprint.
             "optimizer": self.optimizer.state_dict()["state"] if self.optimizer else {},
             "scaler": self.scaler.state_dict() if self.scaler else {},
             "average": self.average.state_dict() if self.average else {},
         }
 
-    def restore(self, state: State) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Restore the state."""
         self.history[:] = state["history"]
         self.objective.load_state_dict(state["objective"])
@@ -102,15 +101,12 @@ class Training:
         torch.set_rng_state(state["random"]["cpu"])
         for device, random in zip(_cuda_devices(), state["random"]["cuda"], strict=False):
             torch.cuda.set_rng_state(random, device)
-        if self.observer:
-            self.observer.load_state_dict(state["observer"])
         if self.optimizer:
-            moments = {int(number): value for number, value in state["optimizer"].items()}
+            moments = {int(number): value for number, value in state["optimizer"].items()}  # JSON made them str
             self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        if self.scaler:
-            self.scaler.load_state_dict(state["scaler"])
-        if self.average:
-            self.average.load_state_dict(state["average"])
+        for name in ("observer", "scaler", "average"):
+            if part := getattr(self, name):
+                part.load_state_dict(state[name])
 
 
 def _cuda_devices() -> range:
@@ -118,24 +114,29 @@ def _cuda_devices() -> range:
 
 
 def fingerprint(
-    training: Training, rows: Samples, known: Sequence[np.ndarray | None], settings: Mapping[str, Any]
+    training: TrainingState, samples: Samples, extras: Sequence[np.ndarray | None], settings: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return the identity of a run before its first step: hashes of its inputs by name.
+    """Hash the inputs of a run before its first step.
 
     Parameters
     ----------
-    training : Training
-    rows : Samples
-    known : sequence of ndarray or None
-        What else is known of the rows.
+    training : TrainingState
+    samples : Samples
+    extras : sequence of ndarray or None
+        Further arrays with one entry per sample.
     settings : mapping
-        Numbers and words that the run keeps to.
+        Settings that determine the result.
+
+    Returns
+    -------
+    dict of str to str
+        One hash each for the data, the network and loss, the settings and the seed.
     """
-    arrays = [rows.X, rows.y, rows.weight, rows.groups, rows.index, *known]
-    kept = (bool, int, float, str, tuple)
+    arrays = [samples.X, samples.y, samples.weight, samples.groups, samples.index, *extras]
+    hashed = (bool, int, float, str, tuple)
     attributes = [
         [name, type(module).__name__]
-        + [[key, repr(value)] for key, value in sorted(vars(module).items()) if isinstance(value, kept)]
+        + [[key, repr(value)] for key, value in sorted(vars(module).items()) if isinstance(value, hashed)]
         for name, module in training.objective.named_modules()
     ]
     return {
@@ -146,38 +147,40 @@ def fingerprint(
     }
 
 
-def save_state(path: Path, marks: Mapping[str, str], state: State) -> None:
+def save_state(path: Path, fingerprint: Mapping[str, str], state: State) -> None:
     """Write a run's state to one file, atomically."""
     tensors: dict[str, Tensor] = {}
-    tree = _without_tensors(state, tensors)
-    write_tensors(path, {"longway": __version__, "kind": "checkpoint", "marks": dict(marks), "tree": tree}, tensors)
+    header = {"longway": __version__, "kind": "checkpoint", "marks": dict(fingerprint)}
+    write_tensors(path, {**header, "tree": _without_tensors(state, tensors)}, tensors)
 
 
-def load_state(path: Path, marks: Mapping[str, str]) -> State | None:
-    """Read a run's state; None if there is none.
+def load_state(path: Path, fingerprint: Mapping[str, str]) -> State | None:
+    """Read a run's state; None if there is no file.
 
     Raises
     ------
     LongwayError
-        If it is of another run, or damaged.
+        If the file is damaged, no checkpoint, or belongs to another run.
     """
     if not path.is_file():
         return None
-    remedy = f"delete the folder {path.parent}, and the fit begins anew"
+    folder = path.parent
+    remedy = f"delete the folder {folder}, and the fit starts again"
     header, tensors = read_tensors(path, wanted="a folder of checkpoints", remedy=remedy)
     if header.get("kind") != "checkpoint":
         raise LongwayError(f"{path} is no checkpoint: choose another folder with checkpoint=")
-    other = [name for name, value in marks.items() if header["marks"].get(name) != value]
-    if other:
+    different = [name for name, value in fingerprint.items() if header["marks"].get(name) != value]
+    if different:
         raise LongwayError(
-            f"{path.parent} holds an unfinished fit whose {' and '.join(other)} differ from this one's: finish that, "
-            "choose another folder with checkpoint=, or delete that one"
+            f"{folder} holds an unfinished fit whose {' and '.join(different)} differ from this one's: finish that fit "
+            f"(it was started with Longway {header['longway']}), choose another folder with checkpoint=, or delete "
+            f"{folder}"
         )
     return cast(State, _with_tensors(header["tree"], tensors))
 
 
 def _without_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return a state with tensors replaced by numbers, which index ``tensors``."""
+    """Return a state as JSON values, with each tensor moved to ``tensors`` and replaced by its key."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().cpu().clone()

@@ -1,37 +1,37 @@
-"""Distributed training: several processes, each with its part of every batch."""
+"""Distributed training: several processes that share each batch."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-_SHARED = False
-"""Return whether this process is one of several that Longway started to train one network."""
+_is_distributed = False
 
 
 def share_batches() -> None:
-    """Mark this process as one of several, for ``gathered``."""
-    global _SHARED
-    _SHARED = True
+    """Mark this process as one of several that share each batch, for `gathered`."""
+    global _is_distributed
+    _is_distributed = True
 
 
 def gathered(values: Tensor) -> Tensor:
-    """Return values (n, ...) of all samples of the batch, gathered from all processes.
+    """Gather values of the whole batch from all processes.
 
-    What a loss computes over a batch as a whole (correlations, spreads, sums by group) is then the same in each process
-    as it would be in one. The order of the samples is another one, alike in all calls; no gradient flows.
+    A loss that depends on statistics of the whole batch (correlations, variances, sums per group) computes them from
+    gathered values, so that several processes give the same result as one. The samples are reordered, in the same way
+    in every call. Gradients do not flow through.
 
     Parameters
     ----------
     values : Tensor of shape (n, ...)
-        Of this process's share of the batch.
+        Values for this process's part of the batch.
 
     Returns
     -------
     Tensor of shape (N, ...)
-        The same tensor where there is one process only.
+        The input itself if there is only one process.
     """
-    if not _SHARED:
+    if not _is_distributed:
         return values
     from torch import distributed
 
@@ -39,6 +39,7 @@ def gathered(values: Tensor) -> Tensor:
     sizes = [torch.zeros(1, dtype=torch.int64, device=values.device) for _ in range(world)]
     distributed.all_gather(sizes, torch.tensor([len(values)], device=values.device))
     counts = [int(size) for size in sizes]
+    # all_gather needs equal shapes: pad each part to the longest one, then cut the padding off.
     padded = values.detach().new_zeros(max(counts), *values.shape[1:])
     padded[: len(values)] = values.detach()
     parts = [torch.empty_like(padded) for _ in range(world)]

@@ -1,4 +1,4 @@
-"""Set-up of Lightning Fabric for the training loop; imported on demand, as it costs a second and 80 MB."""
+"""Set-up of Lightning Fabric for the training loop; imported on demand, because it costs a second and 80 MB."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from longway.training.distributed import share_batches
 from longway.training.options import TrainingOptions
 from longway.utils.errors import LongwayError
 
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of each process that it starts
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it logs the start of every process
 
 
 class AutocastOnly(MixedPrecision):
-    """Mixed precision that does not cast the inputs.
+    """Mixed precision that leaves the inputs in single precision.
 
-    Fabric's own rounds them to 16 bits, and so all that a loss compares with them; autocast rounds where it pays.
+    Fabric's own class casts them to 16 bits, which also rounds the targets of a reconstruction loss.
     """
 
     def convert_input(self, data: Any) -> Any:
@@ -31,14 +31,7 @@ class AutocastOnly(MixedPrecision):
 
 
 def make_fabric(options: TrainingOptions, device: torch.device) -> Fabric:
-    """Return the Fabric that hides devices and precision from the loop.
-
-    Parameters
-    ----------
-    options : TrainingOptions
-    device : torch.device
-        One device, or the kind of several.
-    """
+    """Create the Fabric for these options; without an index, ``device`` is the type of several devices."""
     plugins: list[Any] = []
     if options.mixed_precision != "32-true":
         plugins.append(AutocastOnly(options.mixed_precision, device.type))  # type: ignore[arg-type]
@@ -50,43 +43,43 @@ def make_fabric(options: TrainingOptions, device: torch.device) -> Fabric:
 
 
 def launch(fabric: Fabric, work: Callable[[Fabric], None], objective: nn.Module) -> None:
-    """Run ``work`` in as many processes as the fabric has devices.
+    """Run ``work`` in one process per device of the fabric.
 
     Parameters
     ----------
     fabric : Fabric
     work : callable
-        Takes the fabric of its process. It and what it holds are sent to each process.
+        Takes the fabric of its process. It is pickled, with everything that it refers to.
     objective : nn.Module
-        What it trains.
+        The module that ``work`` trains.
 
     Raises
     ------
     LongwayError
-        What the processes raised.
+        If the processes raised one.
     """
     if message := fabric.launch(_Process(work, objective)):
         raise LongwayError(message)
 
 
 class _Process:
-    """The function that each process runs; importing this module silences Fabric there too."""
+    """Entry point of a process; a class of this module, so that unpickling it silences Fabric's logger there too."""
 
     def __init__(self, work: Callable[[Fabric], None], objective: nn.Module) -> None:
         self.work, self.objective = work, objective
 
     def __call__(self, fabric: Fabric) -> str | None:
-        """Return the error that all processes report together."""
+        """Run the work; return the message of a LongwayError, which all processes raise together."""
         share_batches()
         with torch.no_grad():
             for tensor in (*self.objective.parameters(), *self.objective.buffers()):
-                tensor.data = tensor.data.clone()  # processes are started with memory that they share
+                tensor.data = tensor.data.clone()  # unpickled tensors share their memory between processes
         try:
             self.work(fabric)
         except LongwayError as error:
             return str(error)
         finally:
-            # A process that ends with threads of the group at work may be aborted
+            # A process that exits while threads of the group still run may be aborted.
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ Log = Callable[[Mapping[str, float]], None]
 
 
 def load_mlflow() -> Any:
-    """Return MLflow with its output silenced."""
+    """Import MLflow and silence its output."""
     try:
         import mlflow
     except ImportError as error:
@@ -26,9 +26,9 @@ def load_mlflow() -> Any:
 
 
 def mlflow_client(folder: Path) -> tuple[Any, str | None]:
-    """Return a client of MLflow and the artifact location of new experiments (None leaves it to the server).
+    """Return an MLflow client and the artifact location of new experiments (None leaves it to the server).
 
-    Without ``MLFLOW_TRACKING_URI``, all is kept in ``mlflow.db`` and ``mlflow/`` in this folder.
+    Without ``MLFLOW_TRACKING_URI``, everything is stored in ``mlflow.db`` and ``mlflow/`` in this folder.
     """
     mlflow = load_mlflow()
     if os.environ.get("MLFLOW_TRACKING_URI"):
@@ -38,10 +38,10 @@ def mlflow_client(folder: Path) -> tuple[Any, str | None]:
     return client, (folder / "mlflow").absolute().as_uri()
 
 
-def mlflow_experiment(client: Any, title: str, place: str | None) -> str:
-    """Return the id of the experiment of this title, creating it if needed."""
-    known = client.get_experiment_by_name(title)
-    return known.experiment_id if known else client.create_experiment(title, place)
+def mlflow_experiment(client: Any, title: str, artifact_location: str | None) -> str:
+    """Return the id of the experiment with this title, creating it if needed."""
+    found = client.get_experiment_by_name(title)
+    return found.experiment_id if found else client.create_experiment(title, artifact_location)
 
 
 def summary_writers() -> Callable[[Path], Any]:
@@ -53,57 +53,63 @@ def summary_writers() -> Callable[[Path], Any]:
     return lambda folder: SummaryWriter(str(folder), write_to_disk=True)
 
 
-def as_name(words: str) -> str:
-    """Turn words into a folder name.
+def as_folder_name(text: str) -> str:
+    """Turn text into a folder name.
 
     Examples
     --------
-    >>> as_name("JTT, first/second stage")
+    >>> as_folder_name("JTT, first/second stage")
     'JTT_ first_second stage'
     """
-    return "".join(letter if letter.isalnum() or letter in " -_.=" else "_" for letter in words).strip()
+    return "".join(letter if letter.isalnum() or letter in " -_.=" else "_" for letter in text).strip()
 
 
-@contextmanager
-def logging_to(folder: str | Path | None, tracker: str, name: str) -> Iterator[Log]:
-    """Log the epochs of one run while the body runs; a no-op without a folder.
+def logging_to(folder: str | Path | None, tracker: str, name: str) -> AbstractContextManager[Log]:
+    """Return a context in which a function logs the epochs of one run; it does nothing without a folder.
 
     Parameters
     ----------
     folder : str or Path, optional
     tracker : {"tensorboard", "mlflow"}
     name : str
-        Of the run, its parts set apart by slashes.
+        Name of the run; slashes separate its parts.
 
-    Yields
-    ------
-    callable
-        Takes one epoch's record, its number ``epoch`` included.
+    Returns
+    -------
+    context manager
+        Yields a function that takes one epoch's record, which includes its number ``epoch``.
     """
     if folder is None:
-        yield lambda record: None
-    elif tracker == "tensorboard":
-        with summary_writers()(Path(folder).joinpath(*map(as_name, name.split("/")))) as writer:
+        return nullcontext(lambda record: None)
+    return (_tensorboard if tracker == "tensorboard" else _mlflow)(Path(folder), name)
 
-            def write(record: Mapping[str, float]) -> None:
-                for key, value in record.items():
-                    if key != "epoch":
-                        writer.add_scalar(key, value, int(record["epoch"]))
-                writer.flush()
 
-            yield write
-    else:
-        client, place = mlflow_client(Path(folder))
-        run = client.create_run(mlflow_experiment(client, "training", place), run_name=name).info.run_id
+@contextmanager
+def _tensorboard(folder: Path, name: str) -> Iterator[Log]:
+    with summary_writers()(folder.joinpath(*map(as_folder_name, name.split("/")))) as writer:
 
-        def send(record: Mapping[str, float]) -> None:
+        def write(record: Mapping[str, float]) -> None:
             for key, value in record.items():
                 if key != "epoch":
-                    client.log_metric(run, key, value, step=int(record["epoch"]))
+                    writer.add_scalar(key, value, int(record["epoch"]))
+            writer.flush()
 
-        status = "FAILED"
-        try:
-            yield send
-            status = "FINISHED"
-        finally:
-            client.set_terminated(run, status)
+        yield write
+
+
+@contextmanager
+def _mlflow(folder: Path, name: str) -> Iterator[Log]:
+    client, location = mlflow_client(folder)
+    run = client.create_run(mlflow_experiment(client, "training", location), run_name=name).info.run_id
+
+    def write(record: Mapping[str, float]) -> None:
+        for key, value in record.items():
+            if key != "epoch":
+                client.log_metric(run, key, value, step=int(record["epoch"]))
+
+    status = "FAILED"
+    try:
+        yield write
+        status = "FINISHED"
+    finally:
+        client.set_terminated(run, status)

@@ -1,7 +1,7 @@
 """The training loop of everything that takes gradient steps over batches.
 
-What is trained is the caller's; how it is carried out (precision, devices, checkpoints, curves) is set by
-``longway.training_options`` around the call.
+The caller chooses the objective, the data and the schedule; ``longway.training_options`` around the call sets
+precision, devices, checkpoints and curves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from longway.data.samples import Samples
-from longway.training.checkpoint import State, Training, fingerprint, load_state, observer_of, save_state
+from longway.training.checkpoint import State, TrainingState, fingerprint, load_state, observer_of, save_state
 from longway.training.loggers import logging_to
 from longway.training.options import RunPaths, TrainingOptions, current_options, next_run_paths, one_fit
 from longway.training.weight_average import WeightAverage
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 CHECK_EVERY = 50
-"""Steps between checks of the loss; on a GPU, a check waits for all previous steps."""
+"""Steps between checks of the loss; on a GPU, a check waits for all previous steps. Chosen by hand."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Schedule:
     epochs : int
         Passes over the data.
     batch_size : int
-        Samples a step.
+        Samples per step.
     learning_rate : float
     weight_decay : float, default 0
     averaging : float, default 0
-        The weights that ``callback`` sees, and those at the end, are averaged over this share of the steps so far;
-        with 0 they are what the last step left.
+        Fraction of the steps so far over which the weights are averaged (see `WeightAverage`). ``callback`` sees the
+        averaged weights, and they are the final ones; with 0, these are the weights of the last step.
     """
 
     epochs: int
@@ -61,7 +61,7 @@ class Schedule:
 
 def train(
     objective: nn.Module,
-    rows: Samples,
+    samples: Samples,
     schedule: Schedule,
     *,
     generator: np.random.Generator,
@@ -77,61 +77,62 @@ def train(
     Parameters
     ----------
     objective : nn.Module
-        ``objective(x, y, weight, *beside)`` returns a dict of scalar tensors of which ``loss`` is minimised; all are
-        recorded. Whatever it learns beside its networks' weights must be in buffers. What it computes over the batch as
-        a whole, it should compute from ``longway.training.distributed.gathered`` values.
-    rows : Samples
+        ``objective(x, y, weight, *extras)`` returns a dict of scalar tensors; ``loss`` is minimised, all are recorded.
+        State other than the networks' weights must be in buffers. Statistics of the whole batch should be computed
+        from ``longway.training.distributed.gathered`` values.
+    samples : Samples
         Training data.
     schedule : Schedule
     generator : numpy Generator
         Draws the batches.
     device : str, default "auto"
     sampling : ndarray of shape (n,), optional
-        Draw n samples an epoch with replacement, in proportion to these; without it, each sample once.
+        Draw n samples per epoch with replacement, with probabilities proportional to these. By default, each sample is
+        drawn once.
     extras : sequence of ndarray of shape (n, ...), optional
-        What else the objective is to be told of each sample, such as its group or its own number.
+        Further inputs of the objective per sample, such as its group or its position.
     callback : callable, optional
-        Called with the epoch's number; what it returns joins the record. A method of a ``checkpoint.Observer``, or else
-        neither checkpoints nor several devices can be had.
+        Called with the epoch's number after each epoch; returns further entries of the record. Checkpoints and several
+        devices require a method of a ``checkpoint.Observer``.
     verbose : int, default 0
         1 shows a progress bar.
     description : str
-        Its words.
+        Label of the progress bar.
 
     Returns
     -------
     list of dict
-        One record an epoch: its number, the mean of each loss term, and what ``callback`` returned.
+        One record per epoch: its number, the mean of each loss term, and the entries from ``callback``.
 
     Raises
     ------
     LongwayError
-        If the loss is not a finite number, which is looked at every ``CHECK_EVERY`` steps; if a checkpoint is of
-        another run; if the options in force cannot be had on this device.
+        If the loss is not finite (checked every ``CHECK_EVERY`` steps), a checkpoint belongs to another run, or the
+        device does not support the training options.
     """
     options, target = current_options(), resolve_device(device)
     _check(options, target)
     with one_fit(description):
-        place = next_run_paths(description)
-        kept = options.devices > 1 or place.checkpoint is not None
-        training = Training(objective, generator, observer_of(callback, description) if kept else None, [])
-        job = _Job(rows, schedule, sampling, extras, callback, verbose > 0, description, options, target, place, {})
+        paths = next_run_paths(description)
+        saved = options.devices > 1 or paths.checkpoint is not None
+        training = TrainingState(objective, generator, observer_of(callback, description) if saved else None, [])
+        run = _Run(samples, schedule, sampling, extras, callback, verbose > 0, description, options, target, paths, {})
         state = None
-        if place.checkpoint is not None:
-            job = replace(job, marks=fingerprint(training, rows, (sampling, *extras), job.settings()))
-            state = load_state(place.checkpoint, job.marks)
+        if paths.checkpoint is not None:
+            run = replace(run, fingerprint=fingerprint(training, samples, (sampling, *extras), run.settings()))
+            state = load_state(paths.checkpoint, run.fingerprint)
         if state is not None and len(state["history"]) == schedule.epochs:
-            training.restore(state)
+            training.load_state_dict(state)
         elif options.devices > 1:
-            _in_processes(job, training)
+            _train_in_processes(run, training)
         else:
-            _Loop(_fabric(job), job, training).run(state)
+            _Trainer(_fabric(run), run, training).train(state)
     objective.eval()
     return training.history
 
 
 def _check(options: TrainingOptions, device: torch.device) -> None:
-    """Raise if this device cannot carry out the options."""
+    """Raise if this device does not support the options."""
     if options.mixed_precision == "16-mixed" and device.type != "cuda":
         raise LongwayError(f"mixed_precision='16-mixed' needs a GPU, and this is {device.type}: use 'bf16-mixed'")
     if options.devices > 1 and device.index is not None:
@@ -141,10 +142,10 @@ def _check(options: TrainingOptions, device: torch.device) -> None:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Run:
     """The constant inputs of a training run."""
 
-    rows: Samples
+    samples: Samples
     schedule: Schedule
     sampling: np.ndarray | None
     extras: Sequence[np.ndarray]
@@ -153,10 +154,10 @@ class _Job:
     description: str
     options: TrainingOptions
     device: torch.device
-    place: RunPaths
-    marks: Mapping[str, str]
+    paths: RunPaths
+    fingerprint: Mapping[str, str]
     seed: int = 0
-    """Seed the random numbers of several processes: each draws its own in every epoch."""
+    """Base of the random seeds of several processes."""
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that determine the result."""
@@ -164,57 +165,57 @@ class _Job:
         return {**asdict(self.schedule), **options, "device": self.device.type, "run": self.description}
 
 
-def _fabric(job: _Job) -> Fabric:
-    from longway.training.launch import make_fabric  # costs a second and 80 MB, which linear heads need not pay
+def _fabric(run: _Run) -> Fabric:
+    from longway.training.launch import make_fabric  # linear heads need not import Fabric
 
-    return make_fabric(job.options, job.device)
+    return make_fabric(run.options, run.device)
 
 
-class _Loop:
+class _Trainer:
     """A training run in one process, which may be one of several."""
 
-    def __init__(self, fabric: Fabric, job: _Job, training: Training) -> None:
-        self.fabric, self.job, self.training = fabric, job, training
-        schedule, objective = job.schedule, training.objective
+    def __init__(self, fabric: Fabric, run: _Run, training: TrainingState) -> None:
+        self.fabric, self.run, self.training = fabric, run, training
+        schedule, objective = run.schedule, training.objective
         # AdamW's decay is decoupled; a decay of 0 makes it Adam.
         optimizer = torch.optim.AdamW(
             objective.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
-        if job.options.compile and fabric.device.type == "cuda":
+        if run.options.compile and fabric.device.type == "cuda":
             objective = cast(nn.Module, torch.compile(objective))
         self.model, self.optimizer = fabric.setup(objective, optimizer)
         training.optimizer, training.scaler = optimizer, fabric.strategy.precision
         if schedule.averaging:
             training.average = WeightAverage(training.objective, schedule.averaging)
-        self.batches = _Batches(job.rows, fabric.device, job.extras)
+        self.batches = _Batches(run.samples, fabric.device, run.extras)
 
-    def run(self, state: State | None) -> None:
-        """Train to the last epoch, from the first or from ``state``."""
+    def train(self, state: State | None) -> None:
+        """Train to the last epoch, from the first one or from ``state``."""
         if state is not None:
-            self.training.restore(state)
-        job, history = self.job, self.training.history
-        options, first = job.options, self.fabric.is_global_zero
+            self.training.load_state_dict(state)
+        run, history = self.run, self.training.history
+        options, is_first = run.options, self.fabric.is_global_zero
         with (
-            progress(job.description, job.schedule.epochs, show=job.show and first) as advance,
-            logging_to(options.log if first else None, options.tracker, job.place.name) as log,
+            progress(run.description, run.schedule.epochs, show=run.show and is_first) as advance,
+            logging_to(options.log if is_first else None, options.tracker, run.paths.name) as log,
         ):
             for record in history:
                 log(record)
                 advance()
-            for epoch in range(len(history) + 1, job.schedule.epochs + 1):
+            for epoch in range(len(history) + 1, run.schedule.epochs + 1):
                 record = self._epoch(epoch)
-                last = epoch == job.schedule.epochs
-                with self._averaged(last):
-                    history.append(record | (job.callback(epoch) if job.callback else {}))
+                is_last = epoch == run.schedule.epochs
+                with self._averaged(for_good=is_last):
+                    history.append(record | (run.callback(epoch) if run.callback else {}))
                 log(history[-1])
-                # The last state is always saved, so that a finished run resumes at once.
-                due = epoch % options.checkpoint_every == 0 or last
-                if due and first and job.place.checkpoint is not None:
-                    save_state(job.place.checkpoint, job.marks, self.training.state())
+                # The last state is always saved, so that a finished run is not repeated when its fit resumes.
+                due = epoch % options.checkpoint_every == 0 or is_last
+                if due and is_first and run.paths.checkpoint is not None:
+                    save_state(run.paths.checkpoint, run.fingerprint, self.training.state_dict())
                 advance(f"loss {record['loss']:.3g}")
 
-    def _averaged(self, for_good: bool) -> AbstractContextManager[None]:
-        """Give the networks their averaged weights, if any: while the body runs, or permanently."""
+    def _averaged(self, *, for_good: bool) -> AbstractContextManager[None]:
+        """Give the networks their averaged weights, if any: permanently, or while the body runs."""
         average = self.training.average
         if average is None:
             return nullcontext()
@@ -225,22 +226,23 @@ class _Loop:
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """Train for one epoch; return its number and the mean of each loss term."""
-        fabric, job, world = self.fabric, self.job, self.fabric.world_size
-        if world > 1:  # noise must differ between processes, and be the same after a resumption
-            torch.manual_seed(job.seed + epoch * world + fabric.global_rank)
+        fabric, run, world = self.fabric, self.run, self.fabric.world_size
+        if world > 1:  # random numbers must differ between processes, and be the same after resuming
+            torch.manual_seed(run.seed + epoch * world + fabric.global_rank)
         self.model.train()
-        order = _order(len(job.rows), job.sampling, self.training.generator)
-        bounds = _bounds(len(order), job.schedule.batch_size, 2 * world)
-        terms = _Terms(fabric, epoch, len(bounds), job.schedule.learning_rate)
-        for (start, stop), batch in zip(bounds, self.batches.of(order, bounds, fabric), strict=True):
+        order = _order(len(run.samples), run.sampling, self.training.generator)
+        bounds = _bounds(len(order), run.schedule.batch_size, 2 * world)
+        terms = _LossTerms(fabric, epoch, len(bounds), run.schedule.learning_rate)
+        for (start, stop), batch in zip(bounds, self.batches.iterate(order, bounds, fabric), strict=True):
             values = self.model(*batch)
-            share = len(batch[0]) * world / (stop - start)  # processes' gradients are averaged, whatever their shares
+            # DDP averages the processes' gradients with equal weights; this restores the mean over samples.
+            scale = len(batch[0]) * world / (stop - start)
             # Multiplying by 1 would change nothing but cost a kernel launch.
-            loss = values["loss"] if share == 1 else values["loss"] * share
+            loss = values["loss"] if scale == 1 else values["loss"] * scale
             self.optimizer.zero_grad(set_to_none=True)
             fabric.backward(loss)
-            if job.options.clip is not None:
-                fabric.clip_gradients(self.model, self.optimizer, max_norm=job.options.clip, error_if_nonfinite=False)
+            if run.options.clip is not None:
+                fabric.clip_gradients(self.model, self.optimizer, max_norm=run.options.clip, error_if_nonfinite=False)
             self.optimizer.step()
             if self.training.average is not None:
                 self.training.average.update()
@@ -248,8 +250,8 @@ class _Loop:
         return {"epoch": epoch} | terms.means(len(order))
 
 
-class _Terms:
-    """The loss terms of an epoch: sums over samples, and a check that they are finite."""
+class _LossTerms:
+    """Sums of the loss terms over an epoch's samples, with a check that the loss is finite."""
 
     def __init__(self, fabric: Fabric, epoch: int, steps: int, learning_rate: float) -> None:
         self.fabric, self.epoch, self.steps, self.learning_rate = fabric, epoch, steps, learning_rate
@@ -274,13 +276,14 @@ class _Terms:
         return {name: value / n for name, value in zip(self.names, sums, strict=True)}
 
     def _check(self) -> list[float]:
-        """Return the sums over all processes; raise if the loss is not finite, as it cannot recover."""
+        """Return the sums over all processes; raise if the loss is not finite, because training cannot recover."""
         sums = self._over_processes(self.sums).tolist()
         loss = self.names.index("loss")
         if not math.isfinite(sums[loss]):
             recent = self._over_processes(torch.stack(self.recent)).cpu()
             bad = ~recent.isfinite()
-            row = int(bad[:, loss].int().argmax())  # the sum itself may have overflowed: then the first
+            # The first bad step since the last check; argmax gives 0 if only the sum overflowed.
+            row = int(bad[:, loss].int().argmax())
             parts = [name for name, is_bad in zip(self.names, bad[row], strict=True) if is_bad and name != "loss"]
             where = f"step {self.done - len(recent) + row + 1} of {self.steps}" + "".join(f", {part}" for part in parts)
             raise LongwayError(
@@ -295,65 +298,67 @@ class _Terms:
         return cast(Tensor, self.fabric.all_reduce(values.clone(), reduce_op="sum"))
 
 
-def _train_in_one(job: _Job, training: Training, fabric: Fabric) -> None:
+def _train_in_one(run: _Run, training: TrainingState, fabric: Fabric) -> None:
     """Train in one of several processes; the first one saves the state."""
-    assert job.place.checkpoint is not None
-    _Loop(fabric, job, training).run(load_state(job.place.checkpoint, job.marks))
+    assert run.paths.checkpoint is not None
+    _Trainer(fabric, run, training).train(load_state(run.paths.checkpoint, run.fingerprint))
 
 
-def _in_processes(job: _Job, training: Training) -> None:
+def _train_in_processes(run: _Run, training: TrainingState) -> None:
     """Train in one process per device, and load the final state."""
     from longway.training.launch import launch
 
-    smallest = job.schedule.batch_size if len(job.rows) > job.schedule.batch_size else len(job.rows)
-    if smallest < 2 * job.options.devices:
-        raise LongwayError(f"devices={job.options.devices} cannot share batches of {smallest}: raise batch_size")
+    smallest = min(run.schedule.batch_size, len(run.samples))
+    if smallest < 2 * run.options.devices:
+        raise LongwayError(f"devices={run.options.devices} cannot share batches of {smallest}: raise batch_size")
     with tempfile.TemporaryDirectory() as scratch:
-        file = job.place.checkpoint or Path(scratch) / "run.safetensors"
+        file = run.paths.checkpoint or Path(scratch) / "run.safetensors"
         seed = int(torch.randint(2**31 - 1, ()))
-        job = replace(job, place=replace(job.place, checkpoint=file), seed=seed)
-        launch(_fabric(job), partial(_train_in_one, job, training), training.objective)
-        state = load_state(file, job.marks)
+        run = replace(run, paths=replace(run.paths, checkpoint=file), seed=seed)
+        launch(_fabric(run), partial(_train_in_one, run, training), training.objective)
+        state = load_state(file, run.fingerprint)
     assert state is not None
-    training.restore(state)
+    training.load_state_dict(state)
 
 
 def _order(n: int, sampling: np.ndarray | None, generator: np.random.Generator) -> np.ndarray:
-    """Return the samples that an epoch visits, in order."""
+    """Return the positions of an epoch's samples, in order."""
     if sampling is None:
         return generator.permutation(n)
     # With replacement: rare samples must be able to appear more than once per epoch.
     return generator.choice(n, n, p=sampling / sampling.sum())
 
 
-def _bounds(n: int, size: int, least: int) -> list[tuple[int, int]]:
-    """Divide an epoch into batches; a last one of fewer than ``least`` joins its neighbour (batch norm needs two)."""
+def _bounds(n: int, size: int, min_size: int) -> list[tuple[int, int]]:
+    """Divide an epoch into batches; a last one below ``min_size`` joins its neighbour, as batch norm needs two."""
     starts = list(range(0, n, size))
-    if len(starts) > 1 and n - starts[-1] < least:
+    if len(starts) > 1 and n - starts[-1] < min_size:
         starts.pop()
     return list(zip(starts, [*starts[1:], n], strict=True))
 
 
 class _Batches:
-    """Source of batches: a copy on the device if the data are small, else the file."""
+    """Source of batches: a copy of small data on the device, else the file."""
 
-    def __init__(self, rows: Samples, device: torch.device, extras: Sequence[np.ndarray]) -> None:
-        self.rows, self.device = rows, device
-        self.resident = rows.inputs(slice(None)).to(device) if rows.is_small else None
+    def __init__(self, samples: Samples, device: torch.device, extras: Sequence[np.ndarray]) -> None:
+        self.samples, self.device = samples, device
+        self.resident = samples.inputs(slice(None)).to(device) if samples.is_small else None
         # Mean 1, so that the learning rate does not depend on the scale of the weights.
-        weight = torch.from_numpy(rows.weight / rows.weight.mean()).float()
-        known = [torch.from_numpy(rows.y), weight, *map(torch.from_numpy, extras)]
-        self.known = [values.to(device) for values in known]
+        weight = torch.from_numpy(samples.weight / samples.weight.mean()).float()
+        others = [torch.from_numpy(samples.y), weight, *map(torch.from_numpy, extras)]
+        self.others = [values.to(device) for values in others]
 
-    def of(self, order: np.ndarray, bounds: Sequence[tuple[int, int]], fabric: Fabric) -> Iterator[tuple[Tensor, ...]]:
+    def iterate(
+        self, order: np.ndarray, bounds: Sequence[tuple[int, int]], fabric: Fabric
+    ) -> Iterator[tuple[Tensor, ...]]:
         """Yield inputs, labels, weights (mean 1 over all samples) and extras of each batch.
 
-        Of several processes, each gets an interleaved part of a batch.
+        Each of several processes gets an interleaved part of the batch.
         """
         rank, world = fabric.global_rank, fabric.world_size
-        on_device = torch.from_numpy(order).to(self.device)  # once, so that no step waits for it
+        on_device = torch.from_numpy(order).to(self.device)  # copied once, so that no step waits for it
         for start, stop in bounds:
             part = slice(start + rank, stop, world)
             where = on_device[part]
-            x = self.rows.inputs(order[part]).to(self.device) if self.resident is None else self.resident[where]
-            yield x, *(values[where] for values in self.known)
+            x = self.samples.inputs(order[part]).to(self.device) if self.resident is None else self.resident[where]
+            yield x, *(values[where] for values in self.others)

@@ -1,9 +1,8 @@
-"""Options for the execution of training runs: precision, devices, checkpoints, loggers."""
+"""Options of training runs: precision, devices, checkpoints, loggers."""
 
 from __future__ import annotations
 
 import itertools
-import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,9 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from longway.utils.errors import LongwayError, nearest
+from longway.utils.rules import COUNT, POSITIVE, Choice, OrNone, Rule, check_value
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-TRACKERS = ("tensorboard", "mlflow")
+_RULES: dict[str, Rule] = {
+    "mixed_precision": Choice(("32-true", "bf16-mixed", "16-mixed")),
+    "clip": OrNone(POSITIVE),
+    "devices": COUNT,
+    "checkpoint_every": COUNT,
+    "tracker": Choice(("tensorboard", "mlflow")),
+}
 
 
 @dataclass(frozen=True)
@@ -25,28 +30,28 @@ class TrainingOptions:
     Parameters
     ----------
     mixed_precision : {"32-true", "bf16-mixed", "16-mixed"}, default "32-true"
-        Type of the numbers that a network computes in; its weights and the loss stay in single precision. ``16-mixed``
-        needs a GPU.
+        Precision of a network's computations; its weights and the loss stay in single precision. ``16-mixed`` needs a
+        GPU.
     clip : float, optional
-        Gradients whose norm is larger are shortened to it.
+        Maximum norm of the gradients; larger ones are scaled down to it.
     devices : int, default 1
-        Processes that share each batch, one a device; of ``device="cpu"``, processes on the CPU.
+        Processes that share each batch, one per GPU; with ``device="cpu"``, all run on the CPU.
     compile : bool, default False
-        Whether a GPU runs a compiled step (``torch.compile``); the CPU always runs a plain one.
+        Compile the training step on a GPU (``torch.compile``); on the CPU it never is.
     checkpoint : str or Path, optional
-        Folder for the state of an unfinished fit. The same fit, begun again with it, goes on from there, and ends as it
-        would have without the interruption, bit for bit. When a fit ends, its state goes.
+        Folder for the state of an unfinished fit. The same fit, run again with the same folder, resumes from there and
+        gives the same result as without the interruption, bit for bit. The state is deleted when the fit ends.
     checkpoint_every : int, default 1
-        Epochs from one checkpoint to the next.
+        Epochs between checkpoints.
     log : str or Path, optional
-        Folder for curves: all that ``history_`` holds, as it comes.
+        Folder for training curves: the entries of ``history_``, written after each epoch.
     tracker : {"tensorboard", "mlflow"}, default "tensorboard"
-        What the curves are written for.
+        Format of the curves.
 
     Raises
     ------
     LongwayError
-        If a value cannot be used.
+        If a value is invalid.
     """
 
     mixed_precision: str = "32-true"
@@ -59,18 +64,8 @@ class TrainingOptions:
     tracker: str = "tensorboard"
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("mixed_precision", self.mixed_precision, PRECISIONS),
-            ("tracker", self.tracker, TRACKERS),
-        ):
-            if value not in known:
-                raise LongwayError(f"{name}={value!r} is unknown; {nearest(str(value), known)}")
-        if self.clip is not None and not (_is_number(self.clip) and 0 < self.clip < math.inf):
-            raise LongwayError(f"clip={self.clip!r} must be a number above 0")
-        for name in ("devices", "checkpoint_every"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise LongwayError(f"{name}={value!r} must be a whole number, 1 or more")
+        for name, rule in _RULES.items():
+            check_value(name, getattr(self, name), rule)
         for name in ("checkpoint", "log"):
             folder = getattr(self, name)
             if folder is not None and Path(folder).exists() and not Path(folder).is_dir():
@@ -79,14 +74,13 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class RunPaths:
-    """The paths of one training run's files.
+    """Name and checkpoint file of one training run.
 
     Parameters
     ----------
     name : str
-        Of its fit and of itself, each with its number.
+        ``"FIT/RUN"``: number and name of the fit, then of the run.
     checkpoint : Path, optional
-        File of its state.
     """
 
     name: str
@@ -95,7 +89,7 @@ class RunPaths:
 
 @dataclass
 class _Fit:
-    """A fit in progress; its training runs are numbered, since some methods train twice."""
+    """A fit in progress; its training runs are numbered, because some methods train more than once."""
 
     number: int
     name: str
@@ -104,13 +98,13 @@ class _Fit:
 
 @dataclass
 class _Session:
-    """The options, and the number of fits since they were set."""
+    """The options, and a counter of the fits since they were set."""
 
     options: TrainingOptions
     fits: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
-_PLAIN = _Session(TrainingOptions())
+_DEFAULT_SESSION = _Session(TrainingOptions())
 _SESSION: ContextVar[_Session | None] = ContextVar("session", default=None)
 _FIT: ContextVar[_Fit | None] = ContextVar("fit", default=None)
 
@@ -122,7 +116,7 @@ def training_options(**changes: Any) -> Iterator[TrainingOptions]:
     Parameters
     ----------
     **changes
-        Fields of ``TrainingOptions``; those that are not named stay as they are around this.
+        Fields of `TrainingOptions`; other fields keep the value of the surrounding context.
 
     Yields
     ------
@@ -131,7 +125,7 @@ def training_options(**changes: Any) -> Iterator[TrainingOptions]:
     Raises
     ------
     LongwayError
-        If an option is unknown or its value cannot be used.
+        If an option is unknown or its value is invalid.
 
     Examples
     --------
@@ -140,10 +134,10 @@ def training_options(**changes: Any) -> Iterator[TrainingOptions]:
     ...         print(options.clip, options.mixed_precision)
     1.0 bf16-mixed
     """
-    known = [option.name for option in fields(TrainingOptions)]
+    names = [option.name for option in fields(TrainingOptions)]
     for name in changes:
-        if name not in known:
-            raise LongwayError(f"training_options has no {name!r}; {nearest(name, known)}")
+        if name not in names:
+            raise LongwayError(f"training_options has no {name!r}; {nearest(name, names)}")
     options = replace(current_options(), **changes)
     token = _SESSION.set(_Session(options))
     try:
@@ -158,14 +152,14 @@ def current_options() -> TrainingOptions:
 
 
 def _session() -> _Session:
-    return _SESSION.get() or _PLAIN
+    return _SESSION.get() or _DEFAULT_SESSION
 
 
 @contextmanager
 def one_fit(name: str) -> Iterator[None]:
-    """Count the training runs in the body as parts of one fit; nested fits belong to the outer one.
+    """Count the training runs in the body as parts of one fit; a nested fit belongs to the outer one.
 
-    When the body ends without an error, the fit's checkpoints are deleted.
+    The fit's checkpoints are deleted when the body ends without an error.
     """
     if _FIT.get() is not None:
         yield
@@ -180,18 +174,14 @@ def one_fit(name: str) -> Iterator[None]:
     if session.options.checkpoint is not None:
         root = Path(session.options.checkpoint)
         shutil.rmtree(root / f"fit-{fit.number}", ignore_errors=True)
-        with suppress(OSError):  # it holds something else
+        with suppress(OSError):  # the folder holds other files
             root.rmdir()
 
 
 def next_run_paths(description: str) -> RunPaths:
     """Return the paths of the next training run of the current fit."""
     fit, root = _FIT.get(), current_options().checkpoint
-    assert fit is not None  # training enters a fit of its own where there is none
+    assert fit is not None, "train() runs inside one_fit()"
     run = next(fit.runs)
     file = None if root is None else Path(root) / f"fit-{fit.number}" / f"run-{run}.safetensors"
     return RunPaths(f"{fit.number} {fit.name}/{run} {description}", file)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""Selection of the epoch to keep: explicit rules, applied to validation data and recorded."""
+"""Selection of the epoch to keep, by explicit rules on validation data."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ RULES: dict[str, Callable[[GroupMetrics], float]] = {
 
 
 def resolve_rule(rule: str, groups: np.ndarray | None) -> str:
-    """Return the resolved rule: ``auto`` is ``worst_group`` if validation groups are given, else ``worst_class``.
+    """Check a selection rule and resolve ``auto``: ``worst_group`` with validation groups, else ``worst_class``.
 
     Raises
     ------
     LongwayError
-        If the rule is unknown, or needs groups that are not there.
+        If the rule is unknown, or needs validation groups and there are none.
     """
     if rule == "auto":
         return "worst_class" if groups is None else "worst_group"
@@ -43,33 +43,32 @@ def resolve_rule(rule: str, groups: np.ndarray | None) -> str:
 
 
 class BestEpoch:
-    """Scores a network after each epoch and keeps the best state; ties go to the later epoch.
+    """Observer that scores a network after each epoch and keeps the best state; ties go to the later epoch.
 
     Parameters
     ----------
     network : nn.Module
         Maps inputs to logits.
-    rows : Samples
-        Validation data.
+    validation : Samples
     rule : str
         A name in ``RULES``, or ``auto``.
     source : str
-        Where the validation data come from, for the record.
+        Origin of the validation data, for the record.
     """
 
-    def __init__(self, network: nn.Module, rows: Samples, rule: str, source: str) -> None:
-        self.network, self.rows, self.source = network, rows, source
-        self.rule = resolve_rule(rule, rows.groups)
+    def __init__(self, network: nn.Module, validation: Samples, rule: str, source: str) -> None:
+        self.network, self.validation, self.source = network, validation, source
+        self.rule = resolve_rule(rule, validation.groups)
         self.epoch, self.score = -1, -np.inf
         self.state: dict[str, Tensor] = {}
 
     def observe(self, epoch: int, logits: Tensor | None = None) -> dict[str, float]:
-        """Score the current network, by its logits (n, C) if known; return its validation metrics."""
-        logits = predict_logits(self.network, self.rows) if logits is None else logits
+        """Score the network, by its validation logits (n, C) if given; return the validation metrics."""
+        logits = predict_logits(self.network, self.validation) if logits is None else logits
         predicted = logits.argmax(1).numpy()
-        metrics = evaluate_groups(self.rows.y, predicted, self.rows.groups)
+        metrics = evaluate_groups(self.validation.y, predicted, self.validation.groups)
         record = {f"val_{name}": float(rule(metrics)) for name, rule in RULES.items() if name != "worst_group"}
-        if self.rows.groups is not None:
+        if self.validation.groups is not None:
             record["val_worst_group"] = float(metrics.worst_group_accuracy)
         score = record[f"val_{self.rule}"]
         if score >= self.score:
@@ -78,7 +77,7 @@ class BestEpoch:
         return record
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state, for a checkpoint."""
+        """Return the state for a checkpoint."""
         return {"epoch": self.epoch, "score": self.score, "state": self.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ class Estimate(Record):
     Parameters
     ----------
     value : float
-        NaN where it cannot be told.
+        NaN if undefined.
     low, high : float
         Ends of the interval, of coverage .95 unless the field that holds this says otherwise.
     """

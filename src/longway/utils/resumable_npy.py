@@ -31,7 +31,7 @@ class ResumableNpy:
     Parameters
     ----------
     path : Path
-        The npy file; the journal lies beside it.
+        The npy file; the journal is next to it.
     n : int
         Rows that it will have.
     dtype : numpy dtype

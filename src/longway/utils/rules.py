@@ -48,7 +48,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number within bounds, each of which may itself be excluded.
+    """A finite number within bounds, which may be excluded themselves.
 
     Examples
     --------

@@ -15,11 +15,11 @@ from torch.nn.functional import cross_entropy, one_hot
 from longway.data.folds import halves
 from longway.data.samples import Samples, predict_logits
 from longway.linear._adam import Adam
-from longway.linear._hypergradient import Head, OuterLoss
+from longway.linear._hypergradient import OuterLoss
 from longway.linear._whitening import Whitening
-from longway.linear.fit import scaled
-from longway.linear.head import Heads
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
+from longway.linear.fit import standardized_features
+from longway.linear.head import HeadStack, LinearHead
 from longway.methods._last_layer import head_of
 from longway.methods.hsfm._support import UNSURE, SupportEditor, even_weights, hardest
 
@@ -67,7 +67,7 @@ class Run:
             edits=method.epochs * method.outer_steps,
         )
 
-    def path(self, epochs: int, advance: Callable[[str], Any]) -> Heads:
+    def path(self, epochs: int, advance: Callable[[str], Any]) -> HeadStack:
         """Return the head before editing and after each epoch, on standardised features: ``epochs + 1`` of them.
 
         ``losses`` holds the outer loss of each epoch. It ends early if a gradient is no longer finite; the last good
@@ -85,14 +85,14 @@ class Run:
             self.losses.append(losses[-1])
             advance(f"hard-set loss {losses[-1]:.3g}")
         heads += [heads[-1]] * (epochs + 1 - len(heads))
-        return Heads(*(torch.stack(parts) for parts in zip(*heads, strict=True)))
+        return HeadStack(*(torch.stack(parts) for parts in zip(*heads, strict=True)))
 
     @property
     def _is_chosen(self) -> bool:
         """True if a cell has more samples than the hard set takes."""
         return bool(np.unique(self.cells, return_counts=True)[1].max() > self.method.n_hard)
 
-    def _hard(self, head: Head) -> OuterLoss:
+    def _hard(self, head: LinearHead) -> OuterLoss:
         """Return the loss on the hard set."""
         chosen = np.arange(len(self.source))
         if self._is_chosen:
@@ -102,13 +102,13 @@ class Run:
         rows, weights = self.source.take(chosen), torch.from_numpy(even_weights(self.cells[chosen])).float()
         return self.editor.against(self._inner(rows), torch.from_numpy(rows.y).to(self.device), weights.to(self.device))
 
-    def _head(self) -> Head:
+    def _head(self) -> LinearHead:
         weight, bias = self.editor.head()
-        return Head(weight @ self.whitening.to, bias)
+        return LinearHead(weight @ self.whitening.to, bias)
 
     def _inner(self, rows: Samples) -> Tensor:
         """Return whitened features."""
-        return scaled(self.network, rows, torch.float32) @ self.whitening.to
+        return standardized_features(self.network, rows, torch.float32) @ self.whitening.to
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Edited:
 
     Parameters
     ----------
-    heads : list of Heads
+    heads : list of HeadStack
         Of either half, before editing and after each epoch.
     logits : Tensor of shape (m, E + 1, C)
         Theirs for validation rows that they were not edited against.
@@ -127,7 +127,7 @@ class Edited:
         The mean of the edited supports, whitened.
     """
 
-    heads: list[Heads]
+    heads: list[HeadStack]
     logits: Tensor
     losses: list[list[float]]
     support: Tensor
@@ -187,7 +187,7 @@ class PublishedEditor:
         self.support = self._features(support)
         self.labels = torch.from_numpy(support.y).to(self.device)
         self.targets = one_hot(self.labels, network.linear.out_features).to(self.support)
-        self.head = Head(*(part.to(self.dtype) for part in head_of(network)))
+        self.head = LinearHead(*(part.to(self.dtype) for part in head_of(network)))
         self.edits = Adam(self.support, method.outer_rate)
         self.moves = [Adam(part, method.inner_rate) for part in self.head]
 
@@ -220,13 +220,15 @@ class PublishedEditor:
         return True
 
     def _features(self, rows: Samples) -> Tensor:
-        return scaled(self.network, rows, self.dtype)
+        return standardized_features(self.network, rows, self.dtype)
 
 
-def held_out_logits(network: FeatureHead, rows: Samples, heads: Heads) -> Tensor:
+def held_out_logits(network: FeatureHead, rows: Samples, heads: HeadStack) -> Tensor:
     """Return logits (n, P, C) of several heads."""
     return rows.gather(
-        lambda part: heads.logits(scaled(network, rows.take(np.arange(part.start, part.stop)), torch.float32))
+        lambda part: heads.logits(
+            standardized_features(network, rows.take(np.arange(part.start, part.stop)), torch.float32)
+        )
     )
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from longway.data.folds import halves
 from longway.data.samples import Samples
 from longway.groups import confident_samples, find_groups, judge_groups, propagate_groups
-from longway.linear._hypergradient import Head, OuterLoss, adapt, inner_curvature
+from longway.linear._hypergradient import OuterLoss, adapt, inner_curvature
+from longway.linear.head import LinearHead
 from longway.utils.errors import NoGroupsError
 
 UNSURE = -1
@@ -231,10 +232,10 @@ class SupportEditor:
         self.support, self.labels, self.steps, self.rate = support, labels, steps, rate
         self.edit_rate, self.edits, self.done = edit_rate, edits, 0
         self.length = float(support.norm(dim=1).mean())
-        self.zero = Head(support.new_zeros(n_classes, support.shape[1]), support.new_zeros(n_classes))
+        self.zero = LinearHead(support.new_zeros(n_classes, support.shape[1]), support.new_zeros(n_classes))
         self.first, self.second = torch.zeros_like(support), 0.0
 
-    def head(self) -> Head:
+    def head(self) -> LinearHead:
         """Return the head that gradient descent from zero finds on the current support."""
         return adapt(self.support, self.labels, self.zero, steps=self.steps, rate=self._step())
 

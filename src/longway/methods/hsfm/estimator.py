@@ -15,10 +15,10 @@ from torch.nn.functional import cross_entropy
 from longway.data.samples import Samples
 from longway.data.weights import draw_per_code
 from longway.groups import check_strategy_options
-from longway.linear._hypergradient import Head
 from longway.linear._whitening import Whitening, shrunk_whitening
-from longway.linear.fit import first_head
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
+from longway.linear.fit import initial_head
+from longway.linear.head import LinearHead
 from longway.methods._base import FitData, Method
 from longway.methods._group_aware import STRATEGY
 from longway.methods._parameters import parameter
@@ -96,7 +96,7 @@ class HSFM(Method):
     selection : {"auto", "worst_group", "worst_class", "balanced", "average"}, default "auto"
         Which validation score chooses the epoch in ``paper``; ``auto`` is ``worst_group`` (the paper's) where
         validation groups are given, else ``worst_class``. In ``scale_free`` the held-out accuracy chooses, cells
-        counting the same; a rule without groups keeps given validation groups out of it.
+        equally weighted; a rule without groups keeps given validation groups out of it.
     validation_fraction : float, default 0.2
     **method
         All other parameters of ``Method``.
@@ -175,7 +175,7 @@ class HSFM(Method):
 
     def _published(self, task: FitData, rows: Samples, validation: Samples, source: str) -> FeatureHead:
         """Return the head of the published algorithm."""
-        network = first_head(self.head, rows, task.n_classes, self.l2, standardize=False)
+        network = initial_head(self.head, rows, task.n_classes, self.l2, standardize=False)
         network = network.to(resolve_device(self.device))
         support = rows.take(draw_per_code(rows.y, self.n_support, task.generator))
         best = BestEpoch(network, validation, self.selection, source)
@@ -210,7 +210,7 @@ class HSFM(Method):
         whitening = _whitening(network, rows, task.generator)
         lacking = len(np.unique(validation.y)) < task.n_classes
         epochs = 0 if lacking else self.epochs
-        heads: list[Head] = []
+        heads: list[LinearHead] = []
         chosen: list[tuple[int, float]] = []
         logits, scores = torch.zeros(len(validation), epochs + 1, task.n_classes), np.zeros(epochs + 1)
         with progress("HSFM", 2 * self.n_refits * epochs, show=self.verbose > 0) as advance:
@@ -222,7 +222,7 @@ class HSFM(Method):
                 edited = editing.by_halves(support, cells.validation, task.generator)
                 correct = edited.logits.argmax(2).numpy() == validation.y[:, None]
                 epoch, own = one_standard_error_rule(correct, cells.validation)
-                heads += [Head(*(part[epoch] for part in path)) for path in edited.heads]
+                heads += [LinearHead(*(part[epoch] for part in path)) for path in edited.heads]
                 chosen.append((epoch, float(own[epoch])))
                 logits, scores = logits.add_(edited.logits), scores + own / self.n_refits
                 self._record_losses(draw, edited, epochs)
@@ -236,7 +236,7 @@ class HSFM(Method):
         epoch, score = np.mean(chosen, 0).tolist()
         rule = f"held-out accuracy with equally weighted {kind}, least edited within a standard error, mean over draws"
         self.selection_ = {"rule": rule, "epoch": round(epoch, 2), "score": score, "data": source}
-        network.set_linear(Head(*(torch.stack(parts).mean(0) for parts in zip(*heads, strict=True))))
+        network.set_linear(LinearHead(*(torch.stack(parts).mean(0) for parts in zip(*heads, strict=True))))
         return network
 
     def _drawn(self, rows: Samples, task: FitData) -> Samples:
@@ -254,7 +254,7 @@ class HSFM(Method):
 
     def _scaled_network(self, rows: Samples, n_classes: int) -> FeatureHead:
         if self.head is not None:
-            return first_head(self.head, rows, n_classes, self.l2)
+            return initial_head(self.head, rows, n_classes, self.l2)
         network = self._build(rows.shape, n_classes)
         network.standardize.set(*rows.moments())
         return network

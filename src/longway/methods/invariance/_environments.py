@@ -14,7 +14,7 @@ from longway.functional.invariance import risks
 from longway.methods._base import FitData
 from longway.methods._parameters import parameter, parameters
 from longway.methods._search_space import Real
-from longway.training.schedule import Warmup
+from longway.training.warmup import Warmup
 from longway.utils.errors import LongwayError
 from longway.utils.rules import BELOW_ONE, NON_NEGATIVE, WIDTHS
 

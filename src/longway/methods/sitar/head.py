@@ -13,9 +13,9 @@ from torch import Tensor
 from longway.data.samples import Samples
 from longway.data.weights import inverse_frequency
 from longway.functional.scores import shortcut_scores
-from longway.linear._hypergradient import Head
 from longway.linear._logistic import logistic_regression
-from longway.linear.module import FeatureHead
+from longway.linear.feature_head import FeatureHead
+from longway.linear.head import LinearHead
 from longway.methods._base import FitData, Method
 from longway.methods._parameters import parameter
 from longway.methods._registry import register
@@ -128,7 +128,7 @@ class SITARHead(Method):
         self.axes_ = axes[: counts[best]]
         self.caveats_ = self._caveats(best, scores, rule)
         self.selection_ = {"rule": rule, "data": source, "score": scores[best]}
-        network.set_linear(Head(heads[best].weight @ components.T, heads[best].bias))
+        network.set_linear(LinearHead(heads[best].weight @ components.T, heads[best].bias))
         return network
 
     def _candidates(self, k: int) -> tuple[tuple[int, ...], range]:
@@ -201,7 +201,7 @@ def _projected(network: FeatureHead, rows: Samples, components: Tensor) -> Tenso
     return rows.gather(lambda part: network.standardize(rows.inputs(part, torch.float64)) @ components)
 
 
-def _solved(latents: Tensor, labels: Tensor, weight: np.ndarray, n_classes: int, l2: float) -> Head:
+def _solved(latents: Tensor, labels: Tensor, weight: np.ndarray, n_classes: int, l2: float) -> LinearHead:
     """Return the optimal head on the axes (n, k)."""
 
     def chunks() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -210,17 +210,19 @@ def _solved(latents: Tensor, labels: Tensor, weight: np.ndarray, n_classes: int,
     return logistic_regression(chunks, latents.shape[1], n_classes, l2=l2, tolerance=1e-8)
 
 
-def _flattened(full: Head, axes: tuple[int, ...], latents: Tensor, labels: Tensor, weight: np.ndarray) -> Head:
+def _flattened(
+    full: LinearHead, axes: tuple[int, ...], latents: Tensor, labels: Tensor, weight: np.ndarray
+) -> LinearHead:
     """Remove axes from a head, and fit scale and bias of the rest again with balanced classes."""
     left = full.weight.clone()
     left[:, list(axes)] = 0
     logits = latents @ left.T
     # The remaining logits get a linear recalibration; the tiny penalty only makes it unique.
     again = _solved(logits, labels, weight, len(left), l2=1e-6)
-    return Head(again.weight @ left, again.bias)
+    return LinearHead(again.weight @ left, again.bias)
 
 
-def _score(head: Head, latents: Tensor, rows: Samples, rule: str) -> float:
+def _score(head: LinearHead, latents: Tensor, rows: Samples, rule: str) -> float:
     """Return the validation score of a head on the axes."""
     predicted = (latents @ head.weight.T + head.bias).argmax(1).numpy()
     return float(RULES[rule](evaluate_groups(rows.y, predicted, rows.groups)))

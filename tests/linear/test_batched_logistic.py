@@ -5,9 +5,9 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import cross_entropy
 
 from longway.linear._batched_lbfgs import minimize_batch
+from longway.linear._batched_logistic import descend_heads, heads_objective, solve_heads
 from longway.linear._logistic import logistic_regression
-from longway.linear._ridge_path import descend_heads, objective_of_heads, ridge_heads
-from longway.linear.head import Heads
+from longway.linear.head import HeadStack
 
 X, y = load_wine(return_X_y=True)
 X, y = torch.from_numpy(StandardScaler().fit_transform(X)), torch.from_numpy(y)
@@ -22,20 +22,20 @@ def chunks(size=50):
 
 def some_heads(seed):
     generator = torch.Generator().manual_seed(seed)
-    return Heads(
+    return HeadStack(
         torch.randn(3, 3, 13, dtype=torch.float64, generator=generator),
         torch.randn(3, 3, dtype=torch.float64, generator=generator),
     )
 
 
-ZERO = Heads(torch.zeros(3, 3, 13, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64))
+ZERO = HeadStack(torch.zeros(3, 3, 13, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("centred", [False, True])
 def test_the_gradient_is_autograds(centred):
     heads, centre = some_heads(0), some_heads(1) if centred else None
     smoothing = torch.tensor([0.0, 0.5, 0.98], dtype=torch.float64)
-    value, gradient = objective_of_heads(chunks(), heads, l2=RIDGE, centre=centre, smoothing=smoothing)
+    value, gradient = heads_objective(chunks(), heads, l2=RIDGE, centre=centre, smoothing=smoothing)
     for p in range(3):
         W, b = heads.weight[p].clone().requires_grad_(), heads.bias[p].clone().requires_grad_()
         losses = cross_entropy(X @ W.T + b, y, reduction="none", label_smoothing=float(smoothing[p]))
@@ -50,7 +50,7 @@ def test_the_gradient_is_autograds(centred):
 
 
 def test_equals_one_problem_at_a_time():
-    heads = ridge_heads(chunks(), ZERO, l2=RIDGE, tolerance=1e-8)
+    heads = solve_heads(chunks(), ZERO, l2=RIDGE, tolerance=1e-8)
     for p in range(3):
         alone = logistic_regression(
             lambda p=p: iter([(X, y, WEIGHTS[:, p])]), 13, 3, l2=float(RIDGE[p]), tolerance=1e-9
@@ -60,13 +60,13 @@ def test_equals_one_problem_at_a_time():
 
 def test_a_strong_pull_keeps_the_centre():
     centre = some_heads(2)
-    heads = ridge_heads(chunks(), ZERO, l2=1e8 * RIDGE, centre=centre)
+    heads = solve_heads(chunks(), ZERO, l2=1e8 * RIDGE, centre=centre)
     torch.testing.assert_close(heads.weight, centre.weight, atol=1e-5, rtol=0)
 
 
 def test_descent_approaches_the_optimum_and_clips_its_steps():
     start = some_heads(3)
-    found = ridge_heads(chunks(), start, l2=RIDGE, centre=start, tolerance=1e-9)
+    found = solve_heads(chunks(), start, l2=RIDGE, centre=start, tolerance=1e-9)
     rate = torch.full((3,), 0.2, dtype=torch.float64)
     reached = descend_heads(chunks(), start, l2=RIDGE, rate=rate, steps=3000)
     torch.testing.assert_close(reached.weight, found.weight, atol=1e-3, rtol=0)

@@ -1,4 +1,4 @@
-"""Heads on features as modules."""
+"""Trainable heads on features, with standardisation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from longway.linear._hypergradient import Head
+from longway.linear.head import LinearHead
 
 
 class Standardize(nn.Module):
@@ -17,7 +17,7 @@ class Standardize(nn.Module):
     Parameters
     ----------
     shape : int or tuple of int
-        Of one input, such as d; until ``set`` is called the module changes nothing.
+        Shape of one input, such as d. Until ``set`` is called the module is the identity.
     """
 
     mean: Tensor
@@ -34,7 +34,8 @@ class Standardize(nn.Module):
         self.std.copy_(std)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map inputs (n, ...) to inputs of the same shape."""
+        """Map inputs (n, ...) to standardised inputs of the same shape."""
+        # The difference is a new tensor, so dividing it in place saves a copy of the batch.
         return (x - self.mean).div_(self.std)
 
     def undo(self, x: Tensor) -> Tensor:
@@ -58,8 +59,8 @@ class FeatureHead(nn.Module):
         self.standardize = Standardize(n_features)
         widths = [n_features, *hidden]
         layers: list[nn.Module] = []
-        for inner, outer in pairwise(widths):
-            layers += [nn.Linear(inner, outer), nn.ReLU()]
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
         self.body = nn.Sequential(*layers)
         self.linear = nn.Linear(widths[-1], n_classes)
 
@@ -72,7 +73,8 @@ class FeatureHead(nn.Module):
         return self.linear(self.features(x))
 
     def folded(self, dtype: torch.dtype = torch.float32) -> nn.Linear:
-        """Return a linear head and its standardisation merged into one layer on raw features."""
+        """Merge a linear head and its standardisation into one layer on raw features."""
+        # W ((x - m) / s) + b = (W / s) x + (b - (W / s) m); rounded to ``dtype`` only at the end.
         weight = self.linear.weight / self.standardize.std
         layer = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
         with torch.no_grad():
@@ -80,7 +82,7 @@ class FeatureHead(nn.Module):
             layer.bias.copy_(self.linear.bias - weight @ self.standardize.mean)
         return layer.to(dtype)
 
-    def set_linear(self, head: Head) -> None:
+    def set_linear(self, head: LinearHead) -> None:
         """Store the last layer's weight and bias."""
         with torch.no_grad():
             self.linear.weight.copy_(head.weight)
