@@ -16,6 +16,14 @@ import torch
 # Two workers on two cores: threads within each would only fight.
 torch.set_num_threads(1)
 
+# Files whose tests take longer than a second or so each; all others are `quick`, and take less than a minute in all.
+SLOW = {
+    *("test_battery", "test_bad_input", "test_engine", "test_checkpoint", "test_distributed", "test_sitar"),
+    *("test_infer", "test_consistent_errors", "test_recolouring", "test_purity", "test_embed", "test_images"),
+    *("test_demo", "test_export", "test_docs", "test_contributing", "test_real_data", "test_texts", "test_main"),
+}
+SLOW_FOLDERS = {"cli", "explaining"}
+
 SHARED_DATA = Path(os.environ.get("LONGWAY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
@@ -23,6 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let pass what `datasets` leaves behind: it reads the first rows of a metadata.csv and does not close the file."""
     line = r"ignore:Exception ignored in.*metadata\.csv:pytest.PytestUnraisableExceptionWarning"
     config.addinivalue_line("filterwarnings", line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that `make quick` runs."""
+    for item in items:
+        if item.path.stem not in SLOW and item.path.parent.name not in SLOW_FOLDERS:
+            item.add_marker("quick")
 
 
 @pytest.fixture(scope="session", autouse=True)

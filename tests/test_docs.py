@@ -73,6 +73,7 @@ def test_blocks_tolerate_records_that_have_not_been_made():
         "demo-table",
         "demo-groups",
         "methods",
+        "reference",
         "compare.catalogue",
         "sitar-settings",
         "hsfm-settings",
