@@ -35,6 +35,8 @@ PAIRS = (
     ("High_Cheekbones", "Male"),
 )
 """Label and attribute of the faces."""
+MORE_PAIRS = (*PAIRS, ("Blond_Hair", "Male"), ("Wearing_Lipstick", "Smiling"), ("Young", "Eyeglasses"))
+"""Those of the faces whose models are audited."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,8 @@ def _dominoes(seed: int) -> Iterator[Case]:
 
 
 @cache
-def _embedded() -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return features of all faces by an ImageNet backbone, and the attributes in ``PAIRS``."""
+def embedded() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return features of all faces by an ImageNet backbone, and the attributes in ``MORE_PAIRS``."""
     from longway import read
     from longway.backbones import load_backbone
     from longway.backbones.embed import embed
@@ -186,7 +188,7 @@ def _embedded() -> tuple[np.ndarray, dict[str, np.ndarray]]:
     encoder = load_backbone(f"{DATA / 'mobilenet_v2.py'}:load", size=96, mean=0.5, std=0.5)
     data = embed(read(DATA / "celeba_10k_64px.parquet"), encoder, verbose=0)
     assert data.table is not None
-    names = {name for pair in PAIRS for name in pair}
+    names = {name for pair in MORE_PAIRS for name in pair}
     return np.asarray(data.X), {name: data.table.values(name, "attribute", data.source) for name in names}
 
 
@@ -195,7 +197,7 @@ def _faces(seed: int) -> Iterator[Case]:
         for strength in (0.5, 0.7, 0.9, 0.95, 0.99):
 
             def build(label: str = label, attribute: str = attribute, strength: float = strength) -> tuple:
-                X, columns = _embedded()
+                X, columns = embedded()
                 y, a = columns[label], columns[attribute]
                 generator = np.random.default_rng(seed)
                 rows = generator.permutation(len(y))

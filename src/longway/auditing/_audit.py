@@ -10,22 +10,23 @@ from typing import Any
 import numpy as np
 
 from longway.auditing.association import associations, stability, threshold_accuracy
-from longway.auditing.axes import component_signals, simplest_directions
+from longway.auditing.axes import component_signals, label_features, simplest_directions
 from longway.auditing.bimodality import measure_bimodality
+from longway.auditing.effects import correct_for_tests, effect_suspicion, measure_effect, model_split, with_signal
 from longway.auditing.estimates import balanced_accuracy
 from longway.auditing.features import Representation, represent
-from longway.auditing.findings import Association, Candidate, MitigationTrial, Slice
+from longway.auditing.findings import Association, Candidate, MitigationTrial, SignalEffect, Slice
 from longway.auditing.metadata import column_signals, same_as_label
 from longway.auditing.mitigation_trial import mitigation_trial
-from longway.auditing.model import AuditedModel, fit_linear_model, to_probabilities, wrap_model
-from longway.auditing.pca import PIECE, PCASpace
+from longway.auditing.model import AuditedModel, audited_model, fit_linear_model
+from longway.auditing.pca import PCASpace
 from longway.auditing.prepare import NO_VARIANCE, as_dataset, prepare
 from longway.auditing.probes import stratified_halves
 from longway.auditing.reliance import measure_reliance, with_side_direction
 from longway.auditing.result import Audit
 from longway.auditing.signals import Signal, SignalSplit, center_by_class, split_signal
 from longway.auditing.slices import find_slices
-from longway.auditing.verdict import advise, make_verdict, statement, suspicion, z_score
+from longway.auditing.verdict import advise, combined_suspicion, make_verdict, statement, suspicion, taken, z_score
 from longway.data.samples import Samples
 from longway.groups import group_purity
 from longway.utils.errors import LongwayError
@@ -119,8 +120,9 @@ def audit(
     given = as_dataset(data, y, metadata, split, ids, source)
     view = represent(prepare(given, max_rows, max_skipped, seed), representation, seed, verbose)
     study = _Study.begin(view, model, predictions, seed)
-    candidates = study.candidates(verbose)
-    slices = study.slices(candidates)
+    leads = study.leads(verbose)
+    candidates = tuple(study.candidate(lead) for lead in leads)
+    slices = study.slices(leads)
     inputs = view.inputs
     return Audit(
         source=inputs.source,
@@ -134,7 +136,7 @@ def audit(
         skipped=tuple(inputs.skipped),
         assumptions=(*_ASSUMPTIONS, *view.assumptions),
         model=study.model.facts(inputs.codes, inputs.names),
-        verdict=make_verdict(candidates, slices, inputs.kind),
+        verdict=make_verdict(candidates, slices, study.model, inputs.names, inputs.kind),
         candidates=candidates,
         slices=slices,
         settings={"seed": seed, "max_rows": max_rows, "max_skipped": max_skipped},
@@ -164,6 +166,7 @@ class _Lead:
     split: SignalSplit
     evidence: float
     gap: float
+    effect: SignalEffect | None = None
     trial: MitigationTrial | None = None
     second_z: float | None = None
     examined: bool = False
@@ -171,26 +174,30 @@ class _Lead:
     @property
     def suspicion(self) -> float:
         """Suspicion from all evidence so far."""
-        return suspicion(self.association, self.evidence, self.second_z, self.gap)
+        return self._combined(self.second_z)
 
     @property
     def potential(self) -> float:
         """Suspicion if the trial were to find a second signal."""
-        return suspicion(self.association, self.evidence, np.inf, self.gap)
+        return self._combined(np.inf)
+
+    def _combined(self, second_z: float | None) -> float:
+        data = suspicion(self.association, self.evidence, second_z, self.gap)
+        return combined_suspicion(data, self.effect, self.signal.source)
 
 
 @dataclass(frozen=True)
 class _Study:
     """An audit at work: the representation, the model's predictions, and all signals.
 
-    ``ordinary`` says which samples an ordinary linear head, which did not see them, classifies correctly.
+    ``reference`` holds the classes that an ordinary linear head predicts, for samples that it did not see.
     """
 
     view: Representation
     points: np.ndarray
     halves: tuple[np.ndarray, np.ndarray]
     model: AuditedModel
-    ordinary: np.ndarray
+    reference: np.ndarray
     signals: list[Signal]
     notes: list[str]
     seed: int
@@ -205,7 +212,7 @@ class _Study:
         points = space.transform(view.features)
         halves = stratified_halves(codes, np.random.default_rng(seed))
         ordinary = fit_linear_model(points, codes, n_classes, halves)
-        audited = _audited_model(view, space, model, predictions) or ordinary
+        audited = audited_model(view, space, model, predictions) or ordinary
         columns, notes = column_signals(inputs.all_columns)
         components = component_signals(points, codes, space)
         if view.traversals:  # the beta-VAE's axes have taken the names
@@ -215,17 +222,23 @@ class _Study:
             *components,
             *view.signals,
             *columns,
-            *(_label_features(view.features, codes) if inputs.kind == "features" else []),
+            *(label_features(view.features, codes) if inputs.kind == "features" else []),
         ]
         notes += [f"{each.name} equals the label" for each in signals if same_as_label(each.values, codes)]
-        return cls(view, points, halves, audited, ordinary.codes == codes, signals, notes, seed)
+        return cls(view, points, halves, audited, ordinary.codes, signals, notes, seed)
 
-    def candidates(self, verbose: int) -> tuple[Candidate, ...]:
-        """Return the leading candidates, the most suspicious first."""
+    @property
+    def ordinary(self) -> np.ndarray:
+        """Correctness of the ordinary head, (n,), bool."""
+        return self.reference == self.view.inputs.codes
+
+    def leads(self, verbose: int) -> list[_Lead]:
+        """Return the leading signals, the most suspicious first."""
         codes, n_classes = self.view.inputs.codes, len(self.view.inputs.classes)
         linked = associations(self.signals, codes, n_classes)
         leads = [self._lead(*pair) for pair in zip(self.signals, linked, strict=True)]
         _share_evidence(leads)
+        self._measure_effects(leads)
         leads.sort(key=lambda each: (-each.potential, -each.association.strength.value))
         leads = leads[:MAX_CANDIDATES]
         with progress("candidates", EXAMINED, show=verbose > 0) as advance:
@@ -236,7 +249,7 @@ class _Study:
         leads.sort(key=lambda each: (-each.suspicion, -each.association.strength.value))
         for lead in leads[:EXAMINED]:  # those that the trials moved to the front get a trial of their own
             self._examine(lead)
-        return tuple(self._candidate(lead) for lead in leads)
+        return leads
 
     def _lead(self, signal: Signal, association: Association) -> _Lead:
         codes = self.view.inputs.codes
@@ -248,18 +261,37 @@ class _Study:
         gap = aligned - contradicting if split.contradicting.any() else 0.0
         return _Lead(signal, association, split, measure_bimodality(split, codes).evidence, gap)
 
+    def _measure_effects(self, leads: Sequence[_Lead]) -> None:
+        """Measure the effect of each signal on a given model, and take the model's view of the sides where it counts.
+
+        What counts at first is measured again, against a head that sees the signal itself.
+        """
+        if self.model.kind == "fitted here":
+            return
+        codes, n_classes, predicted = self.view.inputs.codes, len(self.view.inputs.classes), self.model.codes
+        splits = [model_split(lead.signal, predicted, codes, n_classes) for lead in leads]
+        found = [None if each is None else measure_effect(each, codes, predicted, self.reference) for each in splits]
+        for lead, split, effect in zip(leads, splits, correct_for_tests(found), strict=True):
+            lead.effect = effect
+            if split is None or not effect_suspicion(effect, lead.signal.source):
+                continue
+            reference = with_signal(lead.signal, self.points, codes, n_classes, self.halves)
+            again = measure_effect(split, codes, predicted, reference)
+            assert again is not None
+            lead.effect = replace(again, adjusted_p=min(1.0, len(leads) * again.adjusted_p))
+            if effect_suspicion(lead.effect, lead.signal.source):
+                lead.split = split
+
     def _examine(self, lead: _Lead) -> None:
         if not lead.examined:
             lead.trial = mitigation_trial(self.points, self.view.inputs.codes, lead.split, self.ordinary, self.halves)
             lead.examined = True
 
-    def slices(self, candidates: Sequence[Candidate]) -> tuple[Slice, ...]:
+    def slices(self, leads: Sequence[_Lead]) -> tuple[Slice, ...]:
         """Return the slices that were tested, the confirmed ones first."""
         inputs = self.view.inputs
-        by_name = {signal.name: signal for signal in self.signals}
-        chosen = [by_name[each.name] for each in candidates if each.suspicion >= SLICED or each.source != "axis"]
         return find_slices(
-            [(signal, split_signal(signal, inputs.codes, len(inputs.classes))) for signal in chosen],
+            [(lead.signal, lead.split) for lead in leads if lead.suspicion >= SLICED or lead.signal.source != "axis"],
             self.points,
             inputs.codes,
             self.model.codes == inputs.codes,
@@ -269,7 +301,8 @@ class _Study:
             self.seed,
         )
 
-    def _candidate(self, lead: _Lead) -> Candidate:
+    def candidate(self, lead: _Lead) -> Candidate:
+        """Return the record of a lead."""
         inputs, signal, split = self.view.inputs, lead.signal, lead.split
         codes, n_classes = inputs.codes, len(inputs.classes)
         contradicting = int(split.contradicting.sum())
@@ -298,9 +331,10 @@ class _Study:
             contradicting_share=float(shares.mean()),
             low=low,
             high=high,
-            statement=statement(contradicting, lead.trial, lead.suspicion) if lead.examined else "Not examined.",
+            statement=self._statement(lead, contradicting),
             reliance=reliance,
             mitigation_trial=lead.trial,
+            effect=lead.effect,
             advice=advice,
             python=python,
             unsure=int((~confident).sum()),
@@ -310,6 +344,12 @@ class _Study:
             confident=confident,
             traversal=self.view.traversals.get(signal.name),
         )
+
+    def _statement(self, lead: _Lead, contradicting: int) -> str:
+        if effect_suspicion(lead.effect, lead.signal.source):
+            assert lead.effect is not None
+            return taken(lead.signal.name, lead.effect, self.view.inputs.names, self.view.inputs.kind)
+        return statement(contradicting, lead.trial, lead.suspicion) if lead.examined else "Not examined."
 
     def _confident(self, lead: _Lead) -> np.ndarray:
         """Return which samples are certainly on their side; all of them for columns, which are not inferred."""
@@ -350,33 +390,3 @@ def _share_second_signals(leads: Sequence[_Lead], codes: np.ndarray) -> None:
             lead.second_z = min(
                 [own, *(z for z, is_near in zip(found, near, strict=True) if is_near and z is not None)]
             )
-
-
-def _audited_model(view: Representation, space: PCASpace, model: Any, predictions: Any) -> AuditedModel | None:
-    """Return the given model or predictions; None if neither was given."""
-    inputs = view.inputs
-    if model is not None:
-        return wrap_model(model, inputs.X, space if view.is_input else None, inputs.classes)
-    if predictions is None:
-        return None
-    array = np.asarray(predictions)
-    if array.ndim == 0 or len(array) != inputs.n_given:
-        raise LongwayError(
-            f"predictions has shape {array.shape}: give one row for each of the {inputs.n_given} samples"
-        )
-    found = to_probabilities(array[inputs.rows], len(inputs.rows), inputs.classes, inputs.classes)
-    return AuditedModel("predictions", "the given predictions", found, None)
-
-
-def _label_features(X: np.ndarray, codes: np.ndarray) -> list[Signal]:
-    """Return the features that are a recoding of the label."""
-    classes = np.unique(codes)
-    firsts = X[[int(np.argmax(codes == code)) for code in classes]]
-    constant = np.ones(X.shape[1], bool)
-    for start in range(0, len(X), PIECE):
-        constant &= (firsts[codes[start : start + PIECE]] == X[start : start + PIECE]).all(0)
-    return [
-        Signal(f"feature {j}", f"Feature column {j}, unchanged.", "axis", int(j), X[:, j].astype(np.float64))
-        for j in np.flatnonzero(constant)
-        if len(np.unique(firsts[:, j])) == len(classes)
-    ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longway.auditing.pca import PCASpace
+from longway.auditing.pca import PIECE, PCASpace
 from longway.auditing.probes import STRONG, cross_fit_heads
 from longway.auditing.signals import Signal, center_by_class
 from longway.linear.feature_head import FeatureHead
@@ -56,6 +56,20 @@ def simplest_directions(
         direction = _head_direction(heads, scatter, code) * std
         found.append(Signal(name, description, "axis", -1, values / std, direction, 0.0, fitted_to_labels=True))
     return found
+
+
+def label_features(X: np.ndarray, codes: np.ndarray) -> list[Signal]:
+    """Return the features that are a recoding of the label."""
+    classes = np.unique(codes)
+    firsts = X[[int(np.argmax(codes == code)) for code in classes]]
+    constant = np.ones(X.shape[1], bool)
+    for start in range(0, len(X), PIECE):
+        constant &= (firsts[codes[start : start + PIECE]] == X[start : start + PIECE]).all(0)
+    return [
+        Signal(f"feature {j}", f"Feature column {j}, unchanged.", "axis", int(j), X[:, j].astype(np.float64))
+        for j in np.flatnonzero(constant)
+        if len(np.unique(firsts[:, j])) == len(classes)
+    ]
 
 
 def _shift_along(scatter: np.ndarray, line: np.ndarray) -> np.ndarray:

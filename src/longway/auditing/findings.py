@@ -61,6 +61,46 @@ class Reliance(Record):
 
 
 @dataclass(frozen=True)
+class SignalEffect(Record):
+    """Effect of a signal on the given model's predictions, within classes.
+
+    Parameters
+    ----------
+    focus : int
+        Position of the class towards which the high side of the signal moves the predictions.
+    effect : Estimate
+        Share of samples predicted as that class on the high side minus that on the low side, in each class, averaged.
+    reference : float
+        The same for an ordinary head fitted to the other half of these data.
+    excess : Estimate
+        The effect minus that of the head, paired over samples: above 0 if the model takes the signal more than the
+        labels of these data support.
+    adjusted_p : float
+        P-value of no excess, corrected for the number of signals (Holm).
+    aligned_accuracy, contradicting_accuracy : Estimate
+        Accuracy of the model where the signal speaks for the label, and where it speaks against it (Wilson); classes
+        weighted equally.
+    reference_accuracy : Estimate
+        Accuracy of the head where the signal speaks against the label.
+    contradicting : int
+        Samples where the signal speaks against the label.
+    smaller_side : float
+        Share of the samples on the smaller side of the signal.
+    """
+
+    focus: int
+    effect: Estimate
+    reference: float
+    excess: Estimate
+    adjusted_p: float
+    aligned_accuracy: Estimate
+    contradicting_accuracy: Estimate
+    reference_accuracy: Estimate
+    contradicting: int
+    smaller_side: float
+
+
+@dataclass(frozen=True)
 class MitigationTrial(Record):
     """Result of a quick fit that does not rely on a signal, on the half that it was not fitted on.
 
@@ -125,7 +165,8 @@ class Candidate(Record):
     description : str
         One plain sentence that describes the signal.
     suspicion : float
-        From 0 to 1; candidates are sorted by it, the most suspicious first.
+        From 0 to 1; candidates are sorted by it, the most suspicious first. With a model it is the larger one of the
+        suspicion that the model takes the signal and the suspicion that the data hold it as a shortcut.
     association : Association
     threshold_accuracy : float
         Balanced accuracy of one threshold (or one value) of the signal, on samples that did not set it.
@@ -143,6 +184,8 @@ class Candidate(Record):
         None for candidates far down the list, which were not examined.
     mitigation_trial : MitigationTrial or None
         None if groups were too small, or the candidate was not examined.
+    effect : SignalEffect or None
+        None without a model or predictions, or if no class has enough samples on both sides.
     advice : Advice
         The fit that treats this signal as a shortcut.
     python : str
@@ -182,6 +225,7 @@ class Candidate(Record):
     advice: Advice
     python: str
     command: str = ""
+    effect: SignalEffect | None = None
     unsure: int = 0
     same_as_label: bool = False
     values: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})

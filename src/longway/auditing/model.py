@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from longway.auditing.estimates import accuracy
+from longway.auditing.features import Representation
 from longway.auditing.pca import PIECE, PCASpace
 from longway.auditing.probes import ORDINARY, cross_fit_heads, head_logits
 from longway.auditing.result import ModelFacts
@@ -94,6 +95,22 @@ def wrap_model(model: Any, X: Any, space: PCASpace | None, classes: np.ndarray) 
         )
 
     return AuditedModel("model", type(model).__name__, probabilities, None if space is None else predict_shifted)
+
+
+def audited_model(view: Representation, space: PCASpace, model: Any, predictions: Any) -> AuditedModel | None:
+    """Return the given model or predictions; None if neither was given."""
+    inputs = view.inputs
+    if model is not None:
+        return wrap_model(model, inputs.X, space if view.is_input else None, inputs.classes)
+    if predictions is None:
+        return None
+    array = np.asarray(predictions)
+    if array.ndim == 0 or len(array) != inputs.n_given:
+        raise LongwayError(
+            f"predictions has shape {array.shape}: give one row for each of the {inputs.n_given} samples"
+        )
+    found = to_probabilities(array[inputs.rows], len(inputs.rows), inputs.classes, inputs.classes)
+    return AuditedModel("predictions", "the given predictions", found, None)
 
 
 def to_probabilities(

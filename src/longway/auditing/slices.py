@@ -78,16 +78,22 @@ def find_slices(
 def _by_signal(
     splits: Sequence[tuple[Signal, SignalSplit]], codes: np.ndarray, classes: Sequence[str]
 ) -> Iterator[Proposal]:
+    """Propose the unusual side of each class; of a column or word, whose sides have a meaning, the other one too."""
     for signal, split in splits:
         for code, name in enumerate(classes):
-            above = split.usually_above[code] == (split.sign < 0)  # whether the unusual side is above, before the sign
-            if signal.is_binary:
-                where = signal.name if above else f"not {signal.name}"
-            else:
-                high, side = ("high", "above") if above else ("low", "below")
-                where = f"{signal.name} is {high} ({side} {split.sign * split.threshold:.2f})"
-            members = np.flatnonzero((codes == code) & split.contradicting)
-            yield Proposal(signal.source, f"class {name!r} where {where}", code, signal.name, members)
+            for unusual in (True, False) if signal.source != "axis" else (True,):
+                usually_high = split.usually_above[code] == (split.sign > 0)  # before the sign
+                where = _side(signal, split, usually_high != unusual)
+                members = np.flatnonzero((codes == code) & (split.contradicting == unusual))
+                yield Proposal(signal.source, f"class {name!r} where {where}", code, signal.name, members)
+
+
+def _side(signal: Signal, split: SignalSplit, high: bool) -> str:
+    """Describe one side of a signal."""
+    if signal.is_binary:
+        return signal.name if high else f"not {signal.name}"
+    words = ("high", "above") if high else ("low", "below")
+    return f"{signal.name} is {words[0]} ({words[1]} {split.sign * split.threshold:.2f})"
 
 
 def _by_cluster(

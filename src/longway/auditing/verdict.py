@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from longway.auditing.effects import MODEL_GAP, clears, effect_suspicion
 from longway.auditing.estimates import Z
-from longway.auditing.findings import Advice, Association, Candidate, MitigationTrial, Slice
+from longway.auditing.findings import Advice, Association, Candidate, MitigationTrial, SignalEffect, Slice
+from longway.auditing.model import AuditedModel
 from longway.auditing.result import Level, Verdict
 from longway.auditing.signals import Signal
 from longway.utils.records import Estimate
@@ -25,8 +27,8 @@ FULL_SECOND_SIGNAL = 2.5
 """Standard errors above chance from which a second signal is not discounted."""
 FULL_GAP = 0.25
 """Gap in an ordinary head's accuracy on aligned and contradicting samples from which a signal is not discounted."""
-MODEL_GAP = 0.1
-"""The audited model fails contradicting samples if its accuracy on them lies this far below that on the others."""
+CLEARED = 0.39
+"""Largest suspicion of a signal of the data that a given model does not take."""
 
 
 def suspicion(association: Association, evidence: float, second_z: float | None, gap: float) -> float:
@@ -51,6 +53,13 @@ def suspicion(association: Association, evidence: float, second_z: float | None,
     odds += 3 * np.log(min(1.0, association.strength.value / FULL_ASSOCIATION)) - PRIOR
     odds += 8 * float(np.clip(gap - FULL_GAP, -FULL_GAP, 0))
     return float((0.5 if second_z is None else 1) / (1 + np.exp(-odds)))
+
+
+def combined_suspicion(data: float, effect: SignalEffect | None, source: str) -> float:
+    """Return the suspicion of a signal, given that of the data and the signal's effect on a model, if there is one."""
+    # Samples just beyond an axis's threshold contradict nothing: a model that is right on them is not cleared by that.
+    cleared = source != "axis" and clears(effect)
+    return max(effect_suspicion(effect, source), min(data, CLEARED) if cleared else data)
 
 
 def z_score(second_signal: Estimate) -> float:
@@ -98,54 +107,119 @@ def advise(signal: Signal, columns: Sequence[str]) -> tuple[Advice, str]:
     return Advice("subg", {"group_inference": "errors" if signal.index < 0 else "axes"}), python
 
 
+def taken(name: str, effect: SignalEffect, classes: Sequence[str], kind: str) -> str:
+    """Say that a model takes a signal, and whom it fails for that."""
+    samples = "samples" if kind == "features" else kind
+    return (
+        f"The model takes {name!r} for {classes[effect.focus]!r}: right on "
+        f"{100 * effect.contradicting_accuracy.value:.0f} % of the {samples} that contradict it, on "
+        f"{100 * effect.aligned_accuracy.value:.0f} % of the others; an ordinary head fitted to these data is right on "
+        f"{100 * effect.reference_accuracy.value:.0f} % of the {samples} that contradict it."
+    )
+
+
 def level_of(first: Candidate | None) -> Level:
     """Return the level of evidence that the first candidate supports."""
     if first is None or first.suspicion < SUSPICIOUS:
         return "no evidence"
+    if effect_suspicion(first.effect, first.source) >= STRONG:
+        return "strong evidence"
     used, trial = first.reliance, first.mitigation_trial
     if first.suspicion < STRONG or used is None or trial is None:
         return "suspicion"
+    if first.effect is not None and first.effect.effect.high < first.effect.reference / 2:
+        return "suspicion"  # the data hold a shortcut, but the model takes it far less than an ordinary head
     fails = used.aligned_accuracy.value - used.contradicting_accuracy.value >= MODEL_GAP
     fails = fails and used.contradicting_accuracy.high < used.aligned_accuracy.low
     return "strong evidence" if fails and trial.second_signal.low > 0.5 else "suspicion"
 
 
-def make_verdict(candidates: Sequence[Candidate], slices: Sequence[Slice], kind: str) -> Verdict:
+def make_verdict(
+    candidates: Sequence[Candidate], slices: Sequence[Slice], model: AuditedModel, classes: Sequence[str], kind: str
+) -> Verdict:
     """Return the verdict on candidates, the most suspicious first, for data of a kind."""
+    given, failed = model.kind != "fitted here", [each for each in slices if each.confirmed]
+    subject: Candidate | None = candidates[0] if candidates else None
+    level, score = level_of(subject), 0.0 if subject is None else subject.suspicion
+    reasons = [_useless(classes[code]) for code in np.unique(model.codes)] if np.ptp(model.codes) == 0 else []
+    same = [each for each in candidates if each.same_as_label]
+    reasons += [f"{each.name!r} equals the label: a model that has it needs nothing else." for each in same]
+    if level == "no evidence":
+        described = [each for each in failed if each.found_by != "cluster"][:1] if given else []
+        reasons += map(_slice_words, described)
+        if not reasons:
+            return Verdict(level, score, "", tuple(_absence(candidates, failed, given)))
+        level, score = "suspicion", max(score, SUSPICIOUS)
+        if not same:
+            subject = next((each for each in candidates if each.name in [one.signal for one in described]), None)
+    if subject is None:
+        return Verdict(level, score, "", tuple(reasons))
+    reasons += _presence(subject, failed)
+    if not given:
+        reasons.append(_NO_MODEL)
+    method, reason = _choose_method(subject, kind)
+    gain = None if subject.mitigation_trial is None else subject.mitigation_trial.gain
+    return Verdict(level, score, subject.name, tuple(reasons), method, reason, expected_gain=gain)
+
+
+_NO_MODEL = "No model was given: this is a verdict on the data, by an ordinary head that was fitted here."
+
+
+def _absence(candidates: Sequence[Candidate], failed: Sequence[Slice], given: bool) -> Iterator[str]:
+    """Say why there is no evidence."""
+    if given:
+        yield "No signal changes what the model predicts within a class more than the labels of these data support."
+    else:
+        yield "No signal associated with the label has contradicting samples that lie where another class lies."
     first = candidates[0] if candidates else None
-    level = level_of(first)
-    same = [each.name for each in candidates if each.same_as_label]
-    if level == "no evidence" and same:
-        level = "suspicion"
-    if first is None or level == "no evidence":
-        score = 0.0 if first is None else first.suspicion
-        reasons = [
-            "No signal associated with the label has contradicting samples that lie where another class lies.",
-            *[f"{each.name!r}: {each.statement}" for each in candidates if each.contradicting == 0][:1],
-        ]
-        return Verdict("no evidence", score, "", tuple(reasons))
-    strength = first.association.strength
-    reasons = [f"{name!r} equals the label: a model that has it needs nothing else." for name in same]
-    reasons += [
-        f"{first.name!r} is associated with the label (correlation {strength.value:.2f}, {strength.low:.2f} to "
-        f"{strength.high:.2f}; one threshold on it is right in {100 * first.threshold_accuracy:.0f} %).",
-        first.statement,
-    ]
-    if first.reliance is not None and first.contradicting:
-        reasons.append(
-            f"The model is right on {100 * first.reliance.contradicting_accuracy.value:.0f} % of the samples that "
-            f"contradict it and on {100 * first.reliance.aligned_accuracy.value:.0f} % of the others."
+    if first is not None and first.suspicion == CLEARED and first.effect is not None:
+        yield (
+            f"{first.name!r} looks like a shortcut in these data, but the model does not take it: right on "
+            f"{100 * first.effect.contradicting_accuracy.value:.0f} % of the samples that contradict it, on "
+            f"{100 * first.effect.aligned_accuracy.value:.0f} % of the others."
         )
-    if confirmed := [each for each in slices if each.confirmed]:
-        worst = confirmed[0]
-        reasons.append(
-            f"{len(confirmed)} slices that the model fails were confirmed, such as {worst.description}: "
-            f"{100 * worst.accuracy.value:.0f} % right against {100 * worst.rest_accuracy:.0f} % in the rest of its "
-            "class."
+    yield from (f"{each.name!r}: {each.statement}" for each in [c for c in candidates if c.contradicting == 0][:1])
+    yield from map(_slice_words, failed[:1] if given else [])
+    if not given:
+        yield _NO_MODEL
+
+
+def _presence(subject: Candidate, failed: Sequence[Slice]) -> Iterator[str]:
+    """Say what speaks for a shortcut: plain words first, then statistics."""
+    strength, used, effect = subject.association.strength, subject.reliance, subject.effect
+    association = (
+        f"associated with the label (correlation {strength.value:.2f}, {strength.low:.2f} to {strength.high:.2f}; one "
+        f"threshold on it is right in {100 * subject.threshold_accuracy:.0f} %)."
+    )
+    if effect is not None and effect_suspicion(effect, subject.source):
+        yield subject.statement
+        yield (
+            f"From its one side to the other the model predicts that class {100 * effect.effect.value:.0f} points more "
+            f"often within a class, {100 * effect.excess.value:.0f} points ({100 * effect.excess.low:.0f} to "
+            f"{100 * effect.excess.high:.0f}) more than the ordinary head."
         )
-    method, reason = _choose_method(first, kind)
-    gain = None if first.mitigation_trial is None else first.mitigation_trial.gain
-    return Verdict(level, first.suspicion, first.name, tuple(reasons), method, reason, expected_gain=gain)
+        yield f"In these data it is {association}"
+    else:
+        if used is not None and subject.contradicting:
+            yield (
+                f"The model is right on {100 * used.contradicting_accuracy.value:.0f} % of the samples that contradict "
+                f"{subject.name!r}, on {100 * used.aligned_accuracy.value:.0f} % of the others."
+            )
+        yield f"{subject.name!r} is {association}"
+        yield subject.statement
+    if failed:
+        yield f"{len(failed)} slices that the model fails were confirmed. {_slice_words(failed[0])}"
+
+
+def _useless(name: str) -> str:
+    return f"The model predicts {name!r} for every sample: it is useless on these data, whatever signal it takes."
+
+
+def _slice_words(worst: Slice) -> str:
+    return (
+        f"The model fails {worst.description}: {100 * worst.accuracy.value:.0f} % right against "
+        f"{100 * worst.rest_accuracy:.0f} % in the rest of its class."
+    )
 
 
 def _choose_method(first: Candidate, kind: str) -> tuple[str, str]:
