@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-
 from sklearn.datasets import load_breast_cancer
 
 from benchmarks.audit.zoo import DATA, MORE_PAIRS, embedded
@@ -17,7 +16,7 @@ from longway.datasets.cmnist import CMNIST
 from longway.datasets.dominoes import Dominoes
 
 DEVELOPMENT = 100
-"""Seeds from this on are for development; the constants of the verdict were set on 100 and 101."""
+"""Seeds from this on are for development only."""
 TRAIN, TEST = 1600, 1200
 """Rows to train on and to audit, at most."""
 GUILTY_GAP = 0.3

@@ -3,7 +3,7 @@
 Each model is audited on balanced data that it did not see, with the attribute as a column and without it. A model is
 *guilty* if its accuracy differs by 30 points or more between values of the attribute within a class, *clean* if it was
 trained on balanced data and differs by less than 10, and *between* otherwise. Constants of the verdict were set on
-seeds 100 and 101, which hold fewer families.
+seeds 100 and 101, which hold fewer families, and 0 to 3; seeds 5 to 9 were audited once, after.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Audit the models of the seeds that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--seeds", default="5,6,7,8,9")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     records = []

@@ -70,10 +70,26 @@ def test_axes_of_files_are_matched_by_name_with_a_warning():
 def test_notes_say_why_audits_are_hard_to_compare():
     used = replace(candidate().reliance, how="predictions")
     after = audit(candidates=(candidate(reliance=used),), classes={"land": 3})
-    notes = compare_audits(audit(candidates=(candidate(),)), after).notes
-    assert len(notes) == 2
-    assert "different samples" in notes[0]
-    assert "intervention" in notes[1]
+    changes = compare_audits(audit(candidates=(candidate(),)), after)
+    assert headline(changes).startswith("The two audits are of different samples")
+    assert len(changes.notes) == 1
+    assert "intervention" in changes.notes[0]
+
+
+@pytest.mark.parametrize(("one", "other", "same"), [("a", "a", True), ("a", "b", False), ("a", "", True)])
+def test_samples_are_compared_by_fingerprint(one, other, same):
+    changes = compare_audits(audit(fingerprint=one), audit(fingerprint=other))
+    assert changes.same_samples is same
+    assert headline(changes).startswith("The two audits are of different samples") is not same
+
+
+@pytest.mark.parametrize(("after", "is_reversed"), [((-0.2, -0.3, -0.1), True), ((-0.2, -0.5, 0.1), False)])
+def test_a_reversal_is_called_one(after, is_reversed):
+    before = audit(candidates=(candidate(),), verdict=replace(audit().verdict, signal=candidate().name))
+    used = replace(candidate().reliance, sensitivity=Estimate(*after))
+    changes = compare_audits(before, audit(candidates=(candidate(reliance=used),)))
+    assert changes.leading.reversed is is_reversed
+    assert ("leans the other way" in headline(changes)) is is_reversed
 
 
 def test_slices_are_one_though_their_threshold_moved():

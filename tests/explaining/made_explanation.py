@@ -30,7 +30,7 @@ def explanation(words: str = "land", *, images: bool = True, **changes: Any) -> 
     heat = tuple(Heat(e, {words: words, "b": "water"}, {words: generator.random((5, 5)), "b": np.zeros((5, 5))})
                  for e in ends[0][:4])  # fmt: skip
     reliance = tuple(
-        Reliance(f"{words} {k}", words, 7, {words: there, "b": Estimate(-0.2, -0.3, 0.1)}, {words: 3.0, "b": -0.1})
+        Reliance(f"{words} {k}", words, 7, {words: there, "b": Estimate(0.2, 0.1, 0.3)}, {words: 3.0, "b": -0.1})
         for k in range(30)
     )
     edit = ClassEdit(words, 0.1, 0.8, (Alignment(words, 0.3, 0.9), Alignment("b", -0.1, 0.4)),

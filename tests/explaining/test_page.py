@@ -12,7 +12,9 @@ from report.test_page import HOSTILE, Document
 
 from longway.explaining._heat_images import enlarged, overlay
 from longway.explaining.page import explanation_page, write_explanation
+from longway.report.blocks import KeyFigures
 from longway.utils.errors import LongwayError
+from longway.utils.records import Estimate
 
 LIMIT = 10 * 2**20
 
@@ -89,3 +91,14 @@ def test_heat_is_laid_over_the_image(side):
     assert cold.shape == hot.shape == large.shape
     assert (cold[..., 0] == cold[..., 1]).all()  # grey where nothing speaks for the class
     assert (hot[..., 0].astype(int) - hot[..., 2]).mean() > 100
+
+
+@pytest.mark.parametrize(("after", "shown"), [((-0.2, -0.3, -0.1), "reversed"), ((-0.2, -0.3, 0.1), "0%")])
+def test_a_reversed_reliance_is_not_called_a_rest(after, shown):
+    found = explanation()
+    first = found.reliance[0]
+    name = next(iter(first.by_model))
+    changed = replace(first, by_model={name: first.by_model[name], "b": Estimate(*after)})
+    page = explanation_page(replace(found, reliance=(changed, *found.reliance[1:])))
+    figures = next(block for block in page.sections[0].blocks if isinstance(block, KeyFigures))
+    assert figures.figures[-1].value == shown

@@ -16,7 +16,7 @@ from longway.auditing.effects import correct_for_tests, effect_suspicion, measur
 from longway.auditing.estimates import balanced_accuracy
 from longway.auditing.features import Representation, represent
 from longway.auditing.findings import Association, Candidate, MitigationTrial, SignalEffect, Slice
-from longway.auditing.metadata import column_signals, same_as_label
+from longway.auditing.metadata import column_signals, detectability, same_as_label
 from longway.auditing.mitigation_trial import mitigation_trial
 from longway.auditing.model import AuditedModel, audited_model, fit_linear_model
 from longway.auditing.pca import PCASpace
@@ -31,8 +31,9 @@ from longway.data.samples import Samples
 from longway.groups import group_purity
 from longway.utils.errors import LongwayError
 from longway.utils.progress import progress
-from longway.utils.records import Example
+from longway.utils.records import Estimate, Example
 from longway.utils.rules import SEED, check_value
+from longway.utils.storage import hash_json
 
 EXAMINED = 6
 """Leading candidates that get a mitigation trial and a measure of reliance."""
@@ -141,6 +142,7 @@ def audit(
         slices=slices,
         settings={"seed": seed, "max_rows": max_rows, "max_skipped": max_skipped},
         seconds=time.perf_counter() - began,
+        fingerprint=hash_json([inputs.ids.astype(str).tolist(), [inputs.names[code] for code in inputs.codes]]),
         y=inputs.y,
         rows=inputs.rows,
         images=inputs.X if inputs.kind == "images" else None,
@@ -334,6 +336,7 @@ class _Study:
             statement=self._statement(lead, contradicting),
             reliance=reliance,
             mitigation_trial=lead.trial,
+            detectability=self._detectability(lead),
             effect=lead.effect,
             advice=advice,
             python=python,
@@ -344,6 +347,10 @@ class _Study:
             confident=confident,
             traversal=self.view.traversals.get(signal.name),
         )
+
+    def _detectability(self, lead: _Lead) -> Estimate | None:
+        given = lead.signal.column in self.view.inputs.columns.keys() - self.view.inputs.properties.keys()
+        return detectability(lead.signal, self.points, self.halves) if given else None
 
     def _statement(self, lead: _Lead, contradicting: int) -> str:
         if effect_suspicion(lead.effect, lead.signal.source):

@@ -56,10 +56,14 @@ def changes_page(changes: AuditChanges) -> Page:
 def headline(changes: AuditChanges) -> str:
     """Return the main difference in one or two sentences."""
     words = f"Verdict: {changes.level_before} before, {changes.level_after} after."
+    if not changes.same_samples:
+        words = f"The two audits are of different samples: metrics may differ for that reason alone. {words}"
     lead = changes.leading
     if lead is None or math.isnan(lead.times_less):
         return words
     name = clip(lead.name, 60)
+    if lead.reversed:
+        return f"{words} The model now leans the other way on {name!r}."
     if lead.times_less >= 1:
         return f"{words} The model relies on {name!r} {lead.times_less:.1f} times less."
     return f"{words} The model relies on {name!r} {1 / max(lead.times_less, 1e-9):.1f} times as much."
@@ -72,7 +76,10 @@ def _summary(changes: AuditChanges) -> list[Block]:
     lead = changes.leading
     if lead is not None:
         figures.append(_key_figure(lead.contradicting_accuracy, "where samples contradict it", clip(lead.name, 40)))
-        if not math.isnan(lead.times_less):
+        if lead.reversed:
+            note = f"{_small(lead.sensitivity.before)} before, {_small(lead.sensitivity.after)} after"
+            figures.append(KeyFigure("reversed", "reliance on it", note, "bad"))
+        elif not math.isnan(lead.times_less):
             note = f"{_small(lead.sensitivity.before)} before, {_small(lead.sensitivity.after)} after"
             figures.append(KeyFigure(f"{lead.times_less:.1f} ×", "less reliance on it", note))
     blocks: list[Block] = [Callout(headline(changes), "Summary of changes", tone), KeyFigures(figures)]

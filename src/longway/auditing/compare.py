@@ -55,6 +55,8 @@ class SignalChange(Record):
         As in `longway.auditing.Candidate` and its reliance.
     times_less : float
         Absolute sensitivity before, divided by that after; NaN if either is unknown.
+    reversed : bool
+        True if the sensitivity changed its sign and neither interval holds 0: the model now leans the other way.
     """
 
     name: str
@@ -68,6 +70,7 @@ class SignalChange(Record):
     aligned_accuracy: Change
     contradicting_accuracy: Change
     times_less: float
+    reversed: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ class AuditChanges(Record):
         Those that either audit confirmed.
     notes : tuple of str
         Reasons why the two are hard to compare.
+    same_samples : bool
+        False if the two audits are of different samples, so that metrics may differ for that reason alone.
     """
 
     source_before: str
@@ -128,6 +133,7 @@ class AuditChanges(Record):
     signals: tuple[SignalChange, ...]
     slices: tuple[SliceChange, ...]
     notes: tuple[str, ...]
+    same_samples: bool = True
 
     @property
     def leading(self) -> SignalChange | None:
@@ -184,6 +190,7 @@ def compare_audits(before: Audit | Mapping[str, Any], after: Audit | Mapping[str
         signals=_compare_signals(old["candidates"], new["candidates"], axes),
         slices=_compare_slices(old["slices"], new["slices"]),
         notes=_notes(old, new, axes is not None),
+        same_samples=_same_samples(old, new),
     )
 
 
@@ -306,7 +313,14 @@ def _compare_signal(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
         aligned_accuracy=_change(old, new, "reliance", "aligned_accuracy", "value"),
         contradicting_accuracy=_change(old, new, "reliance", "contradicting_accuracy", "value"),
         times_less=abs(sensitivity.before) / after if after > 0 else math.nan,
+        reversed=_side(old) * _side(new) < 0,
     )
+
+
+def _side(record: Mapping[str, Any] | None) -> int:
+    """Return the sign of a sensitivity; 0 if it is unknown or its interval holds 0."""
+    low, high = (_number(record, "reliance", "sensitivity", end) for end in ("low", "high"))
+    return int(low > 0) - int(high < 0)
 
 
 def _compare_slices(old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) -> tuple[SliceChange, ...]:
@@ -330,14 +344,18 @@ def _compare_slices(old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) 
 
 def _notes(old: Mapping[str, Any], new: Mapping[str, Any], by_values: bool) -> tuple[str, ...]:
     notes = []
-    if old["classes"] != new["classes"]:
-        notes.append("The two audits are of different samples: metrics may differ for that reason alone.")
     if not by_values and any(each["source"] == "axis" for each in old["candidates"]):
         notes.append("Axes were matched by name. If data or representation differ, a name may mean another axis.")
     how = {each["reliance"].get("how") for audit in (old, new) for each in audit["candidates"] if each.get("reliance")}
     if len(how - {None}) > 1:
         notes.append("Reliance was measured by intervention in one audit and from predictions alone in the other.")
     return tuple(notes)
+
+
+def _same_samples(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Return whether two audits are of the same samples, as far as their records say."""
+    prints = {str(each.get("fingerprint") or "") for each in (old, new)}
+    return bool(old["classes"] == new["classes"] and (len(prints) == 1 or "" in prints))
 
 
 def _worst(by_class: Mapping[str, Any]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 
 from longway.metrics.group_metrics import wilson_interval
 from longway.utils.records import Estimate
@@ -32,6 +32,16 @@ def balanced_accuracy(correct: np.ndarray, codes: np.ndarray, chosen: np.ndarray
     return Estimate(float(np.mean(by_class)), float(low), float(high))
 
 
-def symmetric(value: float, half_width: float) -> Estimate:
-    """Return a value with an interval of half_width on either side."""
-    return Estimate(float(value), float(value - half_width), float(value + half_width))
+def symmetric(value: float, half_width: float, low: float = -1.0, high: float = 1.0) -> Estimate:
+    """Return a value with an interval of half_width on either side, cut off where values end."""
+    return Estimate(float(value), float(max(value - half_width, low)), float(min(value + half_width, high)))
+
+
+def area(positive: np.ndarray, score: np.ndarray) -> Estimate:
+    """Return the area under the curve with which scores (n,) separate positives (n,), with DeLong's interval."""
+    ranks, inside, outside = rankdata(score), rankdata(score[positive]), rankdata(score[~positive])
+    n, m = len(inside), len(outside)
+    above, below = (ranks[positive] - inside) / m, 1 - (ranks[~positive] - outside) / n
+    # 1 / (12 n) is the variance of a mean of uniform numbers: it keeps the error above 0 where all are separated.
+    error = np.sqrt((above.var() + 1 / (12 * n)) / n + (below.var() + 1 / (12 * m)) / m)
+    return symmetric(float(above.mean()), Z * float(error), 0.0)

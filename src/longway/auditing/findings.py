@@ -67,7 +67,9 @@ class SignalEffect(Record):
     Parameters
     ----------
     focus : int
-        Position of the class towards which the high side of the signal moves the predictions.
+        Position of the class towards which one side of the signal moves the predictions.
+    sign : {1, -1}
+        1 if that is the high side (a value that is present), -1 if it is the low one.
     effect : Estimate
         Share of samples predicted as that class on the high side minus that on the low side, in each class, averaged.
     reference : float
@@ -89,6 +91,7 @@ class SignalEffect(Record):
     """
 
     focus: int
+    sign: int
     effect: Estimate
     reference: float
     excess: Estimate
@@ -184,6 +187,9 @@ class Candidate(Record):
         None for candidates far down the list, which were not examined.
     mitigation_trial : MitigationTrial or None
         None if groups were too small, or the candidate was not examined.
+    detectability : Estimate or None
+        Area under the curve with which an ordinary head reads a column from the inputs, on samples that it did not see:
+        .5 if the inputs do not show it, 1 if they do. None for signals that are read from the inputs anyway.
     effect : SignalEffect or None
         None without a model or predictions, or if no class has enough samples on both sides.
     advice : Advice
@@ -225,6 +231,7 @@ class Candidate(Record):
     advice: Advice
     python: str
     command: str = ""
+    detectability: Estimate | None = None
     effect: SignalEffect | None = None
     unsure: int = 0
     same_as_label: bool = False

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from longway.auditing.estimates import area
+from longway.auditing.probes import ORDINARY, cross_fit_heads
 from longway.auditing.signals import Signal
+from longway.utils.records import Estimate
 
 MAX_VALUES = 20
 """The most frequent values of a column are tested, at most this many."""
@@ -69,6 +72,19 @@ def _value_signals(name: str, index: int, values: np.ndarray, distinct: np.ndarr
         )
         for value in chosen
     ]
+
+
+def detectability(signal: Signal, points: np.ndarray, halves: tuple[np.ndarray, np.ndarray]) -> Estimate | None:
+    """Return the area under the curve with which a linear head reads a column from points (n, k), cross-fitted.
+
+    A quantity is split at its median. Returns None if either side has too few samples in a half.
+    """
+    has = signal.values > (float(np.median(signal.values)) if signal.cut is None else signal.cut)
+    if any(min(has[half].sum(), (~has[half]).sum()) < MIN_COUNT for half in halves):
+        return None
+    codes = has.astype(np.int64)
+    logits, _ = cross_fit_heads(points, codes, codes, 2, ORDINARY, halves)
+    return area(has, logits[:, 1] - logits[:, 0])
 
 
 def same_as_label(values: np.ndarray, codes: np.ndarray) -> bool:

@@ -78,4 +78,6 @@ def _second_signal(
         weight = 12 * n * m / (n + m + 1)  # inverse variance of the area if nothing separates the two (Mann-Whitney)
         total += weight * roc_auc_score(intruders[rows], score)
         precision += weight
-    return symmetric(total / precision, Z * (1 / np.sqrt(precision))) if precision else symmetric(0.5, Z * 0.5)
+    if not precision:
+        return symmetric(0.5, 0.5, 0.0)
+    return symmetric(total / precision, Z / np.sqrt(precision), 0.0)

@@ -123,6 +123,8 @@ class Audit(Record):
         The arguments of the audit, with the seed.
     seconds : float
         Wall time.
+    fingerprint : str
+        Hash of the names and labels of the audited samples: equal if two audits are of the same ones.
     y : ndarray of shape (n,)
         Labels of the audited samples, as given. Not in ``to_dict``.
     rows : ndarray of shape (n,), int64
@@ -147,6 +149,7 @@ class Audit(Record):
     slices: tuple[Slice, ...]
     settings: Mapping[str, Any]
     seconds: float
+    fingerprint: str = ""
     y: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
     rows: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})
     images: np.ndarray | None = field(default=None, repr=False, metadata={"picture": True})

@@ -64,7 +64,7 @@ def combined_suspicion(data: float, effect: SignalEffect | None, source: str) ->
 
 def z_score(second_signal: Estimate) -> float:
     """Return the standard errors by which a second signal is better than chance."""
-    return float((second_signal.value - 0.5) * 2 * Z / (second_signal.high - second_signal.low))
+    return float((second_signal.value - 0.5) * Z / (second_signal.value - second_signal.low))
 
 
 def statement(contradicting: int, trial: MitigationTrial | None, level: float) -> str:
@@ -110,11 +110,11 @@ def advise(signal: Signal, columns: Sequence[str]) -> tuple[Advice, str]:
 def taken(name: str, effect: SignalEffect, classes: Sequence[str], kind: str) -> str:
     """Say that a model takes a signal, and whom it fails for that."""
     samples = "samples" if kind == "features" else kind
+    side = "" if effect.sign > 0 else "the opposite of "
     return (
-        f"The model takes {name!r} for {classes[effect.focus]!r}: right on "
+        f"The model takes {side}{name!r} for {classes[effect.focus]!r}: right on "
         f"{100 * effect.contradicting_accuracy.value:.0f} % of the {samples} that contradict it, on "
-        f"{100 * effect.aligned_accuracy.value:.0f} % of the others; an ordinary head fitted to these data is right on "
-        f"{100 * effect.reference_accuracy.value:.0f} % of the {samples} that contradict it."
+        f"{100 * effect.aligned_accuracy.value:.0f} % of the others."
     )
 
 
@@ -158,7 +158,8 @@ def make_verdict(
     if not given:
         reasons.append(_NO_MODEL)
     method, reason = _choose_method(subject, kind)
-    gain = None if subject.mitigation_trial is None else subject.mitigation_trial.gain
+    trial, taken_by_model = subject.mitigation_trial, effect_suspicion(subject.effect, subject.source) > 0
+    gain = None if trial is None or taken_by_model else trial.gain  # the trial starts from the ordinary head
     return Verdict(level, score, subject.name, tuple(reasons), method, reason, expected_gain=gain)
 
 
@@ -194,9 +195,10 @@ def _presence(subject: Candidate, failed: Sequence[Slice]) -> Iterator[str]:
     if effect is not None and effect_suspicion(effect, subject.source):
         yield subject.statement
         yield (
-            f"From its one side to the other the model predicts that class {100 * effect.effect.value:.0f} points more "
-            f"often within a class, {100 * effect.excess.value:.0f} points ({100 * effect.excess.low:.0f} to "
-            f"{100 * effect.excess.high:.0f}) more than the ordinary head."
+            f"Within a class, the model predicts that class {100 * effect.effect.value:.0f} points more often on one "
+            f"side of it than on the other, {100 * effect.excess.value:.0f} points ({100 * effect.excess.low:.0f} to "
+            f"{100 * effect.excess.high:.0f}) more than an ordinary head fitted to these data. That head is right on "
+            f"{100 * effect.reference_accuracy.value:.0f} % of the samples that contradict it."
         )
         yield f"In these data it is {association}"
     else:

@@ -150,13 +150,22 @@ def _summary(found: Explanation) -> list[Block]:
     ]
     if found.axes:
         figures.append(KeyFigure(f"{found.axes[0].score:.2f}", "highest shortcut score", found.axes[0].name))
-    if found.reliance and len(found.reliance[0].by_model) > 1:
-        first, *_, last = (abs(each.value) for each in found.reliance[0].by_model.values())
-        label = f"of the reliance on {clip(found.reliance[0].attribute, 40)} is left"
-        if first > 0:
-            note = f"compared with {clip(next(iter(found.reliance[0].by_model)), 40)}"
-            figures.append(KeyFigure(f"{last / first:.0%}", label, note))
+    figures += _left(found.reliance)
     return [KeyFigures(figures), *([notes(found.notes, 600)] if found.notes else [])]
+
+
+def _left(found: Sequence[Reliance]) -> list[KeyFigure]:
+    """Return the share of the first model's reliance on the leading attribute that the last model has left."""
+    if not found or len(found[0].by_model) < 2:
+        return []
+    first, *_, last = found[0].by_model.values()
+    name, note = clip(found[0].attribute, 40), f"compared with {clip(next(iter(found[0].by_model)), 40)}"
+    if first.value == 0:
+        return []
+    if first.value * last.value < 0 and not last.low <= 0 <= last.high:
+        return [KeyFigure("reversed", f"reliance on {name}: the model now leans the other way", note, "bad")]
+    # An interval that holds 0 is no reversal, whatever the sign of its middle.
+    return [KeyFigure(f"{max(last.value / first.value, 0.0):.0%}", f"of the reliance on {name} is left", note)]
 
 
 def _axes(found: Explanation, samples: Samples, most: int) -> list[Block]:

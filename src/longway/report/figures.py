@@ -22,8 +22,8 @@ from longway.report.theme import ACCENT, FAINT, INK, LINE, MUTED, SERIES
 from longway.report.tips import tip
 from longway.utils.errors import LongwayError
 
-WIDTH = 7.2
-"""Width of a figure in inches, 691 CSS pixels: nearly the page's column, and legible on a phone."""
+WIDTH = 6.2
+"""Width of a figure in inches, 595 CSS pixels: most of the page's column, and legible when a phone scales it down."""
 
 TIPS = 25
 """Points of a curve that have a tooltip."""

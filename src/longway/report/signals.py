@@ -19,6 +19,8 @@ from longway.utils.errors import LongwayError
 
 BINS = 24
 """Bars of a histogram."""
+NAMED = 5
+"""Marks of a plane that get their names."""
 NOTHING = (math.nan, math.nan, math.nan)
 
 Interval = tuple[float, float, float]
@@ -90,7 +92,7 @@ def pairs(
     axes.set_ylim(len(lines) - 0.4, -0.6)
     low, high = limits
     axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
-    axes.set_xticks(np.linspace(low, high, 5))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     if low < 0 < high:
         axes.axvline(0, color=MUTED, linewidth=0.8, zorder=0)
     if form.endswith("%"):
@@ -107,6 +109,68 @@ def pairs(
         ]
         _legend(figure, handles, list(names))
     return figure
+
+
+class Spot(NamedTuple):
+    """One mark of a figure of two estimates: its name, two values with their intervals, and a note for its tip."""
+
+    name: str
+    x: Interval
+    y: Interval
+    note: str = ""
+
+
+def plane(spots: Sequence[Spot], xlabel: str, ylabel: str, *, highlight: Sequence[str] = ()) -> Figure:
+    """Draw signals by two estimates from 0 to 1, with intervals; the named ones and the outermost get their names.
+
+    Parameters
+    ----------
+    spots : sequence of Spot
+        The most important first.
+    xlabel, ylabel : str
+    highlight : sequence of str
+        Names of marks that stand out.
+
+    Raises
+    ------
+    LongwayError
+        There is nothing to draw.
+    """
+    if not spots:
+        raise LongwayError("spots is empty: there is nothing to draw")
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    axes = figure.subplots()
+    named = _apart(spots, highlight)
+    for each in reversed(spots):
+        colour = SERIES[1] if each.name in highlight else ACCENT
+        (x, left, right), (y, low, high) = each.x, each.y
+        axes.plot([left, right], [y, y], color=colour, linewidth=1, alpha=0.5)
+        axes.plot([x, x], [low, high], color=colour, linewidth=1, alpha=0.5)
+        words = (
+            f"{each.name}\n{xlabel}: {x:.2f} ({left:.2f} to {right:.2f})\n{ylabel}: {y:.2f} ({low:.2f} to {high:.2f})"
+        )
+        tip(axes.plot([x], [y], "o", color=colour, markersize=6.5)[0], f"{words}\n{each.note}".strip())
+        if each in named:
+            axes.annotate(
+                _shorten(each.name, 30), (x, y), (6, 5), textcoords="offset points", fontsize=8.5, color=INK,
+                ha="left" if x < 0.7 else "right",
+            )  # fmt: skip
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(min(0.4, min(each.y[1] for each in spots) - 0.02), 1.02)
+    axes.set_xlabel(_shorten(xlabel, 90), color=MUTED)
+    axes.set_ylabel(_shorten(ylabel, 60), color=MUTED)
+    _tidy(axes, grid="both")
+    return figure
+
+
+def _apart(spots: Sequence[Spot], highlight: Sequence[str]) -> list[Spot]:
+    """Return the marks that get names: those that stand out, then the outermost, if names do not collide."""
+    chosen: list[Spot] = []
+    for each in sorted(spots, key=lambda each: (each.name not in highlight, -each.x[0] - each.y[0])):
+        free = all(abs(each.x[0] - near.x[0]) > 0.25 or abs(each.y[0] - near.y[0]) > 0.05 for near in chosen)
+        if free and len(chosen) < NAMED:
+            chosen.append(each)
+    return chosen
 
 
 def distribution(
