@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, Any
-from zipfile import BadZipFile, ZipFile
+from io import BytesIO
+from typing import Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from longway.utils.errors import CorruptFileError
 
+INPUTS = "data/sample_inputs/model.pt"
+"""The part that torch unpickles unless it is empty."""
 FILES = re.compile(
     r"data/weights/(weight_\d+|model_weights_config\.json)|data/constants/(tensor_\d+|model_constants_config\.json)"
     r"|models/model\.json|data/sample_inputs/model\.pt|extra/[\w.]+\.json|archive_format|archive_version|byteorder"
@@ -25,46 +27,73 @@ OPERATOR = re.compile(r"torch\.ops\.aten\.(?!from_file\b)\w+\.\w+|_operator\.(ge
 STRUCTURE = re.compile(r"builtins\.(tuple|list|dict)")
 
 
-def check_archive(file: Path | IO[bytes], name: object) -> dict[str, str]:
-    """Raise if a ``.pt2`` file holds anything but tensors and a graph of torch's own operators.
+def clean_archive(content: bytes, name: object) -> tuple[bytes, dict[str, str]]:
+    """Check a ``.pt2`` file, and make a new one from nothing but the parts that were checked.
+
+    A zip file can hold a part twice, or mean different things to different readers; torch's own reader must not get to
+    see it. The new file holds each checked part once, and no pickled inputs.
 
     Parameters
     ----------
-    file : Path or binary file
+    content : bytes
+        All of the file.
     name : object
         Of the file, for messages.
 
     Returns
     -------
-    dict of str to str
+    archive : bytes
+        For ``torch.export.load``.
+    extra : dict of str to str
         Its extra files, by name.
 
     Raises
     ------
     CorruptFileError
-        It is no such archive, or holds pickles, code or calls of other functions.
+        It is no such archive, or holds pickles, code, calls of other functions, or a part more than once.
     """
     try:
-        with ZipFile(file) as archive:
-            members = {member.partition("/")[2]: member for member in archive.namelist()}
-            for member in members:
-                _demand(FILES.fullmatch(member), name, f"a part {member!r}")
-            _demand(not archive.read(members["data/sample_inputs/model.pt"]), name, "pickled inputs")
-            for part in ("weights", "constants"):
-                config = json.loads(archive.read(members[f"data/{part}/model_{part}_config.json"]))["config"]
-                for key, entry in config.items():
-                    _demand(entry["use_pickle"] is False, name, f"the pickled tensor {key!r}")
-                    _demand(re.fullmatch(r"(weight|tensor)_\d+", entry["path_name"]), name, f"the object {key!r}")
-            _check_graph(json.loads(archive.read(members["models/model.json"])), name)
-            return {
-                member.removeprefix("extra/"): archive.read(whole).decode()
-                for member, whole in members.items()
-                if member.startswith("extra/")
-            }
+        parts = _parts(content, name)
+        _demand(not parts.pop(INPUTS), name, "pickled inputs")
+        for part in ("weights", "constants"):
+            path = f"data/{part}/model_{part}_config.json"
+            config = json.loads(parts[path])
+            for key, entry in config["config"].items():
+                _demand(entry["use_pickle"] is False, name, f"the pickled tensor {key!r}")
+                _demand(re.fullmatch(r"(weight|tensor)_\d+", entry["path_name"]), name, f"the object {key!r}")
+            parts[path] = json.dumps(config).encode()
+        graph = json.loads(parts["models/model.json"])
+        _check_graph(graph, name)
+        parts["models/model.json"] = json.dumps(graph).encode()
+        extra = {part.removeprefix("extra/"): parts[part].decode() for part in parts if part.startswith("extra/")}
     except CorruptFileError:
         raise
-    except (BadZipFile, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+    except (BadZipFile, KeyError, ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise CorruptFileError(f"{name} is damaged or no .pt2 file: export again") from error
+    rebuilt = BytesIO()
+    with ZipFile(rebuilt, "w", ZIP_STORED) as archive:
+        for part, held in {**parts, INPUTS: b""}.items():
+            archive.writestr(ZipInfo(f"archive/{part}"), held)
+    return rebuilt.getvalue(), extra
+
+
+def _parts(content: bytes, name: object) -> dict[str, bytes]:
+    """Return the parts of an archive, each of which must be there once, under one root, and uncompressed."""
+    found: dict[str, bytes] = {}
+    with ZipFile(BytesIO(content)) as archive:
+        roots = {entry.filename.partition("/")[0] for entry in archive.infolist()}
+        _demand(len(roots) == 1, name, f"{len(roots)} roots")
+        for entry in archive.infolist():
+            part = entry.filename.partition("/")[2]
+            _demand(FILES.fullmatch(part), name, f"a part {part!r}")
+            _demand(part not in found, name, f"the part {part!r} more than once")
+            # Longway's files are stored as they are: a small file cannot unfold into a large one.
+            _demand(
+                entry.compress_type == ZIP_STORED and not entry.flag_bits & 1, name, "compressed or encrypted parts"
+            )
+            found[part] = archive.read(entry)
+    _demand(sum(map(len, found.values())) <= len(content), name, "parts that overlap")
+    return found
 
 
 def _check_graph(model: Any, name: object) -> None:

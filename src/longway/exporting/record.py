@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -16,6 +17,10 @@ FORMAT = 1
 OUTPUTS = ("logits", "probabilities")
 KINDS = {"features": ("features",), "images": ("images",), "tokens": ("input_ids", "attention_mask")}
 """The names of the graph's inputs by kind of input."""
+RANKS = {"features": (1,), "images": (3,), "tokens": (0,)}
+"""Numbers of axes of one input."""
+DTYPE = re.compile(r"[<>|=]?([biuf]\d|[US]\d{1,6})|bool|u?int\d+|float\d+")
+MAX_SIDE = 10**7
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,25 @@ class Record:
         """The preprocessing that turns data into the inputs of the graph."""
         return InputSpec.from_dict(self.form)
 
+    def check(self) -> None:
+        """Raise ValueError or TypeError if a value cannot be that of a file of Longway's."""
+        labels = self.labels if DTYPE.fullmatch(self.classes_dtype) else np.zeros(())
+        texts = (self.method, self.input, self.longway, self.supervision)
+        tables = (self.form, self.about, self.normalisation or {}, self.backbone or {}, self.tokenizer or {})
+        sides = all(isinstance(side, int) and 0 < side <= MAX_SIDE for side in self.shape)
+        if (
+            labels.ndim != 1
+            or not 2 <= len(np.unique(labels)) == len(labels)
+            or (labels.dtype.kind == "f" and not np.isfinite(labels).all())
+            or not all(isinstance(text, str) for text in texts)
+            or not all(isinstance(table, dict) for table in tables)
+            or not (isinstance(self.shape, list) and sides and len(self.shape) in RANKS[self.kind])
+        ):
+            raise ValueError
+        if self.tokenizer is not None and not 0 < int(self.longest or 1) <= MAX_SIDE:
+            raise ValueError
+        self.as_form  # noqa: B018
+
     def summary(self) -> dict[str, Any]:
         """Return the record for people, ready for JSON."""
         return {name: value for name, value in asdict(self).items() if name not in ("tokenizer", "about", "form")}
@@ -116,10 +140,10 @@ class Record:
                     f"{path} was exported by Longway {values['longway']}, which is newer than this one: update"
                 )
             record = cls(**values)
-            record.labels, record.inputs, record.as_form  # noqa: B018
+            record.check()
         except LongwayError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise CorruptFileError(
                 f"{path} was not exported by Longway: give a file that `longway export` wrote"
             ) from error
