@@ -43,6 +43,10 @@ _RENAMED = {
 }
 
 
+_LEARNT = re.compile(r"[a-z]\w*[a-z0-9]_")
+"""Names of learnt values."""
+
+
 def save(method: Method, path: str | Path, *, about: Mapping[str, Any] | None = None) -> None:
     """Write a fitted method to one file, whole or not at all.
 
@@ -98,7 +102,38 @@ def load(path: str | Path) -> Method:
     header, tensors = _read(Path(path))
     if header["method"] not in METHODS:
         raise LongwayError(f"{path} holds the method {header['method']!r}, which this version does not know: update")
-    parameters, learnt = (_renamed(_decode({"mapping": header[part]})) for part in ("parameters", "learnt"))
+    try:
+        parameters, learnt = (_renamed(_decode({"mapping": header[part]})) for part in ("parameters", "learnt"))
+        learnt |= {
+            name.removeprefix("learnt/"): tensor.numpy() for name, tensor in tensors.items() if "learnt/" in name
+        }
+        state = {_renamed_tensor(name): tensor for name, tensor in tensors.items() if name.startswith("module/")}
+        method = _restored(header, parameters, path)
+        _check_learnt(method, learnt)
+        for name, value in learnt.items():
+            setattr(method, name, value)
+        _check_state(method, state)
+        module = method._build(method.input_shape_, len(method.classes_))
+        module.to(next(value.dtype for value in state.values() if value.is_floating_point()))
+        module.load_state_dict(state)
+    except LongwayError:
+        raise
+    except _InconsistentError as error:
+        raise CorruptFileError(f"{path} holds {error}, which no fit gives: fit again") from error
+    except Exception as error:  # a header may hold anything: whatever it breaks, the file is at fault
+        raise CorruptFileError(
+            f"{path} is damaged: its parts do not fit together ({type(error).__name__}); fit again"
+        ) from error
+    method.module_ = module.eval()
+    return method
+
+
+class _InconsistentError(ValueError):
+    """Something in a file that no fitted method has."""
+
+
+def _restored(header: Mapping[str, Any], parameters: dict[str, Any], path: str | Path) -> Method:
+    """Return the unfitted method of a header, with its parameters checked."""
     try:
         method = METHODS[header["method"]](**parameters)
     except TypeError as error:
@@ -106,25 +141,41 @@ def load(path: str | Path) -> Method:
             f"{path} was saved by Longway {header['longway']}, whose {header['method']} has other "
             f"parameters ({error}): fit again"
         ) from error
-    for name, value in learnt.items():
-        setattr(method, name, value)
-    for name, tensor in tensors.items():
-        if name.startswith("learnt/"):
-            setattr(method, name.removeprefix("learnt/"), tensor.numpy())
-    module = method._build(method.input_shape_, len(method.classes_))
-    # Files of earlier versions call standard deviations "spread", and a layer of the denoiser "told".
-    state = {
-        re.sub(r"\.told\.", ".modulation.", re.sub(r"\.spread$", ".std", name.removeprefix("module/"))): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("module/")
-    }
-    module.to(next(value.dtype for value in state.values() if value.is_floating_point()))
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise CorruptFileError(f"{path} holds weights that do not fit its {header['method']}: fit again") from error
-    method.module_ = module.eval()
+    method.check()
     return method
+
+
+def _check_learnt(method: Method, learnt: Mapping[str, Any]) -> None:
+    """Raise unless learnt values have names of their own, and classes and shape are those of a classifier."""
+    for name in learnt:
+        if not _LEARNT.fullmatch(name) or hasattr(type(method), name):
+            raise _InconsistentError(f"the learnt value {name!r}")
+    classes, shape = learnt["classes_"], learnt["input_shape_"]
+    if not isinstance(classes, np.ndarray) or classes.ndim != 1 or not 2 <= len(np.unique(classes)) == len(classes):
+        raise _InconsistentError("classes that are not two or more different labels")
+    if classes.dtype.kind == "f" and not np.isfinite(classes).all():
+        raise _InconsistentError("a class that is NaN or infinity")
+    if (
+        not isinstance(shape, tuple)
+        or len(shape) not in (1, 3)
+        or not all(type(side) is int and side > 0 for side in shape)
+    ):
+        raise _InconsistentError(f"the input shape {shape!r}")
+
+
+def _check_state(method: Method, state: Mapping[str, Tensor]) -> None:
+    """Raise unless the weights are finite and have the shapes of the method's network, before that is allocated."""
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise _InconsistentError(f"weights {name!r} with NaN or infinity")
+        if name.endswith(".std") and not (tensor > 0).all():
+            raise _InconsistentError(f"standard deviations {name!r} that are not above 0")
+    with torch.device("meta"):
+        skeleton = method._build(method.input_shape_, len(method.classes_))
+    try:
+        skeleton.load_state_dict({name: tensor.to("meta") for name, tensor in state.items()}, assign=True)
+    except RuntimeError as error:
+        raise _InconsistentError(f"weights that do not fit its {type(method).__name__}") from error
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -143,7 +194,11 @@ def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str
         )
     if not path.is_file():
         raise LongwayError(f"{path}: no such file; give the path of a model that `longway fit` saved")
-    return read_tensors(path, wanted="a model that `longway fit` saved", remedy="fit again", tensors=tensors)
+    header, found = read_tensors(path, wanted="a model that `longway fit` saved", remedy="fit again", tensors=tensors)
+    for name, kind in {"longway": str, "method": str, "parameters": dict, "learnt": dict, "about": dict}.items():
+        if not isinstance(header.get(name), kind):
+            raise CorruptFileError(f"{path} is damaged: its header has no usable {name!r}; fit again")
+    return header, found
 
 
 def _encode(value: Any, name: str) -> Any:
@@ -169,6 +224,11 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
         _RENAMED.get(name, name): _renamed(value) if isinstance(value, dict) else value
         for name, value in values.items()
     }
+
+
+def _renamed_tensor(name: str) -> str:
+    """Return a weight's name in the network. Earlier files call std "spread", and a layer of the denoiser "told"."""
+    return re.sub(r"\.told\.", ".modulation.", re.sub(r"\.spread$", ".std", name.removeprefix("module/")))
 
 
 def _decode(value: Any) -> Any:
