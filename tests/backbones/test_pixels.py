@@ -1,5 +1,7 @@
 """Images on disk of mixed size and mode."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -44,3 +46,37 @@ def test_16_bit_arrays_are_scaled(tmp_path):
     eight, sixteen = (read(tmp_path / f"{name}.npz").X for name in ("eight", "sixteen"))
     np.testing.assert_allclose(sixteen, eight, rtol=1e-6)
     assert eight.shape == (2, 1, 8, 8)
+
+
+def through(array, suffix="tiff", mode=None):
+    """Return the first pixel of an image that was saved and read again."""
+    content = io.BytesIO()
+    Image.fromarray(array, mode).save(content, suffix)
+    return Transform().stack([Image.open(content)])[0, :, 0, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (np.full((8, 8), 0.2, np.float32), 51),
+        (np.full((8, 8), 1.0, np.float32), 255),
+        (np.full((8, 8), 230, np.int32), 230),
+        (np.full((8, 8), 65535, np.int32), 255),
+        (np.full((8, 8), 514, np.uint16), 2),
+    ],
+)
+def test_numbers_of_all_types_are_scaled(array, expected):
+    assert through(array) == [expected] * 3
+
+
+@pytest.mark.parametrize("array", [np.full((8, 8), 7.5, np.float32), np.full((8, 8), 70_000, np.int32)])
+def test_numbers_of_unknown_range_are_refused(array):
+    with pytest.raises(LongwayError, match="whose range is not known: save it with 8 or 16 bits"):
+        through(array)
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 255)])
+def test_invisible_colours_do_not_reach_the_model(colour):
+    hidden = np.zeros((8, 8, 4), np.uint8)
+    hidden[..., :3] = colour
+    assert through(hidden, "png") == [255, 255, 255]

@@ -14,6 +14,7 @@ from longway.data import GroupedDataset, ImageColumn
 from longway.data.lazy_columns import TextColumn
 from longway.data.validation import check_finite, check_images, check_labels
 from longway.utils.errors import CorruptFileError, LongwayError
+from longway.utils.pixels import as_rgb
 
 MIN_SAMPLES, MIN_CLASS_SIZE = 50, 8
 """With fewer samples, or fewer of a class, chance explains everything."""
@@ -251,8 +252,8 @@ def _read_images(
         try:
             with X.read(np.array([row]))[0] as image:
                 facts = (float(image.width), float(image.height), str(image.format or "unknown"), str(image.mode))
-                small = image.convert("RGB").resize((IMAGE_SIZE, IMAGE_SIZE))
-        except (CorruptFileError, OSError) as error:
+                small = as_rgb(image).resize((IMAGE_SIZE, IMAGE_SIZE))
+        except (LongwayError, OSError) as error:
             readable[k] = False
             skipped.append(Skipped(row, str(ids[row]), " ".join(str(error).split())[:300]))
             continue

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from longway.utils.errors import LongwayError, nearest
+from longway.utils.pixels import as_rgb
 from longway.utils.rules import UP_TO_ONE
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Transform:
         Tensor of shape (N, 3, size, size), uint8
             In the memory format ``channels_last``, the layout of decoded images.
         """
-        arrays = [np.asarray(self._squared(_rgb(image))) for image in images]
+        arrays = [np.asarray(self._squared(as_rgb(image))) for image in images]
         shapes = sorted({array.shape[:2] for array in arrays})
         if len(shapes) > 1:
             raise LongwayError(f"images of different sizes in one batch ({shapes[0]} and {shapes[-1]}): set size=")
@@ -172,13 +173,3 @@ def _channels(name: str, value: Any) -> tuple[float, ...]:
         wanted = "one number or three" + (", above 0" if name == "std" else "")
         raise LongwayError(f"{name}={value!r} of the backbone must be {wanted}")
     return tuple(numbers)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Convert an image to three 8-bit channels; 16-bit grey values are scaled, because PIL would clip them."""
-    if image.mode.startswith("I"):
-        from PIL import Image as Module
-
-        # 65535 / 255 = 257
-        image = Module.fromarray((np.asarray(image, dtype=np.float32) / 257).clip(0, 255).astype(np.uint8))
-    return image if image.mode == "RGB" else image.convert("RGB")

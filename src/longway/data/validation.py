@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from longway.utils.arrays import as_numpy, as_objects
 from longway.utils.errors import LongwayError
 from longway.utils.memmap import release
 
@@ -41,7 +42,7 @@ def one_line_errors(name: str) -> Iterator[None]:
 
 def check_images(X: Any, name: str) -> np.ndarray:
     """Return images as a float array (n, c, h, w) in [0, 1]; uint8 and uint16 are scaled to float32."""
-    array = np.asarray(X)
+    array = np.asarray(as_numpy(X))
     if len(array) == 0:
         raise LongwayError(f"{name} is empty: found array with 0 sample(s), at least 1 is required")
     if array.shape[1] not in (1, 2, 3, 4):
@@ -60,6 +61,7 @@ def check_images(X: Any, name: str) -> np.ndarray:
 
 def check_numbers(X: Any, name: str) -> np.ndarray:
     """Return features (n, d) or images (n, c, h, w) as floats, images in [0, 1]; NaN and infinity stay."""
+    X = as_numpy(X)
     if getattr(X, "ndim", 2) == 4:
         return check_images(X, name)
     with one_line_errors(name):
@@ -100,16 +102,14 @@ def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
     if y is None:
         raise LongwayError(f"{name} is None: this estimator requires y to be passed, but the target y is None")
     with one_line_errors(name):
-        array = column_or_1d(y, warn=True)
-    if array.dtype.kind == "O":
-        missing = [i for i, value in enumerate(array) if value is None or value != value]
-        if missing:
-            raise LongwayError(f"{name} has no label at row {missing[0]} ({len(missing)} in all): drop these rows")
-        if not all(isinstance(value, str) for value in array):
-            array = np.array(array.tolist())
-    if array.dtype.kind == "f" and np.isnan(array).any():
-        missing = np.flatnonzero(np.isnan(array)).tolist()
-        raise LongwayError(f"{name} has no label at row {missing[0]} ({len(missing)} in all): drop these rows")
+        array, missing = as_objects(column_or_1d(as_objects(y)[0], warn=True))
+    missing &= ~_infinite(array)
+    if missing.any():
+        raise LongwayError(
+            f"{name} has no label at row {int(missing.argmax())} ({int(missing.sum())} in all): drop these rows"
+        )
+    if array.dtype.kind == "O" and not all(isinstance(value, str) for value in array):
+        array = np.array(array.tolist())
     if array.dtype.kind not in "OUbiuf":
         raise LongwayError(f"{name} holds labels of type {array.dtype}: give strings or whole numbers")
     if array.dtype.kind == "f":
@@ -120,6 +120,10 @@ def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
     with one_line_errors(name):
         check_classification_targets(array)
     return array.astype(str) if array.dtype.kind == "O" else array
+
+
+def _infinite(array: np.ndarray) -> np.ndarray:
+    return np.isinf(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
 
 
 def encode_labels(values: np.ndarray, classes: np.ndarray, name: str) -> np.ndarray:
@@ -136,12 +140,10 @@ def check_groups(values: Any, n: int, name: str) -> np.ndarray | None:
     """Return group codes (n,), or None if no groups are given."""
     if values is None:
         return None
-    array = np.asarray(values)
+    array, missing = as_objects(values)
     if array.ndim != 1 or len(array) != n:
         raise LongwayError(f"{name} has shape {array.shape}; it must be one group for each of the {n} rows")
-    if (array.dtype.kind == "f" and not np.isfinite(array).all()) or (
-        array.dtype.kind == "O" and None in array.tolist()
-    ):
+    if missing.any():
         raise LongwayError(f"{name} holds missing values: give every row a group")
     return np.unique(array.astype(str) if array.dtype.kind == "O" else array, return_inverse=True)[1]
 
@@ -151,7 +153,7 @@ def check_weights(values: Any, codes: np.ndarray) -> np.ndarray:
     if values is None:
         return np.ones(len(codes))
     with one_line_errors("sample_weight"):
-        array = check_array(values, ensure_2d=False, dtype=np.float64, ensure_all_finite=False)
+        array = check_array(as_numpy(values), ensure_2d=False, dtype=np.float64, ensure_all_finite=False)
     if array.shape != codes.shape:
         raise LongwayError(f"sample_weight has shape {array.shape}; it must be ({len(codes)},), one for each row of X")
     bad = np.flatnonzero(~np.isfinite(array) | (array < 0))

@@ -30,7 +30,8 @@ from longway.methods._parameters import check_parameters, parameter, parameters,
 from longway.methods._search_space import Space
 from longway.training.options import one_fit
 from longway.training.selection import RULES
-from longway.utils.device import resolve_device, seeded
+from longway.utils.arrays import as_numpy
+from longway.utils.device import own_torch_state, resolve_device, seeded
 from longway.utils.errors import LongwayError, nearest
 from longway.utils.rules import FRACTION, SEED, Choice, Other, Whole
 
@@ -266,7 +267,8 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         return self.classes_[codes]
 
     def _logits(self, X: ArrayLike) -> np.ndarray:
-        return predict_logits(self._fitted_module(), self._samples(X)).numpy()
+        with own_torch_state():
+            return predict_logits(self._fitted_module(), self._samples(X)).numpy()
 
     def _fitted_module(self) -> nn.Module:
         check_is_fitted(self, "module_")
@@ -278,6 +280,7 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         return Samples(inputs, np.zeros(len(inputs), np.int64), np.ones(len(inputs)))
 
     def _check_inputs(self, X: Any, *, reset: bool, name: str = "X") -> np.ndarray:
+        X = as_numpy(X)
         if self.takes_images and getattr(X, "ndim", 2) == 4:
             inputs = check_images(X, name)
             shape = inputs.shape[1:] if reset else self.input_shape_

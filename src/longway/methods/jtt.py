@@ -33,8 +33,8 @@ class JTT(ERM):
 
     Parameters
     ----------
-    upweight : float, default 20
-        Weight of an error, the paper's lambda.
+    upweight : float, default 19
+        The paper's lambda: an error counts 1 + lambda times, as it is added that often to the data.
     first_l2 : float, default 10
         L2 penalty of the first stage on features with ``hidden=()``; a stronger one makes more errors.
     first_epochs : int, default 5
@@ -76,7 +76,7 @@ class JTT(ERM):
         "civilcomments": {"first_epochs": 2, "upweight": 6.0},
     }
 
-    upweight: float = parameter(20.0, POSITIVE, search=Real(3, 100, log=True))
+    upweight: float = parameter(19.0, POSITIVE, search=Real(3, 100, log=True))
     first_l2: float = parameter(10.0, NON_NEGATIVE, search=Real(0.1, 100, log=True))
     first_epochs: int = parameter(5, COUNT, search=Categorical((1, 2, 5, 10)))
     selection: str = "auto"
@@ -84,8 +84,9 @@ class JTT(ERM):
     def _weights(self, rows: Samples, task: FitData) -> np.ndarray:
         wrong = predict_logits(self._first_stage(rows, task), rows).argmax(1).numpy() != rows.y
         self.error_set_ = np.flatnonzero(wrong) if rows.index is None else rows.index[wrong]
-        self.group_inference_ = {"errors": int(wrong.sum()), "rows": len(rows), "caveats": _caveats(wrong)}
-        return np.where(wrong, self.upweight, 1.0)
+        caveats = _caveats(wrong, self.upweight)
+        self.group_inference_ = {"errors": int(wrong.sum()), "rows": len(rows), "caveats": caveats}
+        return np.where(wrong, 1 + self.upweight, 1.0)
 
     def _first_stage(self, rows: Samples, task: FitData) -> nn.Module:
         """Return a weak classifier."""
@@ -104,7 +105,7 @@ class JTT(ERM):
         return network
 
 
-def _caveats(wrong: np.ndarray) -> list[str]:
+def _caveats(wrong: np.ndarray, upweight: float) -> list[str]:
     """Return the reasons to distrust an error set."""
     if not wrong.any():
         return [
@@ -115,5 +116,12 @@ def _caveats(wrong: np.ndarray) -> list[str]:
         return [
             f"the first stage gets {100 * wrong.mean():.0f} % of the samples wrong: lower first_l2 (features) or raise "
             "first_epochs (images)"
+        ]
+    share = (1 + upweight) * wrong.mean() / ((1 + upweight) * wrong.mean() + (~wrong).mean())
+    if share > 0.5:
+        return [
+            f"the errors of the first stage, {100 * wrong.mean():.0f} % of the samples, hold {100 * share:.0f} % of "
+            "the weight: unless they are a minority, but hard or wrongly labelled samples, the second stage learns the "
+            "opposite of the labels; lower upweight"
         ]
     return []

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from longway.utils.arrays import as_objects
 from longway.utils.errors import LongwayError
 
 Bools = npt.NDArray[np.bool_]
@@ -213,10 +214,7 @@ def _words(labels: Labels) -> list[npt.NDArray[np.uint64]]:
 
 def _to_array(values: npt.ArrayLike, argument: str) -> Labels:
     try:
-        array = np.asarray(values)
-        # NumPy silently turns [None, "a"] and ["a", nan] into text; keep the objects to detect missing labels.
-        if array.dtype.kind == "U" and not hasattr(values, "__array__"):
-            array = np.asarray(values, dtype=object)
+        array, _ = as_objects(values)
         return array.astype(str) if array.dtype.kind == "S" else array
     except (TypeError, ValueError, RuntimeError) as error:
         raise LongwayError(f"{argument} cannot be read as an array: {error}") from error

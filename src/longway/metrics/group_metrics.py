@@ -334,6 +334,10 @@ def evaluate_groups(
     (0.75, 0.95)
     """
     _check_confidence(confidence)
+    if train_counts is not None and hasattr(
+        train_counts, "to_dict"
+    ):  # a pandas Series goes by the names in its index, as a mapping does
+        train_counts = train_counts.to_dict()
     if groups is None and (names is not None or train_counts is not None):
         raise LongwayError("names and train_counts describe groups; pass groups= too")
     true, is_correct = correct_predictions(y_true, y_pred)

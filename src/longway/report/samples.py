@@ -11,6 +11,7 @@ from longway.report.blocks import Block, Column, ImageGrid, ImageRow, Table
 from longway.report.images import shrink, to_pixels
 from longway.report.words import clip
 from longway.utils.errors import LongwayError
+from longway.utils.pixels import as_rgb
 from longway.utils.records import Example
 
 SIDE = 168
@@ -140,7 +141,7 @@ def _pixels(value: Any) -> np.ndarray:
     """Return one image (h, w, 3) of bytes, at most `SIDE` a side, from a PIL image or an array (c, h, w)."""
     if hasattr(value, "convert"):
         with value:
-            picture = value.convert("RGB")
+            picture = as_rgb(value)
             picture.thumbnail((SIDE, SIDE))
             return np.asarray(picture)
     array = np.asarray(value)

@@ -29,9 +29,21 @@ def resolve_device(device: str) -> torch.device:
 
 
 @contextmanager
+def own_torch_state() -> Iterator[None]:
+    """Run the body with torch's own defaults, whatever the caller has set: float32, and gradients recorded."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
+@contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Run the body with torch seeded, and leave the global state of its generators as it was."""
+    """Run the body with torch seeded and in its own state, and leave its generators as they were."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices):
+    with own_torch_state(), torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         yield
