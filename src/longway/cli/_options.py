@@ -186,6 +186,10 @@ class DataOptions:
         str | None,
         typer.Option("--hf-split", metavar="NAME", help="Split of a Hugging Face dataset.", rich_help_panel=DATA),
     ] = None
+    allow_outside: Annotated[
+        bool,
+        typer.Option("--allow-outside", help="Open images outside the folder of DATA, too.", rich_help_panel=DATA),
+    ] = False
 
     def read(self, **changes: Any) -> GroupedDataset:
         """Read the data; ``changes`` replace options of ``longway.read``."""
@@ -203,6 +207,7 @@ class DataOptions:
             "limit": self.limit,
             "hf_config": self.hf_config,
             "hf_split": self.hf_split,
+            "allow_outside": self.allow_outside,
         }
         return read(self.source, **{**options, **changes})
 

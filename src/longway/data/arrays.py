@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -50,10 +51,11 @@ def open_npz(path: Path, input: str | None = None) -> Source:
                 raise LongwayError(f"{path} has no array {wanted!r} for the inputs; {known}; choose one with input=")
             shapes = {name: _shape(archive, item, path) for name, item in names.items()}
             n = shapes[wanted][0] if shapes[wanted] else 0
+            kinds = {name: _kind(archive, item, path) for name, item in names.items()}
             columns = {
                 name: _read(archive, item, path)
                 for name, item in names.items()
-                if name != wanted and shapes[name] == (n,)
+                if name != wanted and shapes[name] == (n,) and kinds[name] in "biufSU"
             }
             X = _as_inputs(_read(archive, names[wanted], path), wanted, path)
     # RuntimeError is zipfile's for members that are encrypted or compressed in a way that no npz is.
@@ -62,9 +64,24 @@ def open_npz(path: Path, input: str | None = None) -> Source:
     if n == 0:
         raise LongwayError(f"{path} has no rows in {wanted!r}: write it again")
     rows = datasets.Dataset.from_dict({ROW_ID: np.arange(n), **columns})
-    lengths = {name: shape[0] for name, shape in shapes.items() if len(shape) == 1 and shape != (n,)}
-    label = "y" if "y" in columns or (input is None and "y" in lengths) else None
-    return Source(str(path), Table(rows, label, other_lengths=lengths), X)
+    unusable = {
+        name: _unusable(name, shapes[name], kinds[name], n) for name in names.keys() - columns.keys() - {wanted}
+    }
+    label = "y" if "y" in columns or (input is None and len(shapes.get("y", ())) == 1) else None
+    if label is None and "y" in unusable:
+        warnings.warn(f"the array y of {path} is not taken for the label: {unusable['y']}", stacklevel=4)
+    return Source(str(path), Table(rows, label, unusable=unusable), X)
+
+
+def _unusable(name: str, shape: tuple[int, ...], kind: str, n: int) -> str:
+    """Say why an array of an npz is no column."""
+    if kind == "O":
+        return f"{name!r} holds Python objects, which are never unpickled: save it as numbers or strings"
+    if len(shape) == 1 and shape[0] != n:
+        return f"the arrays differ in length: {name!r} has {shape[0]} rows, the inputs have {n}"
+    if shape != (n,):
+        return f"{name!r} has shape {shape}; a column must have shape ({n},)"
+    return f"{name!r} holds values that are neither numbers nor strings"
 
 
 def _header(file: IO[bytes], name: str, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -80,6 +97,12 @@ def _header(file: IO[bytes], name: str, path: Path) -> tuple[tuple[int, ...], bo
 def _shape(archive: zipfile.ZipFile, item: str, path: Path) -> tuple[int, ...]:
     with archive.open(item) as file:
         return _header(file, Path(item).stem, path)[0]
+
+
+def _kind(archive: zipfile.ZipFile, item: str, path: Path) -> str:
+    with archive.open(item) as file:
+        dtype = _header(file, Path(item).stem, path)[2]
+    return "O" if dtype.hasobject else dtype.kind
 
 
 def _read(archive: zipfile.ZipFile, item: str, path: Path) -> np.ndarray:
@@ -102,6 +125,8 @@ def _read(archive: zipfile.ZipFile, item: str, path: Path) -> np.ndarray:
             view[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
             done += len(piece)
         file.read(1)  # the end of the file is where the checksum is compared
+    if not dtype.isnative:
+        flat = flat.astype(dtype.newbyteorder("="))
     return flat.reshape(shape, order="F" if fortran else "C")
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePath
-from typing import Any
 
 import numpy as np
 
+from longway.data.image_folder import IMAGE_SUFFIXES
 from longway.data.lazy_columns import ImageColumn, LazyColumn, TextColumn
-from longway.data.sources import IMAGE_SUFFIXES
 from longway.data.table import Source, Table
 from longway.utils.errors import LongwayError
 from longway.utils.storage import scratch_array
 
 _PIECE = 8192
+_WIDE = frozenset({"float64", "double", "int32", "int64", "uint32", "uint64"})
+"""Types that hold more digits than float32."""
+_INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__|")
+"""Names of the row numbers that pandas writes into CSV and Parquet files: no property of a sample."""
 
 
 def choose_input(
@@ -49,7 +53,8 @@ def choose_input(
     table = source.table
     kinds = {name: _kind(table, name) for name in table.columns}
     if wanted is None:
-        columns = _infer({name: kind for name, kind in kinds.items() if name not in named}, source.name)
+        free = {name: kind for name, kind in kinds.items() if name not in named and not _INDEX.fullmatch(name)}
+        columns = _infer(free, source.name)
     else:
         columns = _expand([wanted] if isinstance(wanted, str) else list(wanted), table, named, source.name)
     kind = kinds[columns[0]]
@@ -57,7 +62,7 @@ def choose_input(
         return _numbers(source, columns, kinds), columns
     (name,) = columns
     if kind == "image":
-        return ImageColumn(table.rows, name, source.name, root=source.root), columns
+        return ImageColumn(table.rows, name, source.name, root=source.root, anywhere=source.anywhere), columns
     if kind == "text":
         return TextColumn(table.rows, name, source.name), columns
     if kind == "list":
@@ -144,7 +149,8 @@ def _numbers(source: Source, columns: list[str], kinds: dict[str, str]) -> np.nd
             f"column {other[0]!r} (input) of {source.name} does not hold numbers: several inputs must all be numbers"
         )
     table = source.table
-    out = scratch_array((len(table), len(columns)), _float_type(table.features[name].dtype for name in columns))
+    kind = _float_type([table.features[name].dtype for name in columns], table, columns)
+    out = scratch_array((len(table), len(columns)), kind)
     for start in range(0, len(table), _PIECE):
         piece = table.arrow(columns, start, min(start + _PIECE, len(table)))
         for k, name in enumerate(columns):
@@ -160,8 +166,30 @@ def _numbers(source: Source, columns: list[str], kinds: dict[str, str]) -> np.nd
     return out
 
 
-def _float_type(dtypes: Any) -> np.dtype:
-    return np.dtype(np.float16 if set(dtypes) <= {"float16", "halffloat"} else np.float32)
+def _float_type(dtypes: Sequence[str], table: Table, columns: Sequence[str]) -> np.dtype:
+    """Return the smallest float type that keeps what varies: double for large numbers that differ little."""
+    if set(dtypes) <= {"float16", "halffloat"}:
+        return np.dtype(np.float16)
+    wide = [name for name, dtype in zip(columns, dtypes, strict=True) if dtype in _WIDE]
+    return np.dtype(np.float64 if any(_needs_double(table, name) for name in wide) else np.float32)
+
+
+def _needs_double(table: Table, name: str) -> bool:
+    """Return whether rounding to float32 is visible next to the range of a column, or out of float32's range."""
+    import pyarrow.compute as pc
+
+    low, high = np.inf, -np.inf
+    for start in range(0, len(table), _PIECE):
+        piece = table.arrow([name], start, min(start + _PIECE, len(table))).column(0)
+        piece = pc.list_flatten(piece) if hasattr(table.features[name], "feature") else piece
+        values = piece.drop_null().to_numpy().astype(np.float64)
+        values = values[np.isfinite(values)]
+        if len(values):
+            low, high = min(low, values.min()), max(high, values.max())
+    if low > high:
+        return False
+    largest = max(abs(low), abs(high))
+    return bool(largest > 1e36 or 0 < largest < 1e-30 or (low < high and largest * 2.0**-24 > 1e-4 * (high - low)))
 
 
 def _lists(source: Source, name: str) -> np.ndarray:
@@ -175,7 +203,7 @@ def _lists(source: Source, name: str) -> np.ndarray:
         lengths = pc.fill_null(pc.list_value_length(piece), 0).to_numpy()
         if start == 0:
             width = int(lengths[0])
-            out = scratch_array((len(table), width), _float_type([table.features[name].feature.dtype]))
+            out = scratch_array((len(table), width), _float_type([table.features[name].feature.dtype], table, [name]))
         if width == 0 or not np.all(lengths == width):
             row = 0 if width == 0 else int(np.argmax(lengths != width))
             found = f"{lengths[row]} numbers" if width == 0 else f"{lengths[row]} numbers, row 0 has {width}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from longway.data.paths import inside
 from longway.utils.errors import CorruptFileError, LongwayError
 from longway.utils.storage import new_hash
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _PIECE = 256
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""Formats of images that are opened; others, such as EPS, are read by programs that run what the file says."""
 
 
 class LazyColumn(ABC):
@@ -126,6 +129,8 @@ class ImageColumn(LazyColumn):
         As in LazyColumn. A value is a path, bytes, or ``{"bytes": ..., "path": ...}``.
     root : Path, optional
         Folder that relative paths start from.
+    anywhere : bool, default False
+        Open files outside that folder, too: what a table from elsewhere names must not be read by default.
     """
 
     kind = "images"
@@ -137,14 +142,15 @@ class ImageColumn(LazyColumn):
         source: str,
         ids: np.ndarray | None = None,
         root: Path | None = None,
+        anywhere: bool = False,
     ) -> None:
         super().__init__(rows, name, source, ids)
-        self.root = root
+        self.root, self.anywhere = root, anywhere
 
     def take(self, where: np.ndarray) -> ImageColumn:
         """Return the rows at these positions."""
         rows = self.rows.select(where, keep_in_memory=True)
-        return ImageColumn(rows, self.name, self.source, self.ids[where], self.root)
+        return ImageColumn(rows, self.name, self.source, self.ids[where], self.root, self.anywhere)
 
     def read(self, where: np.ndarray, min_size: int | None = None) -> list[Image.Image]:
         """Decode the images at these positions.
@@ -216,10 +222,18 @@ class ImageColumn(LazyColumn):
             raise CorruptFileError(f"{self._at(position)} has no image: fill it in or drop that row")
         if isinstance(value, bytes):
             return value
-        path = (self.root or Path()) / value
+        path = self._file(str(value), position)
         if not path.is_file():
             raise CorruptFileError(f"{self._at(position)} names {path}, which is missing: restore it or drop that row")
         return path
+
+    def _file(self, name: str, position: int) -> Path:
+        """Return the file of a name, which must lie in the folder of the data unless any may be opened."""
+        if self.root is not None and _inside(name, self.root.absolute()) and ".." not in name:
+            return Path(name)
+        if self.anywhere:
+            return (self.root or Path()) / name
+        return (self.root or Path()) / inside(name, self._at(position))
 
     def _bytes(self, value: Any, position: int) -> bytes | None:
         try:
@@ -233,7 +247,7 @@ class ImageColumn(LazyColumn):
 
         data = self._encoded(value, position)
         try:
-            return Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
+            return Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise self._undecodable(data, position, error) from error
 

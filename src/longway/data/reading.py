@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from longway.data.columns import choose_input
 from longway.data.dataset import GroupedDataset, name_groups
 from longway.data.lazy_columns import ImageColumn
 from longway.data.sources import open_source
-from longway.data.splits import hashed_split, named_split, random_split
+from longway.data.splits import OTHER, hashed_split, named_split, part_name, random_split
 from longway.data.table import ROW_ID, Source
 from longway.utils.errors import LongwayError
 
@@ -30,6 +32,7 @@ def read(
     limit: int | None = None,
     hf_config: str | None = None,
     hf_split: str | None = None,
+    allow_outside: bool = False,
 ) -> GroupedDataset:
     """Read data from a file, a folder or the Hugging Face Hub.
 
@@ -64,6 +67,9 @@ def read(
         Keep this many rows, chosen at random, for a quick look.
     hf_config, hf_split : str, optional
         Configuration and split of a Hugging Face dataset; all its splits are read if none is named.
+    allow_outside : bool, default False
+        Open image files outside the folder of the data, named by absolute paths or with "..". Only for tables of your
+        own: one from elsewhere could name any file of this machine.
 
     Returns
     -------
@@ -90,9 +96,14 @@ def read(
         raise LongwayError(f"limit={limit} must be at least 1")
     wanted = input if input is None or isinstance(input, str) else [str(name) for name in input]
     array = wanted if wanted is None or isinstance(wanted, str) else wanted[0] if len(wanted) == 1 else None
-    opened = open_source(source, input=array, hf_config=hf_config, hf_split=hf_split)
+    opened = open_source(source, input=array, hf_config=hf_config, hf_split=hf_split, anywhere=allow_outside)
+    opened = replace(opened, anywhere=allow_outside)
+    if label is None and opened.table.label in opened.table.columns and opened.table.missing(opened.table.label).all():
+        opened = replace(opened, table=replace(opened.table, label=None))  # as in tests of competitions: all -1
     label = label or opened.table.label
     split = split or (opened.table.split if split_by is None else None)
+    if label is not None and split is not None:
+        opened = _without_unlabelled_parts(opened, label, split)
     names = [attributes] if isinstance(attributes, str) else list(attributes)
     if label in names:
         raise LongwayError(f"column {label!r} is named both as label and as attribute: choose another attribute")
@@ -122,9 +133,40 @@ def read(
         inputs=tuple(used),
         table=opened.table.without(used),
     )
+    data = _without_other_parts(data, opened, split)
     if limit is None or limit >= len(data):
         return data
     return data.take(np.sort(np.random.default_rng(seed).choice(len(data), limit, replace=False)))
+
+
+def _without_other_parts(data: GroupedDataset, opened: Source, split: str | None) -> GroupedDataset:
+    """Leave out the rows of a split column that are in none of train, val and test."""
+    if data.split is None or not (data.split == OTHER).any():
+        return data
+    other = data.split == OTHER
+    names = ", ".join(np.unique(opened.table.values(str(split), "split", opened.name)[other]).astype(str))
+    warnings.warn(
+        f"{int(other.sum()):,} rows of {opened.name} whose {split!r} is {names} are left out: only train, val and test "
+        "are read",
+        stacklevel=3,
+    )
+    return data.take(np.flatnonzero(~other))
+
+
+def _without_unlabelled_parts(opened: Source, label: str, split: str) -> Source:
+    """Leave out the parts in which no row has a label, except train."""
+    if not {label, split} <= set(opened.table.columns):
+        return opened
+    lacking, parts = opened.table.missing(label), opened.table.values(split, "split", opened.name)
+    empty = [
+        part for part in np.unique(parts[lacking]) if lacking[parts == part].all() and part_name(str(part)) != "train"
+    ]
+    if not empty:
+        return opened
+    rows = np.flatnonzero(~np.isin(parts, empty))
+    names, n = ", ".join(map(str, empty)), len(parts) - len(rows)
+    warnings.warn(f"the part {names} of {opened.name} has no labels: its {n:,} rows are left out", stacklevel=3)
+    return replace(opened, table=opened.table.take(rows), X=None if opened.X is None else opened.X[rows])
 
 
 def _split(

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import glob
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longway.data.arrays import open_npz
+from longway.data.csv_dialect import dialect
 from longway.data.feature_folder import is_cache, open_cache
+from longway.data.image_folder import FILE_NAME, IMAGE_SUFFIXES, is_image, list_files, open_images, open_listed
 from longway.data.splits import part_name
 from longway.data.table import Source, Table
 from longway.utils.errors import CorruptFileError, LongwayError, nearest
-from longway.utils.storage import is_full
+from longway.utils.storage import hash_file, hash_json, is_full
 
 if TYPE_CHECKING:
     import datasets
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
 _READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".csv": ("csv", {}),
@@ -32,7 +35,12 @@ _NO_ROWS = ("corresponds to no data", "BatchSize must be greater than 0")
 
 
 def open_source(
-    source: str | Path, *, input: str | None = None, hf_config: str | None = None, hf_split: str | None = None
+    source: str | Path,
+    *,
+    input: str | None = None,
+    hf_config: str | None = None,
+    hf_split: str | None = None,
+    anywhere: bool = False,
 ) -> Source:
     """Open the file, folder or Hugging Face dataset that ``source`` names.
 
@@ -44,6 +52,8 @@ def open_source(
         The array of an npz that holds the inputs.
     hf_config, hf_split : str, optional
         Configuration and split of a Hugging Face dataset.
+    anywhere : bool, default False
+        Allow file names that lead out of the folder of the data.
 
     Raises
     ------
@@ -58,7 +68,7 @@ def open_source(
         if _is_saved(path):
             return _open_saved(path, hf_split)
         _refuse_hub_options(source, hf_config, hf_split)
-        return open_cache(path) if is_cache(path) else _open_folder(path)
+        return open_cache(path) if is_cache(path) else _open_folder(path, anywhere)
     if _looks_like_a_path(str(source)):
         raise LongwayError(f"there is no file or folder {source}{_neighbour(path)}")
     return _open_hub(str(source), hf_config, hf_split)
@@ -131,15 +141,42 @@ def _load(name: str, suffix: str, files: dict[str, list[Path]]) -> datasets.Data
     import datasets
 
     reader, options = _READERS[suffix]
+    every = [file for listed in files.values() for file in listed]
+    if reader == "csv":
+        options = {**options, **_same_columns(name, every)}
     patterns = {part: [glob.escape(str(file.resolve())) for file in listed] for part, listed in files.items()}
+    # The cache of `datasets` goes by path and time; another file of the same name and time must not be mistaken.
+    content = hash_json({str(file): hash_file(file) for file in every})
     with _reading(name, suffix[1:].upper()):
         try:
-            loaded = datasets.load_dataset(reader, data_files=patterns, **options)
+            loaded = datasets.load_dataset(reader, f"longway-{content[:16]}", data_files=patterns, **options)
         except Exception as error:
             if any(words in str(error.__cause__ or error) for words in _NO_ROWS):
                 raise LongwayError(f"{name} has no rows: give a source that has some") from error
             raise
     return _with_rows(name, loaded)
+
+
+def _same_columns(name: str, files: list[Path]) -> dict[str, Any]:
+    """Return the options that all CSV files share; raise for the first whose columns differ from those of most."""
+    found = {file: (options, _header(file, options)) for file in files for options in [dialect(file)]}
+    common, _ = Counter(header for _, header in found.values()).most_common(1)[0]
+    for file, (_, header) in found.items():
+        if header != common:
+            odd = sorted(set(header) ^ set(common))
+            raise LongwayError(
+                f"{file} has other columns than the other files of {name} (such as {odd[0] if odd else header[0]!r}): "
+                "move it out of the folder, or give one file"
+            )
+    return next(options for options, header in found.values() if header == common)
+
+
+def _header(file: Path, options: dict[str, Any]) -> tuple[str, ...]:
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        rows = csv.reader(lines, delimiter=options["sep"])
+        for _ in range(options.get("skiprows", 0)):
+            next(rows, None)
+        return tuple(next(rows, ()))
 
 
 def _with_rows(name: str, parts: Any) -> Any:
@@ -148,33 +185,23 @@ def _with_rows(name: str, parts: Any) -> Any:
     return parts
 
 
-def _open_folder(path: Path) -> Source:
+def _open_folder(path: Path, anywhere: bool) -> Source:
     """Open a folder of images (with a metadata file, or with classes as sub-folders), or of CSV or Parquet parts."""
+    files = list_files(path)
     metadata = next((path / f"metadata{end}" for end in _READERS if (path / f"metadata{end}").is_file()), None)
-    if metadata is not None and not _has_file_names(metadata):
-        return _open_file(metadata, None)  # file names under another name, as in Waterbirds: input= says which
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file, path))
-    if any(file.suffix.lower() in IMAGE_SUFFIXES for file in files):
-        return _open_images(path, metadata is not None)
+    if metadata is not None:
+        table = _open_file(metadata, None)
+        if not any(name == FILE_NAME or name.endswith(f"_{FILE_NAME}") for name in table.table.columns):
+            return table  # file names under another name, as in Waterbirds: input= says which
+        return open_listed(path, table.table.rows, anywhere)
+    if images := [file for file in files if is_image(file)]:
+        return open_images(path, images)
     for suffix in _READERS:
         if tables := [file for file in files if file.suffix.lower() == suffix]:
             return _from_parts(str(path), _load(str(path), suffix, _by_part(path, tables)), path)
     raise LongwayError(
         f"the folder {path} has neither images, nor CSV or Parquet files, nor a saved dataset or feature cache in it"
     )
-
-
-def _hidden(file: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(root).parts)
-
-
-def _has_file_names(metadata: Path) -> bool:
-    if metadata.suffix.lower() not in {".csv", ".tsv"}:
-        return True
-    with metadata.open(encoding="utf-8", errors="replace") as file:
-        header = file.readline()
-    names = [name.strip().strip('"') for name in header.replace("\t", ",").split(",")]
-    return any(name == "file_name" or name.endswith("_file_name") for name in names)
 
 
 def _by_part(root: Path, files: Iterable[Path]) -> dict[str, list[Path]]:
@@ -185,20 +212,6 @@ def _by_part(root: Path, files: Iterable[Path]) -> dict[str, list[Path]]:
         part = part_name(first) or part_name(Path(first).stem.split("-")[0].split("_")[0])
         parts.setdefault(part or "", []).append(file)
     return {"train": sorted(files)} if "" in parts else parts
-
-
-def _open_images(path: Path, has_metadata: bool) -> Source:
-    import datasets
-
-    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]
-    parts = {part_name(folder.name): folder for folder in folders}
-    if has_metadata or not folders or None in parts or len(parts) < len(folders):
-        parts = {"train": path}
-    # Patterns, because without them `datasets` guesses splits from words inside file names
-    patterns = {str(part): [glob.escape(str(folder.resolve())) + "/**"] for part, folder in parts.items()}
-    with _reading(str(path), "an image folder"):
-        loaded = datasets.load_dataset("imagefolder", data_files=patterns)
-    return _from_parts(str(path), _with_rows(str(path), loaded), path)
 
 
 def _from_parts(name: str, parts: Any, root: Path | None = None) -> Source:
@@ -261,4 +274,5 @@ def _open_hub(name: str, hf_config: str | None, hf_split: str | None) -> Source:
             f"({reason}): check the spelling; without a network, save the dataset elsewhere with save_to_disk and give "
             "its folder"
         ) from error
-    return _chosen_part(name, loaded, hf_split)
+    # Files that `datasets` has downloaded lie in its own cache.
+    return replace(_chosen_part(name, loaded, hf_split), root=Path(datasets.config.HF_CACHE_HOME).expanduser())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from longway.utils.errors import LongwayError
 
 PARTS = ("train", "val", "test")
+OTHER = ""
+"""The part of rows that belong to none of them."""
 
 _ALIASES = {
     "train": ("train", "training", "tr"),
@@ -27,7 +30,8 @@ def part_name(name: str) -> str | None:
     >>> part_name("Validation"), part_name("dev"), part_name("holdout")
     ('val', 'val', None)
     """
-    return _PART_OF.get(str(name).strip().lower())
+    word = re.sub(r"[\s_-]*(set|data|images|split)$", "", str(name).strip().lower())
+    return _PART_OF.get(word)
 
 
 def named_split(values: np.ndarray, column: str) -> np.ndarray:
@@ -43,6 +47,7 @@ def named_split(values: np.ndarray, column: str) -> np.ndarray:
     Returns
     -------
     ndarray of str of shape (n,)
+        `OTHER` for rows of further parts, such as "id_test", of a column that has train, val and test.
 
     Raises
     ------
@@ -67,6 +72,9 @@ def named_split(values: np.ndarray, column: str) -> np.ndarray:
     else:
         parts = {word: part_name(word) for word in words}
         unknown = [word for word, part in parts.items() if part is None]
+        if unknown and set(PARTS) <= set(parts.values()):
+            names = [part or OTHER for part in parts.values()]
+            return np.array(names, dtype="<U5")[inverse]
         if unknown:
             shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
             raise LongwayError(
