@@ -6,12 +6,12 @@ import pytest
 from bench.made_up import TRAIN, fill
 
 from longway import LongwayError
-from longway.bench.formats import write_pairs
 from longway.bench.grids import pair_grid, setting_grid
 from longway.bench.plan import read_plan
 from longway.bench.prepared import benchmark_class
 from longway.bench.published import compare, find_published, plan_names, plan_text, published, reproduction
 from longway.bench.results import FIGURES, read_results
+from longway.bench.table_formats import write_pairs
 from longway.methods import METHODS
 
 SOURCE = (

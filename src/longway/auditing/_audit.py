@@ -12,10 +12,11 @@ import numpy as np
 from longway.auditing.association import associations, stability, threshold_accuracy
 from longway.auditing.axes import component_signals, label_features, simplest_directions
 from longway.auditing.bimodality import measure_bimodality
-from longway.auditing.effects import correct_for_tests, effect_suspicion, measure_effect, model_split, with_signal
+from longway.auditing.effects import correct_for_tests, measure_effect, model_split, with_signal
 from longway.auditing.estimates import balanced_accuracy
 from longway.auditing.features import Representation, represent
-from longway.auditing.findings import Association, Candidate, MitigationTrial, SignalEffect, Slice
+from longway.auditing.findings import Association, Candidate, Slice
+from longway.auditing.leads import Lead, share_evidence, share_second_signals
 from longway.auditing.metadata import column_signals, detectability, same_as_label
 from longway.auditing.mitigation_trial import mitigation_trial
 from longway.auditing.model import AuditedModel, audited_model, fit_linear_model
@@ -24,9 +25,15 @@ from longway.auditing.prepare import NO_VARIANCE, as_dataset, prepare
 from longway.auditing.probes import stratified_halves
 from longway.auditing.reliance import measure_reliance, with_side_direction
 from longway.auditing.result import Audit
-from longway.auditing.signals import Signal, SignalSplit, center_by_class, split_signal
+from longway.auditing.signals import Signal, split_signal
 from longway.auditing.slices import find_slices
-from longway.auditing.verdict import advise, combined_suspicion, make_verdict, statement, suspicion, taken, z_score
+from longway.auditing.verdict import (
+    advise,
+    effect_suspicion,
+    make_verdict,
+    statement,
+    taken,
+)
 from longway.data.samples import Samples
 from longway.groups import group_purity
 from longway.utils.errors import LongwayError
@@ -40,8 +47,6 @@ EXAMINED = 6
 MAX_CANDIDATES = 40
 EXTREMES = 8
 """Samples shown from each end of a candidate."""
-NEARLY_SAME = 0.8
-"""Absolute correlation within classes from which two signals are treated as the same."""
 SLICED = 0.3
 """Suspicion from which the sides of a candidate are proposed as slices."""
 
@@ -159,35 +164,6 @@ def _check(model: Any, predictions: Any, seed: int, max_rows: int, max_skipped: 
         raise LongwayError(f"max_skipped={max_skipped!r} must be a share from 0 to 1")
 
 
-@dataclass
-class _Lead:
-    """A signal under investigation."""
-
-    signal: Signal
-    association: Association
-    split: SignalSplit
-    evidence: float
-    gap: float
-    effect: SignalEffect | None = None
-    trial: MitigationTrial | None = None
-    second_z: float | None = None
-    examined: bool = False
-
-    @property
-    def suspicion(self) -> float:
-        """Suspicion from all evidence so far."""
-        return self._combined(self.second_z)
-
-    @property
-    def potential(self) -> float:
-        """Suspicion if the trial were to find a second signal."""
-        return self._combined(np.inf)
-
-    def _combined(self, second_z: float | None) -> float:
-        data = suspicion(self.association, self.evidence, second_z, self.gap)
-        return combined_suspicion(data, self.effect, self.signal.source)
-
-
 @dataclass(frozen=True)
 class _Study:
     """An audit at work: the representation, the model's predictions, and all signals.
@@ -234,12 +210,12 @@ class _Study:
         """Correctness of the ordinary head, (n,), bool."""
         return self.reference == self.view.inputs.codes
 
-    def leads(self, verbose: int) -> list[_Lead]:
+    def leads(self, verbose: int) -> list[Lead]:
         """Return the leading signals, the most suspicious first."""
         codes, n_classes = self.view.inputs.codes, len(self.view.inputs.classes)
         linked = associations(self.signals, codes, n_classes)
         leads = [self._lead(*pair) for pair in zip(self.signals, linked, strict=True)]
-        _share_evidence(leads)
+        share_evidence(leads)
         self._measure_effects(leads)
         leads.sort(key=lambda each: (-each.potential, -each.association.strength.value))
         leads = leads[:MAX_CANDIDATES]
@@ -247,13 +223,13 @@ class _Study:
             for lead in leads[:EXAMINED]:
                 self._examine(lead)
                 advance()
-        _share_second_signals(leads[:EXAMINED], codes)
+        share_second_signals(leads[:EXAMINED], codes)
         leads.sort(key=lambda each: (-each.suspicion, -each.association.strength.value))
         for lead in leads[:EXAMINED]:  # those that the trials moved to the front get a trial of their own
             self._examine(lead)
         return leads
 
-    def _lead(self, signal: Signal, association: Association) -> _Lead:
+    def _lead(self, signal: Signal, association: Association) -> Lead:
         codes = self.view.inputs.codes
         split = split_signal(signal, codes, len(self.view.inputs.classes))
         contradicting, aligned = (
@@ -261,9 +237,9 @@ class _Study:
             for chosen in (split.contradicting, ~split.contradicting)
         )
         gap = aligned - contradicting if split.contradicting.any() else 0.0
-        return _Lead(signal, association, split, measure_bimodality(split, codes).evidence, gap)
+        return Lead(signal, association, split, measure_bimodality(split, codes).evidence, gap)
 
-    def _measure_effects(self, leads: Sequence[_Lead]) -> None:
+    def _measure_effects(self, leads: Sequence[Lead]) -> None:
         """Measure the effect of each signal on a given model, and take the model's view of the sides where it counts.
 
         What counts at first is measured again, against a head that sees the signal itself.
@@ -284,12 +260,12 @@ class _Study:
             if effect_suspicion(lead.effect, lead.signal.source):
                 lead.split = split
 
-    def _examine(self, lead: _Lead) -> None:
+    def _examine(self, lead: Lead) -> None:
         if not lead.examined:
             lead.trial = mitigation_trial(self.points, self.view.inputs.codes, lead.split, self.ordinary, self.halves)
             lead.examined = True
 
-    def slices(self, leads: Sequence[_Lead]) -> tuple[Slice, ...]:
+    def slices(self, leads: Sequence[Lead]) -> tuple[Slice, ...]:
         """Return the slices that were tested, the confirmed ones first."""
         inputs = self.view.inputs
         return find_slices(
@@ -303,7 +279,7 @@ class _Study:
             self.seed,
         )
 
-    def candidate(self, lead: _Lead) -> Candidate:
+    def candidate(self, lead: Lead) -> Candidate:
         """Return the record of a lead."""
         inputs, signal, split = self.view.inputs, lead.signal, lead.split
         codes, n_classes = inputs.codes, len(inputs.classes)
@@ -348,17 +324,17 @@ class _Study:
             traversal=self.view.traversals.get(signal.name),
         )
 
-    def _detectability(self, lead: _Lead) -> Estimate | None:
+    def _detectability(self, lead: Lead) -> Estimate | None:
         given = lead.signal.column in self.view.inputs.columns.keys() - self.view.inputs.properties.keys()
         return detectability(lead.signal, self.points, self.halves) if given else None
 
-    def _statement(self, lead: _Lead, contradicting: int) -> str:
+    def _statement(self, lead: Lead, contradicting: int) -> str:
         if effect_suspicion(lead.effect, lead.signal.source):
             assert lead.effect is not None
             return taken(lead.signal.name, lead.effect, self.view.inputs.names, self.view.inputs.kind)
         return statement(contradicting, lead.trial, lead.suspicion) if lead.examined else "Not examined."
 
-    def _confident(self, lead: _Lead) -> np.ndarray:
+    def _confident(self, lead: Lead) -> np.ndarray:
         """Return which samples are certainly on their side; all of them for columns, which are not inferred."""
         codes = self.view.inputs.codes
         if not lead.examined or lead.signal.source != "axis":
@@ -371,29 +347,3 @@ class _Study:
         inputs = self.view.inputs
         predicted = inputs.names[int(self.model.codes[row])]
         return Example(row, str(inputs.ids[row]), inputs.names[int(inputs.codes[row])], predicted, value)
-
-
-def _share_evidence(leads: Sequence[_Lead]) -> None:
-    """Cap the evidence of each class's direction at the mean of all: a shortcut involves several classes."""
-    directions = [lead for lead in leads if lead.signal.fitted_to_labels]
-    if len(directions) < 2:
-        return
-    mean = float(np.mean([lead.evidence for lead in directions]))
-    for lead in directions:
-        lead.evidence = min(lead.evidence, mean)
-
-
-def _share_second_signals(leads: Sequence[_Lead], codes: np.ndarray) -> None:
-    """Set each lead's second signal to the weakest one among leads that are nearly the same.
-
-    What one of them captures and another misses is not a second signal.
-    """
-    inner = np.stack([center_by_class(lead.signal.values, codes) for lead in leads])
-    inner /= np.maximum(np.linalg.norm(inner, axis=1, keepdims=True), 1e-300)
-    same = np.abs(inner @ inner.T) > NEARLY_SAME
-    found = [None if lead.trial is None else z_score(lead.trial.second_signal) for lead in leads]
-    for lead, own, near in zip(leads, found, same, strict=True):
-        if own is not None:
-            lead.second_z = min(
-                [own, *(z for z, is_near in zip(found, near, strict=True) if is_near and z is not None)]
-            )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from longway._version import __version__
-from longway.auditing._page_parts import DRAWN, MAX_ROWS, SORT, footer
 from longway.auditing.compare import AuditChanges, Change, SignalChange
 from longway.auditing.result import LEVELS
 from longway.report.blocks import (
@@ -22,6 +21,7 @@ from longway.report.blocks import (
     Tone,
 )
 from longway.report.page import Page
+from longway.report.parts import DRAWN, MAX_ROWS, SORT, footer
 from longway.report.signals import Pair, pairs
 from longway.report.words import clip, percent, points
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longway.auditing._page_parts import DRAWN, MAX_ROWS, SORT, advice_blocks, distribution_blocks
 from longway.auditing.findings import Candidate, MitigationTrial, Reliance
 from longway.auditing.result import Audit
 from longway.report.blocks import (
@@ -24,6 +23,7 @@ from longway.report.blocks import (
     Text,
     Tone,
 )
+from longway.report.parts import DRAWN, MAX_ROWS, SORT, advice_blocks, distribution_blocks
 from longway.report.samples import SIDE, Samples, walk
 from longway.report.signals import Pair, Spot, pairs, plane
 from longway.report.words import clip, interval, percent, points, three

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from longway.auditing._page_parts import DRAWN, SORT
 from longway.auditing.findings import Slice
 from longway.report.blocks import Block, Column, Figure, Tab, Table, Tabs, Text
+from longway.report.parts import DRAWN, SORT
 from longway.report.samples import Samples
 from longway.report.signals import Pair, pairs
 from longway.report.words import clip, interval, percent, three

@@ -17,13 +17,6 @@ from longway.auditing.signals import Signal, SignalSplit, split_signal
 MIN_SIDE = 8
 """Samples that either side of a signal needs within a class to be compared."""
 
-# The constants below were set on development models (seeds 100, 101 and 0 to 3) of benchmarks/audit/held_out.py.
-SIGNIFICANT = 0.01
-MIN_EXCESS, MIN_AXIS_EXCESS = 0.1, 0.15
-"""Lowest end of the interval of the excess effect of a column or word, and of an axis. Any model errs where its own
-noise points, and some axis lies near that direction; a column was there before the model."""
-MIN_SHARE = 0.05
-"""Share of the samples that the smaller side of an axis holds: its outermost samples are hard for every model."""
 MODEL_GAP = 0.1
 """The model fails contradicting samples if its accuracy on them lies this far below that on the others."""
 
@@ -108,24 +101,6 @@ def fails_along(effect: SignalEffect | None) -> bool:
         return False
     aligned, contradicting = effect.aligned_accuracy, effect.contradicting_accuracy
     return aligned.value - contradicting.value >= MODEL_GAP and contradicting.high < aligned.low
-
-
-def clears(effect: SignalEffect | None) -> bool:
-    """Return whether a model is certainly about as accurate on samples that contradict the signal."""
-    if effect is None:
-        return False
-    return effect.contradicting_accuracy.low >= effect.aligned_accuracy.value - MODEL_GAP
-
-
-def effect_suspicion(effect: SignalEffect | None, source: str) -> float:
-    """Return the suspicion, from 0 to 1, that a model takes a signal more than the labels of these data support."""
-    if effect is None or effect.adjusted_p > SIGNIFICANT or not fails_along(effect):
-        return 0.0
-    size = min(effect.excess.value, 1.0)
-    if source != "axis":
-        return 0.7 + 0.3 * size if effect.excess.low >= MIN_EXCESS else 0.0
-    seen = effect.excess.low >= MIN_AXIS_EXCESS and effect.smaller_side >= MIN_SHARE
-    return 0.4 + 0.29 * size if seen else 0.0
 
 
 def _difference(values: np.ndarray, high: np.ndarray, low: np.ndarray) -> tuple[float, float]:

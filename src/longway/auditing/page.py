@@ -8,7 +8,6 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from longway._version import __version__
-from longway.auditing._page_parts import MAX_ROWS, SORT, advice_blocks, footer, notes, write_page
 from longway.auditing._page_signals import candidate_tab, signal_blocks
 from longway.auditing._page_slices import slice_blocks
 from longway.auditing.result import Audit
@@ -27,6 +26,7 @@ from longway.report.blocks import (
     Tone,
 )
 from longway.report.page import Page
+from longway.report.parts import MAX_ROWS, SORT, advice_blocks, footer, notes, write_page
 from longway.report.samples import Samples
 from longway.report.words import clip, interval, percent, points
 

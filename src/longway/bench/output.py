@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longway.bench.costs import Cost, cost_of_selection
-from longway.bench.formats import write_pairs, write_table
 from longway.bench.frames import open_results
 from longway.bench.page import report
 from longway.bench.plan import Plan
@@ -15,6 +14,7 @@ from longway.bench.published import Pair, compare
 from longway.bench.results import Result, read_all
 from longway.bench.store import Store
 from longway.bench.table import Table, tabulate
+from longway.bench.table_formats import write_pairs, write_table
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +15,7 @@ from longway._version import __version__
 from longway.cli import audit, bench, commands, explain, export
 from longway.utils.errors import LongwayError
 from longway.utils.storage import is_full
+from longway.utils.terminal import visible
 
 app = typer.Typer(
     name="longway",
@@ -60,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exit with 0 on success, 2 on input that cannot be used, 1 on a fault of ours."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != "--debug"] or ["--help"]
+    shown, warnings.showwarning = warnings.showwarning, _show_warning  # type: ignore[assignment]
     try:
         status = app(words, prog_name="longway", standalone_mode=False)
         sys.stdout.flush()
@@ -72,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if "--debug" in given and not _is_usage(error):
             raise
         _stop(*_line(error))
+    finally:
+        warnings.showwarning = shown
     if status == 130:  # typer's own word for an interrupt
         _stop("interrupted", 130)
     sys.exit(status or 0)
@@ -106,6 +111,13 @@ def _option(match: re.Match[str]) -> str:
 
 
 def _stop(message: str, status: int) -> None:
-    line = " ".join(message.split())
-    print(f"longway: error: {line}", file=sys.stderr)
+    _complain("error", message)
     sys.exit(status)
+
+
+def _complain(kind: str, message: str) -> None:
+    print(visible(f"longway: {kind}: {' '.join(message.split())}"), file=sys.stderr)
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    _complain("warning", str(message))

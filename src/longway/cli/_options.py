@@ -105,6 +105,7 @@ Tracker = Annotated[
     str,
     typer.Option("--tracker", metavar="NAME", help="Of the curves: tensorboard or mlflow.", rich_help_panel=TRAINING),
 ]
+Seed = Annotated[int, typer.Option("--seed", min=0, metavar="NUMBER", help="Seed of all random draws.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

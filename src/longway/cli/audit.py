@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from longway.cli._options import AsJson, Backbone, DataOptions, Device, Mean, Quiet, Size, Std, takes_data
+from longway.cli._options import AsJson, Backbone, DataOptions, Device, Mean, Quiet, Seed, Size, Std, takes_data
 from longway.utils.errors import LongwayError, nearest
+from longway.utils.terminal import visible
 
 LEVELS = {"suspicion": "suspicion", "strong": "strong evidence"}
 MODEL, OUTPUT = "Model", "Output"
@@ -76,7 +77,7 @@ def audit(
         float,
         typer.Option("--max-skipped", min=0, max=1, metavar="SHARE", help="Share of images that may be unreadable."),
     ] = 0.01,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="NUMBER", help="Seed of all random draws.")] = 0,
+    seed: Seed = 0,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -158,10 +159,10 @@ def _check(
 
 def _compare(paths: tuple[Path, Path], out: Path | None, fail_on: str | None, as_json: bool) -> None:
     from longway.auditing._page_compare import changes_page
-    from longway.auditing._page_parts import write_page
     from longway.auditing.compare import compare_audits, read_audit
     from longway.cli import _printing
     from longway.cli._audit_printing import show_changes
+    from longway.report.parts import write_page
 
     before, after = (read_audit(path) for path in paths)
     changes = compare_audits(before, after)
@@ -182,5 +183,5 @@ def _fail(verdict: str, fail_on: str | None, reason: str) -> None:
 
     if fail_on is not None and is_at_least(verdict, LEVELS[fail_on]):
         line = f"longway: {verdict} of a shortcut{reason}"
-        print(" ".join(line.split()), file=sys.stderr)
+        print(visible(" ".join(line.split())), file=sys.stderr)
         raise typer.Exit(1)

@@ -306,7 +306,7 @@ def _run(
 
 
 def _print(comparison: Comparison, format_: str) -> None:
-    from longway.bench import formats
+    from longway.bench import table_formats as formats
     from longway.bench.grids import cost_grid, failures, grids, pair_grids
     from longway.cli import _printing
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longway.cli._options import AsJson, Backbone, DataOptions, Device, Quiet, takes_data
+from longway.cli._options import AsJson, Backbone, DataOptions, Device, Quiet, Seed, takes_data
 from longway.cli.commands import Model
 from longway.utils.errors import LongwayError
 
@@ -64,7 +64,7 @@ def explain(
     max_rows: Annotated[
         int, typer.Option("--max-rows", min=1, metavar="ROWS", help="Samples explained, at most.")
     ] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="NUMBER", help="Seed of all random draws.")] = 0,
+    seed: Seed = 0,
     backbone: Backbone = None,
     device: Device = "auto",
     as_json: AsJson = False,

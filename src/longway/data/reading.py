@@ -11,8 +11,8 @@ import numpy as np
 
 from longway.data.columns import choose_input
 from longway.data.dataset import GroupedDataset, name_groups
+from longway.data.file_formats import open_source
 from longway.data.lazy_columns import ImageColumn
-from longway.data.sources import open_source
 from longway.data.splits import OTHER, hashed_split, named_split, part_name, random_split
 from longway.data.table import ROW_ID, Source
 from longway.utils.errors import LongwayError

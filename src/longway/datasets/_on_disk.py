@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from longway.data.dataset import GroupedDataset
-from longway.data.sources import open_source
+from longway.data.file_formats import open_source
 from longway.data.table import Source
-from longway.datasets._benchmark import Benchmark, Parts
+from longway.datasets._base import Benchmark, Parts
 from longway.datasets._files import content_hash, find, missing
 from longway.datasets._sampling import equal_groups, induced, pair_names
 from longway.utils.errors import LongwayError

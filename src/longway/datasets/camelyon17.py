@@ -10,7 +10,7 @@ import numpy as np
 
 from longway.data.dataset import GroupedDataset
 from longway.data.lazy_columns import ImageColumn
-from longway.datasets._benchmark import Card, Parts
+from longway.datasets._base import Card, Parts
 from longway.datasets._on_disk import ImagesOnDisk
 
 VAL_HOSPITAL, TEST_HOSPITAL = 1, 2

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from longway.data.dataset import GroupedDataset
+from longway.data.file_formats import open_source
 from longway.data.lazy_columns import ImageColumn
-from longway.data.sources import open_source
 from longway.data.splits import hashed_split, named_split
-from longway.datasets._benchmark import Card, Parts
+from longway.datasets._base import Card, Parts
 from longway.datasets._files import content_hash, verified
 from longway.datasets._on_disk import PairedImages
 from longway.utils.errors import CorruptFileError, LongwayError

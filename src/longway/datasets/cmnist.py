@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from longway.data.dataset import GroupedDataset
-from longway.datasets._benchmark import Benchmark, Card, Parts
+from longway.datasets._base import Benchmark, Card, Parts
 from longway.datasets._sampling import correlated, pair_names
 from longway.datasets.classics import MNIST, Arrays
 from longway.utils.errors import LongwayError

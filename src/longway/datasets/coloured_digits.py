@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from longway.data.dataset import GroupedDataset
-from longway.datasets._benchmark import Benchmark, Card, Parts
+from longway.datasets._base import Benchmark, Card, Parts
 from longway.datasets._make_digits import GROUP_NAMES, ColouredDigits, make_coloured_digits
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from longway.data.dataset import GroupedDataset
-from longway.datasets._benchmark import Benchmark, Card, Parts
+from longway.datasets._base import Benchmark, Card, Parts
 from longway.datasets._sampling import pair_names
 from longway.datasets.classics import AUTOMOBILE, CIFAR_VEHICLES, FASHION_MNIST, MNIST, TRUCK, Arrays
 from longway.utils.storage import hash_json

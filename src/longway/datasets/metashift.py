@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from longway.data.dataset import GroupedDataset
+from longway.data.file_formats import IMAGE_SUFFIXES
 from longway.data.lazy_columns import ImageColumn
-from longway.data.sources import IMAGE_SUFFIXES
 from longway.data.splits import part_name, random_split
-from longway.datasets._benchmark import Card, Parts
+from longway.datasets._base import Card, Parts
 from longway.datasets._on_disk import PairedImages
 from longway.datasets._sampling import pair_names
 from longway.utils.errors import LongwayError

@@ -10,7 +10,7 @@ import numpy as np
 
 from longway.data.dataset import GroupedDataset
 from longway.data.splits import PARTS, named_split
-from longway.datasets._benchmark import Card, Parts
+from longway.datasets._base import Card, Parts
 from longway.datasets._on_disk import MemmapRef
 from longway.datasets._sampling import equal_groups, pair_names
 from longway.datasets._texts import text_column

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import helmert
 
 from longway.data.dataset import GroupedDataset
-from longway.datasets._benchmark import Benchmark, Card, Parts
+from longway.datasets._base import Benchmark, Card, Parts
 from longway.datasets._sampling import correlated
 
 FORMS = ("linear", "xor")

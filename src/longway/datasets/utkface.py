@@ -11,7 +11,7 @@ import numpy as np
 from longway.data.dataset import GroupedDataset
 from longway.data.lazy_columns import ImageColumn
 from longway.data.splits import random_split
-from longway.datasets._benchmark import Card, Parts
+from longway.datasets._base import Card, Parts
 from longway.datasets._on_disk import PairedImages
 from longway.datasets._sampling import pair_names
 from longway.utils.errors import LongwayError

@@ -9,7 +9,7 @@ from typing import ClassVar
 from longway.data.dataset import GroupedDataset
 from longway.data.lazy_columns import ImageColumn
 from longway.data.splits import named_split
-from longway.datasets._benchmark import Card, Parts
+from longway.datasets._base import Card, Parts
 from longway.datasets._on_disk import PairedImages
 
 _BIRDS, _PLACES = ("landbird", "waterbird"), ("land", "water")

@@ -11,16 +11,6 @@ from typing import Any
 import numpy as np
 
 from longway._version import __version__
-from longway.auditing._page_parts import (
-    DRAWN,
-    MAX_ROWS,
-    SORT,
-    advice_blocks,
-    distribution_blocks,
-    footer,
-    notes,
-    write_page,
-)
 from longway.explaining._heat_images import enlarged, overlay
 from longway.explaining.result import ClassEdit, Direction, Edits, Explanation, Reliance
 from longway.report.blocks import (
@@ -41,6 +31,16 @@ from longway.report.blocks import (
 from longway.report.figures import score_bars, training_curves, traversal_grid
 from longway.report.images import shrink, to_pixels
 from longway.report.page import Page
+from longway.report.parts import (
+    DRAWN,
+    MAX_ROWS,
+    SORT,
+    advice_blocks,
+    distribution_blocks,
+    footer,
+    notes,
+    write_page,
+)
 from longway.report.samples import SIDE, Samples
 from longway.report.signals import NOTHING, Pair, pairs
 from longway.report.words import clip, interval, percent, three

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from longway.report.images import TINY, shrink, to_pixels
-from longway.report.theme import ACCENT, FAINT, INK, LINE, MUTED, SERIES
+from longway.report.theme import ACCENT, FAINT, INK, LINE, MUTED, SERIES, WORST
 from longway.report.tips import tip
 from longway.utils.errors import LongwayError
 
@@ -63,7 +63,7 @@ def group_accuracy_bars(methods: Accuracies) -> Figure:
         )
         for place, group in enumerate(groups):
             if group in results and not math.isnan(results[group][0]):
-                colour = SERIES[place] if few else SERIES[1] if group == worst else FAINT
+                colour = SERIES[place] if few else WORST if group == worst else FAINT
                 told = f"{method}\n{group}\n" if method else f"{group}\n"
                 known = group == worst, few, group, told
                 _bar(axes, position * step + place, results[group], colour, *known)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from longway.report.figures import WIDTH, _legend, _shorten, _tidy
-from longway.report.theme import ACCENT, FAINT, INK, MUTED, SERIES
+from longway.report.theme import ACCENT, FAINT, INK, MUTED, SERIES, WORST
 from longway.report.tips import tip
 from longway.utils.errors import LongwayError
 
@@ -79,7 +79,7 @@ def pairs(
         raise LongwayError("lines has no value to draw")
     figure = Figure(figsize=(WIDTH, (1.0 if len(names) > 1 else 0.75) + 0.33 * len(lines)), layout="constrained")
     axes = figure.subplots()
-    colours = (SERIES[1], SERIES[0]) if len(names) > 1 else (ACCENT,)
+    colours = (WORST, SERIES[0]) if len(names) > 1 else (ACCENT,)
     for place, line in enumerate(lines):
         both = [each for each in (line.first, line.second)[: len(names)] if not math.isnan(each[0])]
         if len(both) == 2:
@@ -102,7 +102,7 @@ def pairs(
     for label, line in zip(axes.get_yticklabels(), lines, strict=True):
         label.set(color=INK, fontweight="bold" if line.name in highlight else 400)
     if len(names) > 1:
-        fills = (SERIES[1], "none")
+        fills = (WORST, "none")
         handles = [
             axes.plot([], [], "o", color=colour, markerfacecolor=fill, markersize=6.5)[0]
             for colour, fill in zip(colours, fills, strict=True)
@@ -142,7 +142,7 @@ def plane(spots: Sequence[Spot], xlabel: str, ylabel: str, *, highlight: Sequenc
     axes = figure.subplots()
     named = _apart(spots, highlight)
     for each in reversed(spots):
-        colour = SERIES[1] if each.name in highlight else ACCENT
+        colour = WORST if each.name in highlight else ACCENT
         (x, left, right), (y, low, high) = each.x, each.y
         axes.plot([left, right], [y, y], color=colour, linewidth=1, alpha=0.5)
         axes.plot([x, x], [low, high], color=colour, linewidth=1, alpha=0.5)

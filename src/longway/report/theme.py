@@ -14,6 +14,8 @@ FAINT = "#b4bbc4"
 ACCENT = "#0a64a4"
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#b5588f", "#a87900", "#3c9fd6")
+WORST = SERIES[1]
+"""Colour of the worst group, of what stands out and of the first of a pair: one of the series, for its dark twin."""
 
 LIGHT = {"ink": INK, "muted": MUTED, "line": LINE, "faint": FAINT, "accent": ACCENT} | {
     f"series-{number}": colour for number, colour in enumerate(SERIES, start=1)

@@ -20,6 +20,7 @@ from longway.bench.grids import Grid, grids, pair_grids
 from longway.bench.published import Pair
 from longway.bench.table import Table
 from longway.utils.storage import atomic_file
+from longway.utils.terminal import visible
 
 _NUMERIC = re.compile(r"[-−–+\d.,%±()\s]+|–|[−+\d.]+ \([−+\d.]+ to [−+\d.]+\)|[\d.]+ to [\d.]+|\d+ \(\d+ failed\)")
 
@@ -228,5 +229,5 @@ def _write(texts: Mapping[str, str], folder: str | Path) -> list[Path]:
 
 
 def _line(text: str) -> str:
-    """Return text on one line, without terminal control characters."""
-    return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
+    """Return text on one line, with its control characters escaped."""
+    return visible(" ".join(text.split()))

@@ -12,12 +12,12 @@ from bench.made_up import fill, plan
 from rich.console import Console
 
 from longway.bench.costs import cost_of_selection
-from longway.bench.formats import show, to_csv, to_json, to_latex, to_markdown, to_text, write_table
 from longway.bench.grids import cost_grid, failure_grid, grids, pair_grid
 from longway.bench.page import report
 from longway.bench.published import compare
 from longway.bench.results import failures, read_results
 from longway.bench.table import tabulate
+from longway.bench.table_formats import show, to_csv, to_json, to_latex, to_markdown, to_text, write_table
 
 NASTY = "A_&%$#{}~^\\ <script>alert(1)</script> [red] | *x* `y`"
 
