@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from blocks.audit import audit, audit_fixes, audit_speed
+from blocks.audit import audit, audit_fixes, audit_models, audit_speed
 from blocks.compare import catalogue, choices, compared, reproduced
 from blocks.curves import sitar_curves
 from blocks.demo import demo_groups, demo_table
@@ -35,6 +35,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "compare.published": reproduced,
     "speed": speed,
     "audit": audit,
+    "audit-models": audit_models,
     "audit-fixes": lambda results: audit_fixes(results.audit_fixes),
     "audit-fixes-fresh": lambda results: audit_fixes(results.audit_fixes_fresh),
     "audit-speed": audit_speed,

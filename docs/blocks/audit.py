@@ -64,6 +64,22 @@ def audit(results: Results) -> str:
     return table(["What", "Measured", "Reference"], rows)
 
 
+def audit_models(results: Results) -> str:
+    """Return the verdicts on models of known guilt."""
+    if results.audit_models is None:
+        return not_measured("python -m benchmarks.audit.models")
+    summary, rows = results.audit_models["summary"], []
+    for kind in ("guilty", "between", "clean"):
+        found = summary[kind]
+        for given, words in (("with_column", "the attribute is a column"), ("without_column", "it is not")):
+            counts, n = found[given], found["models"]
+            low, high = counts["suspicion_or_strong_interval"]
+            raised = counts["suspicion_or_strong"]
+            cells = [f"{counts['strong']} of {n}", f"{raised} of {n} ({percent(low)} to {percent(high)})"]
+            rows.append([f"{kind}, {words}", *cells])
+    return table(["Models", "Strong evidence", "Suspicion or strong (95 % interval)"], rows)
+
+
 def audit_fixes(record: Mapping[str, Any] | None) -> str:
     """Return the fall in reliance on the shortcut, by kind of data and by method."""
     if record is None:

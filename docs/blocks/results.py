@@ -17,6 +17,7 @@ class Results(NamedTuple):
     benchmarks: dict[str, Any] | None
     hsfm_inner: dict[str, Any] | None = None
     audit: dict[str, Any] | None = None
+    audit_models: dict[str, Any] | None = None
     audit_fixes: dict[str, Any] | None = None
     audit_fixes_fresh: dict[str, Any] | None = None
     hsfm_speed: dict[str, Any] | None = None

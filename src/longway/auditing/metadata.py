@@ -58,8 +58,10 @@ def _value_signals(name: str, index: int, values: np.ndarray, distinct: np.ndarr
     """Return an indicator of each frequent value of a column; of two values, only the rarer."""
     order = np.argsort(-counts, kind="stable")[:MAX_VALUES]
     chosen = [distinct[k] for k in order if counts[k] >= MIN_COUNT]
+    opposite = ""
     if len(distinct) == 2:
         chosen = chosen[-1:]
+        opposite = f"{name} = {next((value for value in distinct if value not in chosen), '')}"
     return [
         Signal(
             f"{name} = {value}",
@@ -69,6 +71,7 @@ def _value_signals(name: str, index: int, values: np.ndarray, distinct: np.ndarr
             (values == value).astype(np.float64),
             cut=0.5,
             column=name,
+            opposite=opposite,
         )
         for value in chosen
     ]

@@ -28,6 +28,8 @@ class Signal:
         True if the direction was fitted to labels (of samples other than those that it reads).
     column : str
         The metadata column that it comes from; empty for other signals.
+    opposite : str
+        Name of the low side of an indicator; by default that the value or word is not there.
     """
 
     name: str
@@ -39,6 +41,11 @@ class Signal:
     cut: float | None = None
     fitted_to_labels: bool = False
     column: str = ""
+    opposite: str = ""
+
+    def side(self, high: bool) -> str:
+        """Return the name of one side of an indicator."""
+        return self.name if high else self.opposite or f"not {self.name}"
 
     @property
     def is_binary(self) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import hypergeom
 from sklearn.cluster import KMeans
+from sklearn.tree import DecisionTreeClassifier
 
 from longway.auditing.association import holm
 from longway.auditing.estimates import accuracy
@@ -62,7 +63,11 @@ def find_slices(
     (positions) proposes, the second tests; ``example(row, value)`` makes a record of a sample.
     """
     first, second = (np.isin(np.arange(len(codes)), half) for half in halves)
-    proposals = [*_by_signal(splits, codes, classes), *_by_cluster(points, codes, correct, classes, first, seed)]
+    proposals = [
+        *_by_signal(splits, codes, classes),
+        *_by_rule(splits, codes, correct, classes, first, seed),
+        *_by_cluster(points, codes, correct, classes, first, seed),
+    ]
     p_values = [
         (p, each) for each in proposals if (p := _p_value(each, codes, correct, first)) is not None and p < 0.05
     ]
@@ -91,9 +96,52 @@ def _by_signal(
 def _side(signal: Signal, split: SignalSplit, high: bool) -> str:
     """Describe one side of a signal."""
     if signal.is_binary:
-        return signal.name if high else f"not {signal.name}"
+        return signal.side(high)
     words = ("high", "above") if high else ("low", "below")
     return f"{signal.name} is {words[0]} ({words[1]} {split.sign * split.threshold:.2f})"
+
+
+def _by_rule(
+    splits: Sequence[tuple[Signal, SignalSplit]],
+    codes: np.ndarray,
+    correct: np.ndarray,
+    classes: Sequence[str],
+    first: np.ndarray,
+    seed: int,
+) -> Iterator[Proposal]:
+    """Propose rules over two columns or words, the leaves of a shallow tree fitted to the errors of the first half."""
+    signals = [signal for signal, _ in splits if signal.source != "axis"]
+    if len(signals) < 2:
+        return
+    values = np.stack([signal.values for signal in signals], 1)
+    for code, name in enumerate(classes):
+        own = codes == code
+        proposing = own & first
+        if proposing.sum() < 2 * MIN_SAMPLES or correct[proposing].all():
+            continue
+        tree = DecisionTreeClassifier(max_depth=2, min_samples_leaf=MIN_SAMPLES, random_state=seed)
+        tree.fit(values[proposing], ~correct[proposing])
+        leaves, rows = tree.apply(values[own]), np.flatnonzero(own)
+        for leaf in np.unique(leaves):
+            terms = _terms(tree.tree_, leaf, signals)
+            if len(terms) == 2:  # one column twice, as in an interval, is welcome; a single term is a side of a signal
+                where = " and ".join(terms)
+                yield Proposal("metadata", f"class {name!r} where {where}", code, "", rows[leaves == leaf])
+
+
+def _terms(tree: Any, leaf: int, signals: Sequence[Signal]) -> list[str]:
+    """Describe the way from the root of a tree to a leaf."""
+    terms, node = [], int(leaf)
+    while node:
+        parent = int(np.flatnonzero((tree.children_left == node) | (tree.children_right == node))[0])
+        signal, cut = signals[tree.feature[parent]], float(tree.threshold[parent])
+        high = bool(tree.children_right[parent] == node)
+        if signal.is_binary:
+            terms.append(signal.side(high))
+        else:
+            terms.append(f"{signal.name} is {'above' if high else 'below'} {cut:.2f}")
+        node = parent
+    return terms[::-1]
 
 
 def _by_cluster(
