@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from cli.birds import ROLES
+from PIL import Image
+
+from longway.data.image_folder import is_image
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -77,3 +81,25 @@ def test_images_end_to_end(tmp_path, photos, good, bad):
     assert "fitted on images without a backbone" in bad(
         "export", model, "--backbone", "encoder.py:load", "--out", tmp_path / "new.pt2"
     )
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["backbone", "end to end"])
+def test_later_images_of_another_size_are_resized_everywhere(tmp_path, photos, encoders, good, whole):
+    """Without --size, the model takes the images' own size; the same pictures at twice that size are the same to it."""
+    square, larger, spec = tmp_path / "square", tmp_path / "larger", f"{encoders}:images"
+    for folder, side in ((square, 16), (larger, 32)):
+        shutil.copytree(photos, folder)
+        for file in folder.rglob("*"):
+            if is_image(file):
+                with Image.open(file) as image:
+                    image.convert("RGB").resize((16, 16)).resize((side, side), Image.Resampling.NEAREST).save(file)
+    model, file = tmp_path / "model.safetensors", tmp_path / "model.pt2"
+    backbone = () if whole else ("--backbone", spec)
+    good("fit", "erm", square, *ROLES, *backbone, *(("--set", "epochs=1") if whole else ()), "--out", model)
+    good("export", model, *backbone, "--out", file)
+    for name, folder in (("square", square), ("larger", larger)):
+        good("predict", model, folder, *backbone, "--out", tmp_path / f"{name}.csv")
+        good("predict", file, folder, "--out", tmp_path / f"{name}-file.csv")
+        same_table(tmp_path / f"{name}.csv", tmp_path / f"{name}-file.csv", 2e-3)
+    one, other = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("square", "larger"))
+    assert one["prediction"].tolist() == other["prediction"].tolist()

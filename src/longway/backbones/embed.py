@@ -163,12 +163,17 @@ def _holds(folder: Path, key: str, overwrite: bool) -> bool:
 
 
 def _with_size(backbone: Backbone, dataset: GroupedDataset) -> Backbone:
-    """Set the image size if the backbone has none: the images' own if all are equal, else 224."""
-    if backbone.transform.size is not None or not isinstance(dataset.X, ImageColumn):
+    """Set the image size if the backbone has none: the images' own if all are equal squares, 224 if they differ.
+
+    It is stored with the features and with models, so that later images of another size are resized to it.
+    """
+    if backbone.transform.size is not None or dataset.kind != "images":
         return backbone
-    sizes = dataset.X.sizes()
-    first = next(sizes)
-    return backbone if all(size == first for size in sizes) else backbone.sized(224)
+    sizes = set(dataset.X.sizes()) if isinstance(dataset.X, ImageColumn) else {np.shape(dataset.X)[2:]}
+    if len(sizes) > 1:
+        return backbone.sized(224)
+    first, second = next(iter(sizes))
+    return backbone.sized(int(first)) if first == second else backbone
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from longway.backbones import OPTIONS, Backbone, Transform, load_backbone
 from longway.backbones.embed import embed
 from longway.backbones.pixels import pixels
@@ -111,8 +113,10 @@ def prepare_inputs(
         raise LongwayError(
             f"{data.source} holds texts: give --backbone to embed them, such as st:NAME or path/to/file.py:function"
         )
-    spec = InputSpec(size=size)
-    return pixels(data, spec.transform), spec
+    ready = pixels(data, InputSpec(size=size).transform)
+    height, width = np.shape(ready.X)[2:]
+    # The images' own size is the model's: later ones of another size are resized to it.
+    return ready, InputSpec(size=int(height) if size is None and height == width else size)
 
 
 def match_inputs(
