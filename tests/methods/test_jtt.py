@@ -3,6 +3,7 @@ import pytest
 
 from longway import ERM, JTT
 from longway.datasets import make_coloured_digits, make_planted_shortcut
+from longway.methods import jtt
 
 DATA = make_planted_shortcut(400, correlation=0.9)
 
@@ -13,8 +14,18 @@ def test_the_rows_weighed_up_are_exactly_those_the_first_stage_gets_wrong(seed):
     method = JTT(upweight=7).fit(data.X, data.y)
     wrong = ERM(l2=method.first_l2).fit(data.X, data.y).predict(data.X) != data.y
     np.testing.assert_array_equal(method.error_set_, np.flatnonzero(wrong))
-    by_hand = ERM().fit(data.X, data.y, sample_weight=np.where(wrong, 7.0, 1.0))
+    by_hand = ERM().fit(data.X, data.y, sample_weight=np.where(wrong, 1 + 7.0, 1.0))
     np.testing.assert_allclose(method.predict_proba(data.X), by_hand.predict_proba(data.X), atol=1e-7)
+
+
+def test_an_error_counts_once_and_its_copies(monkeypatch):
+    lengths = []
+    monkeypatch.setattr(jtt.JTT, "_train", lambda self, rows, *rest: lengths.append(rows.y) or self._build((20,), 2))
+    method = JTT(copies=True, optimizer="sgd", learning_rate=0.1, first_epochs=1, upweight=3)
+    method.fit(DATA.X, DATA.y)
+    n, errors = (method.group_inference_[name] for name in ("rows", "errors"))
+    assert errors > 0
+    assert len(lengths[0]) == n + 3 * errors
 
 
 def test_errors_of_a_network_contradict_the_shortcut():

@@ -51,7 +51,8 @@ def selection_caveats(selection: Mapping[str, Any]) -> tuple[str, ...]:
     Parameters
     ----------
     selection : mapping
-        The record of a selection, with the ``rule`` and the source of the ``data``; empty if nothing was selected.
+        The record of a selection, with the ``rule``, the source of the ``data``, and ``debiased`` if these were changed
+        to contradict the shortcut; empty if nothing was selected.
 
     Examples
     --------
