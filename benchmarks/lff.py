@@ -1,6 +1,6 @@
 """LfF's published setting on ten digits in ten colours: which epoch is kept.
 
-    LONGWAY_DATA=... python -m benchmarks.lff   # results/lff.json; a few minutes on one core
+    LONGWAY_DATA=... python benchmarks/lff.py    # results/lff.json; a few minutes on one core
 
 MNIST at 14 x 14 pixels, 10,000 training and 2,000 validation images; the colour is that of the digit, but for 5 or 2 %
 of the images, whose colour is another one. Told is the accuracy on test images whose colour is another one.

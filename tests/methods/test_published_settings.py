@@ -1,5 +1,8 @@
 """Published settings do what their sources do: they move the head, by the steps of the source's optimiser."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -266,3 +269,16 @@ def test_features_are_pulled_only_in_confident_steps():
     network.linear.weight.data.zero_()
     assert objective.started
     assert objective(x, y, torch.ones(12))["distance"] == 0
+
+
+def test_the_table_has_every_published_setting_and_names_tests_that_exist():
+    root = Path(__file__).resolve().parents[2]
+    text = (root / "docs" / "published-settings.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| ") and line.count("|") == 8][2:]
+    named = {(row[0].split()[0].lower(), setting) for row in rows for setting in re.findall("`(.*?)`", row[0])}
+    assert named == {(METHODS[name].__name__.lower(), setting) for name, setting in SETTINGS}
+    sources = "".join(path.read_text(encoding="utf-8") for path in (root / "tests").glob("**/test_*.py"))
+    tests = {test for row in rows for test in re.findall("`(test_.*?)`", row[5])}
+    assert tests
+    for test in tests:
+        assert f"def {test}(" in sources, test

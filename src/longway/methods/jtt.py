@@ -20,7 +20,7 @@ from longway.training.loop import train
 from longway.utils.rules import BOOLEAN, COUNT, NON_NEGATIVE, POSITIVE
 
 PAPER: Mapping[str, Any] = {"copies": True, "optimizer": "sgd", "momentum": 0.9, "batch_size": 64}
-"""Of the published runs: those on text have Adam."""
+"""Settings that the published runs share; those on text have Adam."""
 
 
 @register

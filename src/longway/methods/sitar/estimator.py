@@ -155,7 +155,7 @@ class SITAR(Method):
         self.group_inference_: dict[str, Any] = {}
         objective: nn.Module
         extras: tuple[np.ndarray, ...] = ()
-        rule, debiased = self.selection, False
+        rule, marks = self.selection, {}
         if self.variant == "paper":
             network.vae.set_moments(rows)
             objective = SitarObjective(
@@ -163,25 +163,13 @@ class SITAR(Method):
             )
             rule = "balanced" if rule == "auto" and validation.groups is None else rule
         else:
-            known = find_shortcut_evidence(
-                rows,
-                task.n_classes,
-                seed=int(task.generator.integers(2**31)),
-                latent_dim=self.latent_dim,
-                beta=self.beta,
-                channels=self.channels,
-                epochs=self.first_epochs,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                device=self.device,
-                verbose=self.verbose,
-            )
+            known = self._evidence(rows, task)
             self.group_inference_, network.vae = known.summary(), known.axes.vae
             rows = known.rows
             if rule == "auto" and validation.groups is None:
                 validation = known.of_validation(validation, task.generator)
                 rule = known.rule
-                debiased = known.debias_mode == "recolouring"
+                marks = {"debiased": True} if known.debias_mode == "recolouring" else {}
             objective = ScaleFreeObjective(
                 network, self.noise_scale, self.consistency_weight, self.beta, known, self.class_balanced
             )
@@ -198,11 +186,25 @@ class SITAR(Method):
             verbose=self.verbose,
             description="SITAR",
         )
-        self.selection_ = best.restore()
-        if debiased:
-            self.selection_["debiased"] = True
+        self.selection_ = {**best.restore(), **marks}
         self.shortcut_scores_ = self._scores(network, rows, task.n_classes)
         return network
+
+    def _evidence(self, rows: Samples, task: FitData) -> ShortcutEvidence:
+        """Return what speaks for a shortcut in the training data."""
+        return find_shortcut_evidence(
+            rows,
+            task.n_classes,
+            seed=int(task.generator.integers(2**31)),
+            latent_dim=self.latent_dim,
+            beta=self.beta,
+            channels=self.channels,
+            epochs=self.first_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            device=self.device,
+            verbose=self.verbose,
+        )
 
     def _scores(self, network: SitarNet, rows: Samples, n_classes: int) -> np.ndarray:
         latents = predict_logits(network.encoder, rows)
