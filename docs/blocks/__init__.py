@@ -11,6 +11,7 @@ from blocks.demo import demo_groups, demo_table
 from blocks.faces import celeba
 from blocks.heads import hsfm_apart, hsfm_draws, hsfm_inner, means
 from blocks.methods import methods
+from blocks.published import lff_epochs, unit_tests
 from blocks.reference import reference
 from blocks.results import Results
 from blocks.scores import scores
@@ -42,6 +43,8 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "scores": scores,
     "sitar-ablations": sitar_ablations,
     "sitar-choice": sitar_choice,
+    "lff-epochs": lff_epochs,
+    "unit-tests": unit_tests,
     "sitar-settings": lambda _: settings("SITAR", SITAR_SYMBOLS),
     "hsfm-settings": lambda _: settings("HSFM", HSFM_SYMBOLS),
     "jtt-settings": lambda _: settings("JTT", JTT_SYMBOLS),

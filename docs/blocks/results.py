@@ -25,6 +25,8 @@ class Results(NamedTuple):
     dfr: dict[str, Any] | None = None
     sitar_ablations: dict[str, Any] | None = None
     scores: dict[str, Any] | None = None
+    lff: dict[str, Any] | None = None
+    unit_tests: dict[str, Any] | None = None
     compare: Mapping[str, dict[str, Any]] = {}
     """The tables of ``longway bench run``, by the name of their plan."""
     published: Mapping[str, dict[str, Any]] = {}

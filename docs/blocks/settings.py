@@ -14,6 +14,7 @@ SITAR_SYMBOLS = {
     "consistency_weight": "λ",
     "reconstruction": "",
     "channels": "",
+    "heads": "",
     "epochs": "",
     "batch_size": "",
     "learning_rate": "",
@@ -34,6 +35,10 @@ HSFM_SYMBOLS = {
 JTT_SYMBOLS = {
     "first_epochs": "T",
     "upweight": "λ",
+    "copies": "",
+    "optimizer": "",
+    "momentum": "",
+    "batch_size": "",
     "learning_rate": "",
     "weight_decay": "",
     "epochs": "",

@@ -11,13 +11,15 @@ def test_weights_are_the_printed_ones():
     labels = torch.tensor([0, 1, 0, 1, 1, 0])
     network, biased = nn.Linear(3, 2), nn.Linear(3, 2)
     objective = LfFObjective(network, biased, labels, 2, 0.7, 0.6)
-    running = np.zeros((2, 6))
+    running, seen = np.zeros((2, 6)), np.zeros(6, bool)
     for batch in ([0, 1, 3], [2, 3, 5], [1, 4, 0]):
         index = torch.tensor(batch)
         x = torch.randn(3, 3)
         for row, net in enumerate((network, biased)):
             losses = cross_entropy(net(x), labels[index], reduction="none").detach().numpy()
-            running[row, batch] = 0.6 * running[row, batch] + 0.4 * losses
+            # A mean starts with the first loss in full, and the others decay it.
+            running[row, batch] = 0.6 * running[row, batch] + (1 - 0.6 * seen[batch]) * losses
+        seen[batch] = True
         expected = []
         for i in batch:
             same = [j for j in range(6) if labels[j] == labels[i]]

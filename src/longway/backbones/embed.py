@@ -169,7 +169,7 @@ def _with_size(backbone: Backbone, dataset: GroupedDataset) -> Backbone:
     """
     if backbone.transform.size is not None or dataset.kind != "images":
         return backbone
-    sizes = set(dataset.X.sizes()) if isinstance(dataset.X, ImageColumn) else {np.shape(dataset.X)[2:]}
+    sizes = set(dataset.X.sizes()) if isinstance(dataset.X, ImageColumn) else {np.asarray(dataset.X).shape[2:]}
     if len(sizes) > 1:
         return backbone.sized(224)
     first, second = next(iter(sizes))

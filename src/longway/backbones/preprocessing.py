@@ -114,7 +114,7 @@ def prepare_inputs(
             f"{data.source} holds texts: give --backbone to embed them, such as st:NAME or path/to/file.py:function"
         )
     ready = pixels(data, InputSpec(size=size).transform)
-    height, width = np.shape(ready.X)[2:]
+    height, width = np.asarray(ready.X).shape[2:]
     # The images' own size is the model's: later ones of another size are resized to it.
     return ready, InputSpec(size=int(height) if size is None and height == width else size)
 

@@ -18,12 +18,13 @@ from longway.bench.trial import method_of
 from longway.methods import METHODS
 from longway.methods._search_space import Space, draw, read_range
 from longway.training.options import TrainingOptions
+from longway.training.selection import LAST
 from longway.utils.errors import LongwayError, nearest
 from longway.utils.storage import hash_json
 
 SEARCHES = ("random", "optuna")
 FIXED = ("selection", "random_state", "device", "verbose")
-"""Parameters that the protocol, the seed or the machine decides."""
+"""Parameters that the protocol, the seed or the machine decides; but a published "last" epoch is no selection."""
 
 TRAINING = ("mixed_precision", "clip", "compile")
 """Training options that a plan may set: those that change the result, of one fit on one device."""
@@ -76,7 +77,7 @@ class Entry:
                 raise LongwayError(f"method {name}: {fixed} is not a method's to set here; the protocol or run does")
         if paper:
             cls_.from_paper(paper)
-            published = {k: v for k, v in cls_.published[paper].items() if k not in FIXED}
+            published = {k: v for k, v in cls_.published[paper].items() if k not in FIXED or v == LAST}
             given = {**published, **given}
         if ranges is None:
             space = cls_.search_space()

@@ -12,13 +12,14 @@ from longway.datasets.dominoes import Dominoes
 from longway.datasets.metashift import MetaShift
 from longway.datasets.multinli import MultiNLI
 from longway.datasets.planted_shortcuts import Planted
+from longway.datasets.unit_tests import UnitTests
 from longway.datasets.utkface import UTKFace
 from longway.datasets.waterbirds import Waterbirds
 
 BENCHMARKS: dict[str, type[Benchmark]] = {
     benchmark.name: benchmark
     for benchmark in (
-        *(Digits, Planted, CMNIST, Dominoes),
+        *(Digits, Planted, UnitTests, CMNIST, Dominoes),
         *(CelebA, Waterbirds, MetaShift, Camelyon17, UTKFace, MultiNLI, CivilComments),
     )
 }

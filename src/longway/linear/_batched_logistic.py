@@ -9,6 +9,7 @@ from torch import Tensor
 
 from longway.linear._batched_lbfgs import minimize_batch
 from longway.linear.head import HeadStack
+from longway.utils.optimizers import make_optimizer
 
 WeightedChunks = Callable[[], Iterator[tuple[Tensor, Tensor, Tensor]]]
 """Yields (features (m, d), labels (m,), weights (m, P)) over all the data; repeatable."""
@@ -111,8 +112,11 @@ def descend_heads(
     rate: Tensor,
     steps: int,
     clip: float | None = None,
+    optimizer: str = "sgd",
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
 ) -> HeadStack:
-    """Take plain gradient steps on ``heads_objective`` from the start, with a penalty on the distance to it.
+    """Take gradient steps on ``heads_objective`` from the start, with a penalty on the distance to it.
 
     Parameters
     ----------
@@ -123,11 +127,18 @@ def descend_heads(
     steps : int
     clip : float, optional
         Bound on the norm of each problem's gradient.
+    optimizer : {"sgd", "adamw"}, default "sgd"
+        See `longway.utils.optimizers.make_optimizer`.
+    momentum, weight_decay : float, default 0
+        Of the optimiser; the decay applies to biases, too.
 
     Returns
     -------
     HeadStack
     """
+    if optimizer != "sgd" or momentum or weight_decay:
+        assert clip is None, "no published algorithm clips and has momentum"
+        return _optimised(chunks, start, l2, rate, steps, (optimizer, momentum, weight_decay))
     heads = start
     for _ in range(steps):
         _, gradient = heads_objective(chunks, heads, l2=l2, centre=start)
@@ -139,3 +150,30 @@ def descend_heads(
             heads.weight - length.reshape(-1, 1, 1) * gradient.weight, heads.bias - length.unsqueeze(1) * gradient.bias
         )
     return heads
+
+
+def _optimised(
+    chunks: WeightedChunks, start: HeadStack, l2: Tensor, rate: Tensor, steps: int, how: tuple[str, float, float]
+) -> HeadStack:
+    """Take the steps of an optimiser, given by name, momentum and weight decay, each problem at its own rate."""
+    parts = [
+        [start.weight[p].clone().requires_grad_(), start.bias[p].clone().requires_grad_()] for p in range(len(rate))
+    ]
+    name, momentum, weight_decay = how
+    optimizer = make_optimizer(
+        name,
+        [{"params": own, "lr": float(length)} for own, length in zip(parts, rate, strict=True)],
+        learning_rate=1.0,
+        weight_decay=weight_decay,
+        momentum=momentum,
+    )
+
+    def heads() -> HeadStack:
+        return HeadStack(*(torch.stack([own[i].detach() for own in parts]) for i in range(2)))
+
+    for _ in range(steps):
+        _, gradient = heads_objective(chunks, heads(), l2=l2, centre=start)
+        for p, (weight, bias) in enumerate(parts):
+            weight.grad, bias.grad = gradient.weight[p], gradient.bias[p]
+        optimizer.step()
+    return heads()

@@ -29,7 +29,7 @@ from longway.data.validation import (
 from longway.methods._parameters import check_parameters, parameter, parameters, parameters_of
 from longway.methods._search_space import Space
 from longway.training.options import one_fit
-from longway.training.selection import RULES
+from longway.training.selection import LAST, RULES, selection_caveats
 from longway.utils.arrays import as_numpy
 from longway.utils.device import own_torch_state, resolve_device, seeded
 from longway.utils.errors import LongwayError, nearest
@@ -129,7 +129,10 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
     @property
     def caveats(self) -> tuple[str, ...]:
         """Reasons to distrust what the fit found out by itself, such as inferred groups; one sentence each."""
-        return (*getattr(self, "caveats_", ()), *getattr(self, "group_inference_", {}).get("caveats", ()))
+        found = (*getattr(self, "caveats_", ()), *getattr(self, "group_inference_", {}).get("caveats", ()))
+        # A method that asks for no condition does not claim to avoid shortcuts.
+        claims = self.needs != Method.needs
+        return (*found, *selection_caveats(getattr(self, "selection_", {}) if claims else {}))
 
     @classmethod
     def search_space(cls) -> Space:
@@ -248,7 +251,7 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
         """Remove the groups that this method must not see."""
         if self.supervision != "train_groups":
             rows = rows.grouped(None)
-        if validation is not None and self.selection not in ("auto", "worst_group"):
+        if validation is not None and self.selection not in ("auto", "worst_group", LAST):
             validation = validation.grouped(None)
         return rows, validation
 

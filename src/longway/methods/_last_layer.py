@@ -188,6 +188,7 @@ def solve_from(
     settings: Sequence[Setting],
     steps: int | None = None,
     clip: float | None = None,
+    **optimizer: Any,
 ) -> HeadStack:
     """Solve one problem for each setting, starting at the first head.
 
@@ -202,6 +203,8 @@ def solve_from(
         Gradient steps of the published algorithms; by default, the convex problem is solved to its optimum.
     clip : float, optional
         Upper bound on the norm of the gradient of such a step.
+    **optimizer
+        ``optimizer``, ``momentum`` and ``weight_decay`` of these steps, as in ``descend_heads``.
     """
     dtype, device = precision(rows), first.linear.weight.device
 
@@ -212,7 +215,7 @@ def solve_from(
     start = HeadStack(*(part.to(dtype) for part in HeadStack.repeat(head_of(first), len(settings))))
     l2 = 2 * column("pull")  # the papers' penalty is not halved, the solver's is
     if steps is not None:
-        return descend_heads(chunks, start, l2=l2, rate=column("rate"), steps=steps, clip=clip)
+        return descend_heads(chunks, start, l2=l2, rate=column("rate"), steps=steps, clip=clip, **optimizer)
     return solve_heads(chunks, start, l2=l2, centre=start, tolerance=tolerance(dtype))
 
 

@@ -80,7 +80,8 @@ def parameters_of(method: type[Any]) -> dict[str, Parameter]:
     for each in fields(method):
         declared: Mapping[str, Any] = {}
         for cls in method.__mro__:
-            own = vars(cls).get("__dataclass_fields__", {}).get(each.name)
+            # A class holds the fields of its bases, too: only those that it declares count.
+            own = vars(cls)["__dataclass_fields__"][each.name] if each.name in vars(cls).get("_declared", {}) else None
             if own is not None and "rule" in own.metadata:
                 declared = own.metadata
                 break

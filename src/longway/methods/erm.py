@@ -18,8 +18,9 @@ from longway.methods._search_space import Real, Space
 from longway.nn.classifier import CrossEntropy, Features, build_classifier
 from longway.nn.convnet import ConvNet
 from longway.training.loop import Schedule, train
-from longway.training.selection import BestEpoch
-from longway.utils.rules import COUNT, NON_NEGATIVE, POSITIVE, PROPORTION, WIDTHS
+from longway.training.selection import LAST, RULES, BestEpoch
+from longway.utils.optimizers import OPTIMIZERS
+from longway.utils.rules import BELOW_ONE, COUNT, NON_NEGATIVE, POSITIVE, PROPORTION, WIDTHS, Choice
 
 
 def equally(rows: Samples) -> np.ndarray | None:
@@ -44,21 +45,25 @@ class ERM(Method):
     ----------
     hidden : sequence of int, default ()
         Widths of the hidden layers of a head on features. Without any the head is linear and the convex problem is
-        solved to its optimum; ``l2`` is then the only parameter below that matters. On images the network is a
-        ``ConvNet``.
+        solved to its optimum, unless an ``optimizer`` is named; ``l2`` is then the only parameter below that matters.
+        On images the network is a ``ConvNet``.
     l2 : float, default 1e-2
         Penalty on the squared weights of the linear head, on standardised features, relative to the mean loss.
     epochs : int, default 20
     batch_size : int, default 128
     learning_rate : float, default 1e-3
-        Of Adam.
     weight_decay : float, default 1e-4
-        Decoupled, for networks.
+        Decoupled in Adam, coupled in SGD; for networks.
+    optimizer : {"auto", "adamw", "sgd"}, default "auto"
+        ``auto`` is Adam for networks. If one is named, a linear head is trained by its steps, too. Published settings
+        name that of their source, because rates and decays of one mean nothing in the other.
+    momentum : float, default 0
+        Of SGD.
     averaging : float, default 0
         Fraction of the steps so far over which the weights of a network are averaged; 0 takes those of the last step.
         See ``longway.training.weight_average``.
     selection : default "average"
-        As in ``Method``.
+        As in ``Method``, or "last": keep the last epoch, as some published settings do.
     **method
         All parameters of ``Method``.
 
@@ -82,8 +87,10 @@ class ERM(Method):
     batch_size: int = parameter(128, COUNT)
     learning_rate: float = parameter(1e-3, POSITIVE, search=Real(1e-4, 1e-2, log=True))
     weight_decay: float = parameter(1e-4, NON_NEGATIVE, search=Real(1e-6, 1e-1, log=True))
+    optimizer: str = parameter("auto", Choice(("auto", *OPTIMIZERS)))
+    momentum: float = parameter(0.0, BELOW_ONE)
     averaging: float = parameter(0.0, PROPORTION)
-    selection: str = "average"
+    selection: str = parameter("average", Choice(("auto", *RULES, LAST)))
 
     @classmethod
     def search_space(cls) -> Space:
@@ -100,7 +107,8 @@ class ERM(Method):
 
     def _is_solved(self, rows: Samples) -> bool:
         """Return whether the network is a linear head, which is solved rather than trained."""
-        return len(rows.shape) == 1 and not self.hidden and not self.always_trains
+        steps = self.always_trains or self.optimizer != "auto"
+        return len(rows.shape) == 1 and not self.hidden and not steps
 
     def _fit(self, task: FitData) -> nn.Module:
         if self._is_solved(task.rows):
@@ -148,7 +156,10 @@ class ERM(Method):
         return network
 
     def _schedule(self, epochs: int) -> Schedule:
-        return Schedule(epochs, self.batch_size, self.learning_rate, self.weight_decay, self.averaging)
+        optimizer = "adamw" if self.optimizer == "auto" else self.optimizer
+        return Schedule(
+            epochs, self.batch_size, self.learning_rate, self.weight_decay, self.averaging, optimizer, self.momentum
+        )
 
     def _chosen(self, rows: Samples, task: FitData) -> Samples:
         """Return the training samples to learn from."""

@@ -20,6 +20,7 @@ from longway.methods.erm import ERM
 from longway.methods.llr import LLR
 from longway.nn.classifier import Features
 from longway.nn.convnet import ConvNet
+from longway.training.selection import LAST
 from longway.utils.rules import FRACTION, POSITIVE, Choice, ListOf
 
 
@@ -45,7 +46,7 @@ class FreezeThenTrain(ERM):
     hidden : sequence of int, default (128,)
         Widths of the MLP on features.
     selection : default "auto"
-        As in ``Method``; it selects the epoch and the penalty of the last layer.
+        As in ``ERM``; it selects the epoch and the penalty of the last layer, which ``auto`` selects if it is "last".
     validation_fraction : float, default 0.2
     **erm
         All other parameters of ``ERM``; ``l2`` has no effect.
@@ -66,14 +67,17 @@ class FreezeThenTrain(ERM):
     needs = "validation data that are balanced, or can be"
     always_trains = True
     supervision = "val_groups"
-    # The published runs take SGD on pre-trained networks.
+    # The published runs start from pre-trained networks.
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {
             "frozen_share": share,
+            "optimizer": "sgd",
+            "momentum": 0.9,
             "learning_rate": 1e-3,
             "weight_decay": 1e-3,
             "batch_size": 128,
             "epochs": 100,
+            "selection": LAST,
         }
         for name, share in (("quarter", 0.25), ("three-quarters", 0.75))
     }
@@ -102,7 +106,8 @@ class FreezeThenTrain(ERM):
 
     def _retrain(self, network: FrozenBeside, rows: Samples, validation: Samples, source: str, task: FitData) -> None:
         """Fit the last layer again and record how."""
-        llr = LLR(balance=self.balance, l2s=self.l2s, selection=self.selection, device=self.device)
+        rule = "auto" if self.selection == LAST else self.selection
+        llr = LLR(balance=self.balance, l2s=self.l2s, selection=rule, device=self.device)
         features = Features(cast(FeatureHead, network))
         embedded, judged = (
             replace(some, X=predict_logits(features, some).numpy(), index=None) for some in (rows, validation)

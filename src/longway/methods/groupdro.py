@@ -69,6 +69,8 @@ class GroupDRO(GroupAware, ERM):
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "waterbirds": {
             "eta": 0.01,
+            "optimizer": "sgd",
+            "momentum": 0.9,
             "learning_rate": 1e-3,
             "weight_decay": 1e-4,
             "averaging": 0.0,
@@ -77,6 +79,8 @@ class GroupDRO(GroupAware, ERM):
         },
         "waterbirds-strong-penalty": {
             "eta": 0.01,
+            "optimizer": "sgd",
+            "momentum": 0.9,
             "learning_rate": 1e-5,
             "weight_decay": 1.0,
             "averaging": 0.0,

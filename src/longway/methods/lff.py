@@ -18,6 +18,7 @@ from longway.methods._registry import register
 from longway.methods._search_space import Real
 from longway.methods.erm import ERM
 from longway.training.distributed import gathered
+from longway.training.selection import LAST
 from longway.utils.rules import BELOW_ONE, POSITIVE
 
 
@@ -32,12 +33,16 @@ class LfF(ERM):
     As published, the weights of samples that the biased network gets right can go to zero. If it learns the shortcut
     perfectly and a class has only one other value of it, the second network then learns the reversed shortcut.
 
+    The published setting keeps the last epoch, as its source does. By default an epoch is selected; if the validation
+    data hold the shortcut, too, and have no groups, this prefers epochs that use it, and ``caveats`` says so.
+
     Parameters
     ----------
     q : float, default 0.7
         Exponent of the generalised cross-entropy; larger values favour easy samples more.
     smoothing : float, default 0.7
-        Weight of the old value in the running mean of a sample's loss, the paper's alpha.
+        Weight of the old value in the running mean of a sample's loss, the paper's alpha. A mean starts with the
+        sample's first loss.
     hidden : sequence of int, default (128,)
         As in ``ERM``. A linear head learns slowly from the samples that its biased twin leaves.
     selection : default "auto"
@@ -53,7 +58,17 @@ class LfF(ERM):
     always_trains = True
     supervision = "val_groups"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cmnist": {"q": 0.7, "smoothing": 0.7, "learning_rate": 1e-3, "batch_size": 256, "epochs": 100}
+        "cmnist": {
+            "q": 0.7,
+            "smoothing": 0.7,
+            "hidden": (100, 100, 100),
+            "optimizer": "adamw",
+            "learning_rate": 1e-3,
+            "weight_decay": 0.0,
+            "batch_size": 256,
+            "epochs": 100,
+            "selection": LAST,
+        }
     }
 
     q: float = parameter(0.7, POSITIVE, search=Real(0.3, 0.9))
@@ -84,6 +99,7 @@ class LfFObjective(nn.Module):
 
     labels: Tensor
     costs: Tensor
+    seen: Tensor
 
     def __init__(
         self, network: nn.Module, biased: nn.Module, labels: Tensor, n_classes: int, q: float, smoothing: float
@@ -93,6 +109,7 @@ class LfFObjective(nn.Module):
         self.n_classes, self.q, self.smoothing = n_classes, q, smoothing
         self.register_buffer("labels", labels)
         self.register_buffer("costs", torch.zeros(2, len(labels)))
+        self.register_buffer("seen", torch.zeros(len(labels), dtype=torch.bool))
 
     def forward(self, x: Tensor, y: Tensor, weight: Tensor, sample: Tensor) -> dict[str, Tensor]:
         """Return the loss of a batch whose samples have the positions ``sample`` (n,) in the training data."""
@@ -106,8 +123,10 @@ class LfFObjective(nn.Module):
     def _importance(self, losses: Tensor, y: Tensor, sample: Tensor) -> Tensor:
         """Update the running means with losses (2, n); return the weight of each sample, of shape (n,)."""
         # The smoothed losses of the paper's algorithm: an exponential moving average per sample.
-        seen, fresh = gathered(sample), gathered(losses.T).T.to(self.costs.dtype)
-        self.costs[:, seen] = self.smoothing * self.costs[:, seen] + (1 - self.smoothing) * fresh
+        batch, fresh = gathered(sample), gathered(losses.T).T.to(self.costs.dtype)
+        old = torch.where(self.seen[batch], self.costs[:, batch], fresh)
+        self.costs[:, batch] = self.smoothing * old + (1 - self.smoothing) * fresh
+        self.seen[batch] = True
         # Normalised per class, because the classes' losses differ in scale.
         largest = torch.zeros(2, self.n_classes, device=self.costs.device)
         largest.scatter_reduce_(1, self.labels.expand(2, -1), self.costs, "amax")

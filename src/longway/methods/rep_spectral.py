@@ -19,6 +19,7 @@ from longway.methods._registry import register
 from longway.methods._search_space import Real
 from longway.methods.erm import ERM
 from longway.nn.convnet import ConvNet
+from longway.training.selection import LAST
 from longway.training.warmup import Warmup
 from longway.utils.rules import BELOW_ONE, NON_NEGATIVE
 
@@ -55,9 +56,19 @@ class RepSpectral(ERM):
     "Spectral regularization for adversarially-robust representation learning", arXiv 2405.17181.
     """
 
-    # The published run takes SGD at 1e-2, with other nets.
+    # The published runs have other networks.
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "default": {"penalty": 1e-4, "burn_in": 0.9, "epochs": 200, "batch_size": 1024}
+        "default": {
+            "penalty": 1e-4,
+            "burn_in": 0.9,
+            "optimizer": "sgd",
+            "momentum": 0.9,
+            "learning_rate": 1e-2,
+            "weight_decay": 0.0,
+            "epochs": 200,
+            "batch_size": 1024,
+            "selection": LAST,
+        }
     }
 
     penalty: float = parameter(1e-2, NON_NEGATIVE, search=Real(1e-4, 1.0, log=True))

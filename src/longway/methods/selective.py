@@ -23,7 +23,8 @@ from longway.methods._parameters import parameter
 from longway.methods._registry import register
 from longway.methods._search_space import Categorical, Real
 from longway.utils.device import resolve_device
-from longway.utils.rules import COUNT, FRACTION, HEAD, NON_NEGATIVE, POSITIVE, Choice, ListOf, OrNone
+from longway.utils.optimizers import OPTIMIZERS
+from longway.utils.rules import BELOW_ONE, COUNT, FRACTION, HEAD, NON_NEGATIVE, POSITIVE, Choice, ListOf, OrNone
 
 
 @register
@@ -52,7 +53,13 @@ class Selective(LastLayer):
     learning_rates : sequence of float, default (1e-4, 1e-3, 1e-2)
         Candidate step sizes, of ``paper``.
     steps : int, default 250
-        Gradient steps of ``paper``.
+        Gradient steps of ``paper``, each on all points.
+    optimizer : {"sgd", "adamw"}, default "sgd"
+        Of these steps. Rates of Adam hardly move a head in gradient descent.
+    momentum : float, default 0
+        Of SGD.
+    weight_decay : float, default 0
+        Coupled in SGD, decoupled in Adam.
     early_l2 : float, default 1
         Penalty of the fitted head that stands in for one stopped early: for a linear model, early stopping and a
         strong L2 penalty are nearly equivalent.
@@ -82,8 +89,21 @@ class Selective(LastLayer):
 
     needs = "validation samples that contradict the shortcut"
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "vision": {"variant": "paper", "steps": 250, "learning_rates": (1e-4, 1e-3, 1e-2)},
-        "text": {"variant": "paper", "steps": 500, "learning_rates": (1e-6, 1e-5, 1e-4)},
+        "vision": {
+            "variant": "paper",
+            "steps": 250,
+            "learning_rates": (1e-4, 1e-3, 1e-2),
+            "optimizer": "sgd",
+            "momentum": 0.9,
+            "weight_decay": 1e-4,
+        },
+        "text": {
+            "variant": "paper",
+            "steps": 500,
+            "learning_rates": (1e-6, 1e-5, 1e-4),
+            "optimizer": "adamw",
+            "weight_decay": 1e-4,
+        },
     }
 
     variant: str = parameter("scale_free", Choice(("scale_free", "paper")))
@@ -92,6 +112,9 @@ class Selective(LastLayer):
     l2_to_init: Sequence[float] = parameter((1e-3, 1e-2, 1e-1, 1.0), ListOf(NON_NEGATIVE))
     learning_rates: Sequence[float] = parameter((1e-4, 1e-3, 1e-2), ListOf(POSITIVE))
     steps: int = parameter(250, COUNT)
+    optimizer: str = parameter("sgd", Choice(OPTIMIZERS))
+    momentum: float = parameter(0.0, BELOW_ONE)
+    weight_decay: float = parameter(0.0, NON_NEGATIVE)
     early_l2: float = parameter(1.0, NON_NEGATIVE, search=Real(1e-1, 10.0, log=True))
     early_head: tuple[ArrayLike, ArrayLike] | None = parameter(None, OrNone(HEAD))
     dropout: float = parameter(0.7, FRACTION, search=Categorical((0.5, 0.7, 0.9)))
@@ -124,8 +147,10 @@ class Selective(LastLayer):
         for i, setting in enumerate(settings):
             points = chosen[int(setting["n_points"])]
             weights[np.searchsorted(used, points), i] = balanced_weights(rows.y[points], rows.weight[points])
-        steps = self.steps if self.variant == "paper" else None
-        return solve_from(first, rows.take(used), weights, settings, steps)
+        if self.variant == "scale_free":
+            return solve_from(first, rows.take(used), weights, settings)
+        how = {name: getattr(self, name) for name in ("optimizer", "momentum", "weight_decay")}
+        return solve_from(first, rows.take(used), weights, settings, self.steps, **how)
 
     def _divergence(self, first: FeatureHead, rows: Samples, parts: Parts) -> Tensor:
         """Return the KL divergence (n,) of the first head's probabilities from the other head's."""

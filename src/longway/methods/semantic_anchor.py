@@ -25,8 +25,9 @@ class SemanticAnchor(ERM):
     r"""Pull features towards class anchors that do not depend on samples (semantic anchor regularisation).
 
     One random vector per class is drawn once and mapped to feature space by a small network, the projector. The last
-    layer must classify these anchors, which trains the projector. The running means of the anchors are updated only if
-    all are classified with confidence, and features are pulled towards the one of their class:
+    layer must classify these anchors, which trains the projector. It ends in batch normalisation and ReLU, so that
+    anchors are non-negative, like features. In steps in which all anchors are classified with confidence, their running
+    means are updated, and features are pulled towards the one of their class; in other steps the last term is 0:
 
     .. math:: CE(f(x), y) + CE(W a, c) + \lambda \, \mathrm{mean}_k (h_k(x) - \bar a_{y,k})^2
 
@@ -90,8 +91,8 @@ class AnchorObjective(nn.Module):
         super().__init__()
         self.network, self.pull, self.confidence, self.momentum = network, pull, confidence, momentum
         n_classes, width = network.linear.weight.shape
-        blocks = [layer for _ in range(2) for layer in (nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU())]
-        self.projector = nn.Sequential(*blocks, nn.Linear(width, width))
+        blocks = [layer for _ in range(3) for layer in (nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU())]
+        self.projector = nn.Sequential(*blocks)
         self.register_buffer("seeds", torch.randn(n_classes, width))
         self.register_buffer("running", torch.zeros(n_classes, width))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
@@ -105,15 +106,16 @@ class AnchorObjective(nn.Module):
         anchors = self.projector(self.seeds)
         logits = network.linear(anchors)
         anchor_loss = cross_entropy(logits, torch.arange(len(anchors), device=x.device))
-        self._move(anchors.detach(), logits.detach())
-        distance = ((features - self.running[y]).square().mean(1) * weight).mean() * self.started
+        sure = self._move(anchors.detach(), logits.detach())
+        distance = ((features - self.running[y]).square().mean(1) * weight).mean() * sure
         loss = fit + anchor_loss + self.pull * distance
         return {"loss": loss, "cross_entropy": fit, "anchors": anchor_loss, "distance": distance}
 
-    def _move(self, anchors: Tensor, logits: Tensor) -> None:
-        """Update the running means with anchors (C, k) if every one of them is classified with confidence."""
+    def _move(self, anchors: Tensor, logits: Tensor) -> Tensor:
+        """Update the running means with anchors (C, k) if all are classified with confidence; return whether so."""
         sure = (logits.softmax(1).diagonal() >= self.confidence).all()
         # The first confident anchors are taken over directly, later ones by an exponential moving average.
         moved = torch.where(self.started, self.momentum * self.running + (1 - self.momentum) * anchors, anchors)
         self.running.copy_(torch.where(sure, moved, self.running))
         self.started |= sure
+        return sure

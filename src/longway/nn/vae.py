@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -39,10 +40,17 @@ class VAE(nn.Module):
         Output channels of the stride-2 convolutions (kernel 4, padding 1, ReLU). Small images use only the first.
     hidden : int, default 128
         Width of the hidden layers for features.
+    heads : sequence of int, default ()
+        Widths of the hidden layers of the two heads for mean and log variance; they are linear without any.
     """
 
     def __init__(
-        self, input_shape: tuple[int, ...], latent_dim: int, channels: Sequence[int] = CHANNELS, hidden: int = 128
+        self,
+        input_shape: tuple[int, ...],
+        latent_dim: int,
+        channels: Sequence[int] = CHANNELS,
+        hidden: int = 128,
+        heads: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if len(input_shape) == 3:
@@ -53,8 +61,8 @@ class VAE(nn.Module):
             self.standardize = Standardize(n_features)
             self.body = nn.Sequential(nn.Linear(n_features, hidden), nn.ReLU())
             self.decoder = nn.Sequential(nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_features))
-        self.mean = nn.Linear(width, latent_dim)
-        self.log_variance = nn.Linear(width, latent_dim)
+        self.mean = _head(width, heads, latent_dim)
+        self.log_variance = _head(width, heads, latent_dim)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map inputs (n, ...) to the posterior's mean and log variance, each (n, d)."""
@@ -74,6 +82,14 @@ class VAE(nn.Module):
         """Set mean and standard deviation of features from training data; a no-op for images."""
         if isinstance(self.standardize, Standardize):
             self.standardize.set(*rows.moments())
+
+
+def _head(width: int, hidden: Sequence[int], latent_dim: int) -> nn.Module:
+    """Return a linear map, or an MLP with these hidden layers."""
+    widths = (width, *hidden)
+    layers = [each for pair in pairwise(widths) for each in (nn.Linear(*pair), nn.ReLU())]
+    last = nn.Linear(widths[-1], latent_dim)
+    return nn.Sequential(*layers, last) if layers else last
 
 
 class MeanEncoder(nn.Module):

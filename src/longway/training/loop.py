@@ -26,6 +26,7 @@ from longway.training.options import RunPaths, TrainingOptions, current_options,
 from longway.training.weight_average import WeightAverage
 from longway.utils.device import resolve_device
 from longway.utils.errors import LongwayError
+from longway.utils.optimizers import make_optimizer
 from longway.utils.progress import progress
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ CHECK_EVERY = 50
 
 @dataclass(frozen=True)
 class Schedule:
-    """Length and speed of training: Adam with decoupled weight decay on shuffled batches.
+    """Length and speed of training on shuffled batches.
 
     Parameters
     ----------
@@ -50,6 +51,12 @@ class Schedule:
     averaging : float, default 0
         Fraction of the steps so far over which the weights are averaged (see `WeightAverage`). ``callback`` sees the
         averaged weights, and they are the final ones; with 0, these are the weights of the last step.
+    optimizer : {"adamw", "sgd"}, default "adamw"
+        See `longway.utils.optimizers.make_optimizer`.
+    momentum : float, default 0
+        Of "sgd".
+    cosine : bool, default False
+        Lower the learning rate after each epoch along half a cosine, from its value in the first epoch towards 0.
     """
 
     epochs: int
@@ -57,6 +64,15 @@ class Schedule:
     learning_rate: float
     weight_decay: float = 0.0
     averaging: float = 0.0
+    optimizer: str = "adamw"
+    momentum: float = 0.0
+    cosine: bool = False
+
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 1."""
+        if not self.cosine:
+            return self.learning_rate
+        return self.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / self.epochs)) / 2
 
 
 def train(
@@ -177,9 +193,12 @@ class _Trainer:
     def __init__(self, fabric: Fabric, run: _Run, training: TrainingState) -> None:
         self.fabric, self.run, self.training = fabric, run, training
         schedule, objective = run.schedule, training.objective
-        # AdamW's decay is decoupled; a decay of 0 makes it Adam.
-        optimizer = torch.optim.AdamW(
-            objective.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+        optimizer = make_optimizer(
+            schedule.optimizer,
+            objective.parameters(),
+            learning_rate=schedule.learning_rate,
+            weight_decay=schedule.weight_decay,
+            momentum=schedule.momentum,
         )
         if run.options.compile and fabric.device.type == "cuda":
             objective = cast(nn.Module, torch.compile(objective))
@@ -230,6 +249,8 @@ class _Trainer:
         if world > 1:  # random numbers must differ between processes, and be the same after resuming
             torch.manual_seed(run.seed + epoch * world + fabric.global_rank)
         self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = run.schedule.rate(epoch)
         order = _order(len(run.samples), run.sampling, self.training.generator)
         bounds = _bounds(len(order), run.schedule.batch_size, 2 * world)
         terms = _LossTerms(fabric, epoch, len(bounds), run.schedule.learning_rate)

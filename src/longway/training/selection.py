@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ RULES: dict[str, Callable[[GroupMetrics], float]] = {
     "average": lambda m: m.average_accuracy,
 }
 """Selection rules by name: each maps validation metrics to a score, higher is better."""
+
+LAST = "last"
+"""The rule that selects nothing: the epoch to keep is the last one."""
 
 
 def resolve_rule(rule: str, groups: np.ndarray | None) -> str:
@@ -42,6 +45,28 @@ def resolve_rule(rule: str, groups: np.ndarray | None) -> str:
     return rule
 
 
+def selection_caveats(selection: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the reason to distrust a selection, if it could not see whether the shortcut is used.
+
+    Parameters
+    ----------
+    selection : mapping
+        The record of a selection, with the ``rule``, the source of the ``data``, and ``debiased`` if these were changed
+        to contradict the shortcut; empty if nothing was selected.
+
+    Examples
+    --------
+    >>> selection_caveats({"rule": "worst_group", "data": "eval_set"})
+    ()
+    """
+    if selection.get("rule") not in RULES or selection["rule"] == "worst_group" or selection.get("debiased"):
+        return ()
+    return (
+        f"selected by the score {selection['rule']} on {selection['data']}, without groups: where these data hold the "
+        "shortcut, this favours what uses it; give eval_set=(X, y, groups)",
+    )
+
+
 class BestEpoch:
     """Observer that scores a network after each epoch and keeps the best state; ties go to the later epoch.
 
@@ -51,14 +76,14 @@ class BestEpoch:
         Maps inputs to logits.
     validation : Samples
     rule : str
-        A name in ``RULES``, or ``auto``.
+        A name in ``RULES``, ``auto``, or ``last``.
     source : str
         Origin of the validation data, for the record.
     """
 
     def __init__(self, network: nn.Module, validation: Samples, rule: str, source: str) -> None:
         self.network, self.validation, self.source = network, validation, source
-        self.rule = resolve_rule(rule, validation.groups)
+        self.rule = rule if rule == LAST else resolve_rule(rule, validation.groups)
         self.epoch, self.score = -1, -np.inf
         self.state: dict[str, Tensor] = {}
 
@@ -70,8 +95,8 @@ class BestEpoch:
         record = {f"val_{name}": float(rule(metrics)) for name, rule in RULES.items() if name != "worst_group"}
         if self.validation.groups is not None:
             record["val_worst_group"] = float(metrics.worst_group_accuracy)
-        score = record[f"val_{self.rule}"]
-        if score >= self.score:
+        score = record["val_average" if self.rule == LAST else f"val_{self.rule}"]
+        if self.rule == LAST or score >= self.score:
             self.epoch, self.score = epoch, score
             self.state = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
         return record

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from longway.data.samples import Samples
@@ -65,6 +66,8 @@ class ComparesEnvironments:
         Fraction of training during which the weight of the penalty is at most 1.
     hidden : sequence of int, default (128,)
         As in ``ERM``; the network is trained even without a hidden layer.
+    l2 : float, default 0
+        Penalty on the squared weights and biases of the network, in the loss.
     averaging : float, default 0
         As in ``ERM``.
     selection : default "worst_group"
@@ -84,12 +87,18 @@ class ComparesEnvironments:
     penalty: float = parameter(10.0, NON_NEGATIVE, search=Real(1e-1, 1e5, log=True))
     anneal: float = parameter(0.25, BELOW_ONE, search=Real(0.0, 0.5))
     hidden: Sequence[int] = parameter((128,), WIDTHS)
+    l2: float = 0.0
     averaging: float = 0.0
     selection: str = "worst_group"
 
     if TYPE_CHECKING:
         epochs: int
+        batch_size: int
         group_inference_: dict[str, Any]
+
+    def _weights(self, rows: Samples, task: FitData) -> np.ndarray | None:
+        # Drawing full batches with replacement would only add noise: the objective weights environments itself.
+        return None if self.batch_size >= len(rows) else type(self).weighting(rows)
 
     def _objective(self, network: nn.Module, rows: Samples, task: FitData) -> tuple[nn.Module, Sequence[np.ndarray]]:
         assert rows.groups is not None  # given or inferred
@@ -103,7 +112,7 @@ class ComparesEnvironments:
         sizes = np.bincount(codes * task.n_classes + rows.y, minlength=count * task.n_classes)
         self.environment_sizes_ = sizes.reshape(count, task.n_classes)
         warmup = Warmup(self.anneal, self.epochs * len(rows))
-        return InvarianceObjective(network, type(self).difference, self.penalty, count, warmup), (codes,)
+        return InvarianceObjective(network, type(self).difference, self.penalty, count, warmup, self.l2), (codes,)
 
 
 class InvarianceObjective(nn.Module):
@@ -121,6 +130,8 @@ class InvarianceObjective(nn.Module):
         E.
     warmup : Warmup
         Until it has passed, the weight of the penalty is at most 1.
+    l2 : float, default 0
+        Weight of the sum of all squared parameters.
     """
 
     def __init__(
@@ -130,9 +141,10 @@ class InvarianceObjective(nn.Module):
         penalty: float,
         n_environments: int,
         warmup: Warmup,
+        l2: float = 0.0,
     ) -> None:
         super().__init__()
-        self.network, self.warmup = network, warmup
+        self.network, self.warmup, self.l2 = network, warmup, l2
         self.difference, self.penalty, self.n_environments = difference, penalty, n_environments
 
     def forward(self, x: Tensor, y: Tensor, weight: Tensor, environment: Tensor) -> dict[str, Tensor]:
@@ -141,4 +153,7 @@ class InvarianceObjective(nn.Module):
         values, present = risks(*batch)
         risk, difference = values.sum() / present.sum(), self.difference(*batch)
         strength = self.penalty if self.warmup(len(x)) else min(self.penalty, 1.0)
-        return {"loss": (risk + strength * difference) / max(strength, 1.0), "risk": risk, "penalty": difference}
+        loss = risk + strength * difference
+        if self.l2:
+            loss = loss + self.l2 * torch.stack([part.square().sum() for part in self.network.parameters()]).sum()
+        return {"loss": loss / max(strength, 1.0), "risk": risk, "penalty": difference}

@@ -10,6 +10,7 @@ from longway.methods._group_aware import GroupAware
 from longway.methods._registry import register
 from longway.methods.erm import ERM
 from longway.methods.invariance._environments import ComparesEnvironments
+from longway.training.selection import LAST
 
 
 @register
@@ -32,6 +33,8 @@ class IRM(ComparesEnvironments, GroupAware, ERM):
         Fraction of training before the penalty gets its weight.
     hidden : sequence of int, default (128,)
         As in ``ERM``; the network is trained even without a hidden layer.
+    l2 : float, default 0
+        Penalty on the squared weights and biases of the network, in the loss, which is divided by ``penalty`` later.
     averaging : float, default 0
         As in ``ERM``.
     selection : default "worst_group"
@@ -39,7 +42,7 @@ class IRM(ComparesEnvironments, GroupAware, ERM):
     **group_aware
         ``group_inference`` and ``group_inference_params``, as in ``GroupAware``.
     **erm
-        All other parameters of ``ERM``; ``l2`` has no effect.
+        All other parameters of ``ERM``. If a batch holds all samples, each step takes every sample once.
 
     Attributes
     ----------
@@ -56,15 +59,17 @@ class IRM(ComparesEnvironments, GroupAware, ERM):
 
     needs = "samples that contradict the shortcut"
     difference = staticmethod(irm_penalty)
-    # The published run takes full batches and has its l2 penalty in the loss.
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cmnist": {
             "penalty": 91257.18613115903,
             "anneal": 190 / 501,
             "hidden": (390, 390),
+            "l2": 0.00110794568,
+            "optimizer": "adamw",
             "learning_rate": 0.0004898536566546834,
-            "weight_decay": 0.00110794568,
+            "weight_decay": 0.0,
             "epochs": 501,
             "batch_size": 50_000,
+            "selection": LAST,
         }
     }

@@ -28,6 +28,7 @@ from longway.utils.rules import BOOLEAN, COUNT, NON_NEGATIVE, POSITIVE, WIDTHS, 
 
 PAPER = {
     "variant": "paper",
+    "heads": (128,),
     "beta": 2.0,
     "epochs": 100,
     "batch_size": 256,
@@ -78,6 +79,9 @@ class SITAR(Method):
         In ``paper``, whether the squared error is summed or averaged over a sample, which sets the scale of beta.
     channels : sequence of int, default (32, 32, 64, 128)
         Channels of the encoder's convolutions; the last ones are dropped on images too small for them.
+    heads : sequence of int, default ()
+        In ``paper``, widths of the hidden layers of the encoder's heads for mean and variance; linear without any.
+        Published settings have one of 128, as the classifier has: the paper says MLP, without a width.
     class_balanced : bool, default True
         Whether scores weight the classes equally.
     first_epochs : int, default 8
@@ -130,6 +134,7 @@ class SITAR(Method):
     consistency_weight: float = parameter(10.0, NON_NEGATIVE, search=Real(1.0, 50.0, log=True))
     reconstruction: str = parameter("sum", Choice(("sum", "mean")))
     channels: Sequence[int] = parameter(CHANNELS, WIDTHS)
+    heads: Sequence[int] = parameter((), WIDTHS)
     class_balanced: bool = parameter(True, BOOLEAN)
     first_epochs: int = parameter(8, COUNT)
     epochs: int = parameter(30, COUNT)
@@ -141,7 +146,8 @@ class SITAR(Method):
         return predict_logits(cast(SitarNet, self._fitted_module()).encoder, self._samples(X)).numpy()
 
     def _build(self, input_shape: tuple[int, ...], n_classes: int) -> SitarNet:
-        return SitarNet(input_shape, n_classes, self.latent_dim, self.channels)
+        heads = self.heads if self.variant == "paper" else ()
+        return SitarNet(input_shape, n_classes, self.latent_dim, self.channels, heads)
 
     def _fit(self, task: FitData) -> nn.Module:
         rows, validation, source = task.split(self.validation_fraction)
@@ -149,7 +155,7 @@ class SITAR(Method):
         self.group_inference_: dict[str, Any] = {}
         objective: nn.Module
         extras: tuple[np.ndarray, ...] = ()
-        rule = self.selection
+        rule, marks = self.selection, {}
         if self.variant == "paper":
             network.vae.set_moments(rows)
             objective = SitarObjective(
@@ -157,24 +163,13 @@ class SITAR(Method):
             )
             rule = "balanced" if rule == "auto" and validation.groups is None else rule
         else:
-            known = find_shortcut_evidence(
-                rows,
-                task.n_classes,
-                seed=int(task.generator.integers(2**31)),
-                latent_dim=self.latent_dim,
-                beta=self.beta,
-                channels=self.channels,
-                epochs=self.first_epochs,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                device=self.device,
-                verbose=self.verbose,
-            )
+            known = self._evidence(rows, task)
             self.group_inference_, network.vae = known.summary(), known.axes.vae
             rows = known.rows
             if rule == "auto" and validation.groups is None:
                 validation = known.of_validation(validation, task.generator)
                 rule = known.rule
+                marks = {"debiased": True} if known.debias_mode == "recolouring" else {}
             objective = ScaleFreeObjective(
                 network, self.noise_scale, self.consistency_weight, self.beta, known, self.class_balanced
             )
@@ -191,9 +186,25 @@ class SITAR(Method):
             verbose=self.verbose,
             description="SITAR",
         )
-        self.selection_ = best.restore()
+        self.selection_ = {**best.restore(), **marks}
         self.shortcut_scores_ = self._scores(network, rows, task.n_classes)
         return network
+
+    def _evidence(self, rows: Samples, task: FitData) -> ShortcutEvidence:
+        """Return what speaks for a shortcut in the training data."""
+        return find_shortcut_evidence(
+            rows,
+            task.n_classes,
+            seed=int(task.generator.integers(2**31)),
+            latent_dim=self.latent_dim,
+            beta=self.beta,
+            channels=self.channels,
+            epochs=self.first_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            device=self.device,
+            verbose=self.verbose,
+        )
 
     def _scores(self, network: SitarNet, rows: Samples, n_classes: int) -> np.ndarray:
         latents = predict_logits(network.encoder, rows)
@@ -211,9 +222,16 @@ class SITAR(Method):
 class SitarNet(nn.Module):
     """Beta-VAE with a classifier on its latent space: linear 128, ReLU, linear C."""
 
-    def __init__(self, input_shape: tuple[int, ...], n_classes: int, latent_dim: int, channels: Sequence[int]) -> None:
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        latent_dim: int,
+        channels: Sequence[int],
+        heads: Sequence[int] = (),
+    ) -> None:
         super().__init__()
-        self.vae = VAE(input_shape, latent_dim, channels)
+        self.vae = VAE(input_shape, latent_dim, channels, heads=heads)
         self.classifier = nn.Sequential(nn.Linear(latent_dim, 128), nn.ReLU(), nn.Linear(128, n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
