@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from longway.backbones.adapter import one_line
-from longway.exporting.archive import check_archive
+from longway.exporting.archive import clean_archive
 from longway.exporting.quiet import quietly
 from longway.exporting.record import OUTPUTS, Record
 from longway.utils.errors import CorruptFileError, LongwayError
@@ -61,7 +61,7 @@ def write(path: Path, program: ExportedProgram, record: Record) -> None:
     content = BytesIO()
     with quietly():
         torch.export.save(program, content, extra_files=extra)
-    check_archive(BytesIO(content.getvalue()), path)
+    clean_archive(content.getvalue(), path)
     with atomic_file(path) as file:
         file.write(content.getvalue())
 
@@ -80,11 +80,11 @@ def read(path: Path) -> tuple[Record, Callable[[dict[str, np.ndarray]], list[np.
     LongwayError
         The file is damaged, is not one of Longway's, or holds more than a plain graph.
     """
-    extra = check_archive(path, path)
+    extra, archive = clean_archive(path.read_bytes(), path)
     record = Record.from_metadata({name.removesuffix(".json"): text for name, text in extra.items()}, path)
     try:
         with quietly():
-            module = torch.export.load(path).module(check_guards=False)
+            module = torch.export.load(BytesIO(archive)).module(check_guards=False)
     except Exception as error:
         raise CorruptFileError(f"{path} cannot be run by torch ({one_line(error)}): export again") from error
 
