@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from longway.data.samples import PIECE_NUMBERS
-from longway.data.validation import check_finite, check_images
+from longway.data.validation import check_finite, check_images, check_logits
 from longway.exporting.record import Record
 from longway.utils.device import resolve_device
 from longway.utils.errors import LongwayError, nearest
@@ -114,6 +114,8 @@ class Exported:
     def _scores(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         parts = [self.run(inputs) for inputs in self._batches(X)]
         logits, probabilities = (np.concatenate(piece) for piece in zip(*parts, strict=True))
+        check_logits(logits, len(self.classes_))
+        check_logits(probabilities, len(self.classes_))
         return logits, probabilities
 
     def _batches(self, X: Any) -> Iterator[dict[str, np.ndarray]]:
