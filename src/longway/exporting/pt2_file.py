@@ -87,10 +87,16 @@ def read(path: Path) -> tuple[Record, Callable[[dict[str, np.ndarray]], list[np.
             module = torch.export.load(BytesIO(archive)).module(check_guards=False)
     except Exception as error:
         raise CorruptFileError(f"{path} cannot be run by torch ({one_line(error)}): export again") from error
+    for name, value in module.state_dict().items():
+        if value.is_floating_point() and value.isnan().any():
+            raise CorruptFileError(f"{path} has NaN weights ({name}): export again")
 
     def run(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        with torch.inference_mode():
-            outputs = module(*(torch.from_numpy(inputs[name]) for name in record.inputs))
-            return [outputs[name].numpy() for name in OUTPUTS]
+        try:
+            with torch.inference_mode():
+                outputs = module(*(torch.from_numpy(inputs[name]) for name in record.inputs))
+                return [outputs[name].numpy() for name in OUTPUTS]
+        except Exception as error:
+            raise LongwayError(f"{path} cannot be run on these inputs ({one_line(error)})") from error
 
     return record, run

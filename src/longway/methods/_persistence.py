@@ -155,12 +155,16 @@ def _check_learnt(learnt: dict[str, Any], method: Method) -> None:
 
 def _check_weights(state: dict[str, Tensor], method: Method) -> None:
     """Compare names and shapes with the network's, before it takes memory, and refuse numbers that none can have."""
+    misfits = CorruptFileError(f"weights that do not fit its {type(method).__name__.lower()}")
     with torch.device("meta"):
-        expected = method._build(method.input_shape_, len(method.classes_)).state_dict()
-    shapes = {name: (tuple(value.shape), value.is_floating_point()) for name, value in expected.items()}
-    found = {name: (tuple(value.shape), value.is_floating_point()) for name, value in state.items()}
-    if shapes != found or not any(floating for _, floating in found.values()):
-        raise CorruptFileError(f"weights that do not fit its {type(method).__name__.lower()}")
+        network = method._build(method.input_shape_, len(method.classes_))
+    kinds = {name: value.is_floating_point() for name, value in network.state_dict().items()}
+    if kinds != {name: value.is_floating_point() for name, value in state.items()} or True not in kinds.values():
+        raise misfits
+    try:
+        network.load_state_dict({name: value.to("meta") for name, value in state.items()})
+    except RuntimeError as error:
+        raise misfits from error
     for name, value in state.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise CorruptFileError(f"NaN or infinite weights ({name})")
