@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import zipfile
 from types import SimpleNamespace
 
@@ -28,9 +26,7 @@ from longway import (
 )
 from longway.backbones import load_backbone
 from longway.datasets import make_planted_shortcut
-from longway.exporting.archive import clean_archive
 from longway.exporting.record import Record
-from longway.utils.errors import CorruptFileError
 from longway.utils.storage import hash_file
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
@@ -326,69 +322,6 @@ HARMFUL = {
 def test_a_file_that_would_run_code_is_not_read(saved, tmp_path, what):
     with pytest.raises(LongwayError, match=f"holds {what}.*it is not read"):
         load_exported(changed(saved / "m.pt2", tmp_path / "m.pt2", *HARMFUL[what]))
-
-
-INPUTS = "data/sample_inputs/model.pt"
-
-
-def pickled(marker):
-    """Return what torch would unpickle, and what would then write to a file."""
-
-    class Code:
-        def __reduce__(self):
-            return os.mkdir, (str(marker),)
-
-    content = io.BytesIO()
-    torch.save(Code(), content)
-    return content.getvalue()
-
-
-def layouts(members, harm):
-    """Yield archives that hold the harmful part beside the harmless one, so that readers may disagree which counts."""
-    inputs = f"archive/{INPUTS}"
-    yield "before", [(inputs, harm), *members]
-    yield "after", [*members, (inputs, harm)]
-    yield "twice after", [*members, (inputs, harm), (inputs, b"")]
-    yield "another root first", [(f"a/{INPUTS}", harm), *members]
-    yield "another root last", [*members, (f"z/{INPUTS}", harm)]
-    yield "no root", [(INPUTS, harm), *members]
-    yield "another case", [(f"archive/{INPUTS.upper()}", harm), *members]
-    yield "a dot in the path", [(f"archive/./{INPUTS}", harm), *members]
-    yield "another model", [(f"archive/{INPUTS.replace('model.pt', 'model2.pt')}", harm), *members]
-    yield "the only one", [(name, harm if name == inputs else held) for name, held in members]
-    yield "as a weight", [("archive/data/weights/weight_0", harm), *members]
-    yield "as a constant", [("archive/data/constants/custom_obj_0", harm), *members]
-    yield "an older format", [("archive/version", b"8.8"), ("archive/serialized_example_inputs.pt", harm), *members]
-    yield "compressed", None
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize("front", [b"", b"PK", b"x" * 64], ids=["plain", "signature", "shifted"])
-def test_no_layout_of_an_archive_runs_code(saved, tmp_path, front):
-    marker = tmp_path / "ran"
-    with zipfile.ZipFile(saved / "m.pt2") as archive:
-        members = [(name, archive.read(name)) for name in archive.namelist()]
-    for number, (layout, entries) in enumerate(layouts(members, pickled(marker))):
-        content = io.BytesIO(front)
-        content.seek(0, io.SEEK_END)
-        way = zipfile.ZIP_STORED if entries else zipfile.ZIP_DEFLATED
-        with zipfile.ZipFile(content, "a", way) as archive:
-            for name, held in entries or members:
-                archive.writestr(name, held)
-        path = tmp_path / f"{number}.pt2"
-        path.write_bytes(content.getvalue())
-        with pytest.raises(CorruptFileError, match=r"(it is not read|damaged)"):
-            load_exported(path)
-        assert not marker.exists(), layout
-
-
-def test_what_is_checked_is_what_torch_reads(saved, tmp_path):
-    content = (saved / "m.pt2").read_bytes()
-    cleaned, extra = clean_archive(content, "m.pt2")
-    with zipfile.ZipFile(io.BytesIO(cleaned)) as archive:
-        assert archive.read(f"archive/{INPUTS}") == b""
-        assert len(set(archive.namelist())) == len(archive.namelist())
-    assert clean_archive(cleaned, "m.pt2") == (cleaned, extra)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

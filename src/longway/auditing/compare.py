@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,10 @@ import numpy as np
 from longway.auditing.findings import Candidate
 from longway.auditing.result import FORMAT, LEVELS, Audit
 from longway.utils.errors import LongwayError
+from longway.utils.json_input import parse_json
 from longway.utils.records import Record
+from longway.utils.rules import Choice, Number
+from longway.utils.schema import Maybe, misfit
 
 SAME_AXIS = 0.9
 """Absolute correlation from which two axes are the same."""
@@ -203,26 +205,26 @@ def read_audit(path: str | Path) -> dict[str, Any]:
         The file cannot be read or is not an audit.
     """
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = parse_json(Path(path).read_bytes())
     except OSError as error:
         raise LongwayError(f"{path} cannot be read ({error.strerror}): give the JSON of an audit") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except ValueError as error:
         raise LongwayError(f"{path} is not JSON: give the audit.json that `longway audit` wrote") from error
     return _record(found, str(path))
 
 
-_SIGNAL = {"name": str, "source": str, "association": Mapping, "reliance": (Mapping, type(None))}
+_SIGNAL = {"name": str, "source": str, "association": Mapping, "reliance": Maybe({"how": Maybe(str)})}
 _SLICE = {"description": str, "label": str, "signal": str, "found_by": str, "confirmed": bool}
 _SHAPE = {
     "source": str,
     "n": int,
     "classes": dict,
     "model": {"by_class": dict, "name": str},
-    "verdict": {"level": LEVELS, "signal": str},
+    "verdict": {"level": Choice(tuple(LEVELS)), "signal": str},
     "candidates": [_SIGNAL],
     "slices": [_SLICE],
 }
-"""The parts of an audit that are compared: types, mappings, lists of one shape, or the strings that are allowed."""
+"""The parts of an audit that are compared."""
 
 
 def _record(audit: Any, name: str) -> dict[str, Any]:
@@ -234,26 +236,9 @@ def _record(audit: Any, name: str) -> dict[str, Any]:
     if audit["format"] not in READABLE:
         known = " and ".join(map(str, READABLE))
         raise LongwayError(f"{name} is an audit of format {audit['format']!r}, and {known} can be read: audit again")
-    if damage := _damage(audit, _SHAPE):
+    if damage := misfit(audit, _SHAPE):
         raise LongwayError(f"{name} is damaged: {damage.strip('.')!r} is missing or of another type; audit again")
     return dict(audit)
-
-
-def _damage(value: Any, shape: Any) -> str:
-    """Return the path of the first part that does not have its shape; empty if all have."""
-    if isinstance(shape, dict):
-        if not isinstance(value, Mapping):
-            return "."
-        found = ((name, _damage(value.get(name), part)) for name, part in shape.items())
-    elif isinstance(shape, list):
-        if not isinstance(value, list):
-            return "."
-        found = ((str(k), _damage(each, shape[0])) for k, each in enumerate(value))
-    elif shape is LEVELS:
-        return "" if value in LEVELS else "."
-    else:
-        return "" if isinstance(value, shape) else "."
-    return next((f".{name}{damage}" for name, damage in found if damage), "")
 
 
 def _match_axes(before: Any, after: Any) -> dict[str, str] | None:
@@ -371,5 +356,4 @@ def _number(record: Any, *path: str) -> float:
     """Return the number at a path inside a record; NaN if there is none."""
     for name in path:
         record = record.get(name) if isinstance(record, Mapping) else None
-    is_number = isinstance(record, int | float) and not isinstance(record, bool)
-    return float(record) if is_number else math.nan
+    return float(record) if Number(-math.inf).accepts(record) else math.nan

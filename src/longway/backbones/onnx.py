@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,16 +32,75 @@ def load(spec: str, request: LoadRequest) -> LoadedEncoder:
     wanted = request.layer or outputs[0]
     if wanted not in outputs:
         _add_output(model, wanted, name)
-    # Large models keep their weights in separate files.
-    external = {
-        entry.value for part in model.graph.initializer for entry in part.external_data if entry.key == "location"
-    }
-    files = [hash_file(path), *(hash_file(path.parent / file) for file in sorted(external))]
-    if external:
+    files = [hash_file(path), *map(hash_file, _external_files(model, path))]
+    try:
         onnx.load_external_data_for_model(model, str(path.parent))
+    except Exception as error:
+        raise CorruptFileError(f"the weights of backbone {name} cannot be read ({one_line(error)})") from error
+    check_graph(model, f"backbone {name}")
     session = open_session(model.SerializeToString(), request.device, name)
     encoder = OnnxEncoder(session, wanted, hash_json([*files, wanted]), name, model)
     return LoadedEncoder(name, encoder, defaults={"size": encoder.size}, outputs_layer=True)
+
+
+def _external_files(model: Any, path: Path) -> list[Path]:
+    """Return the files in which a large model keeps its weights; all must lie in its folder."""
+    folder = path.parent.resolve()
+    names = {entry.value for part in _tensors(model) for entry in part.external_data if entry.key == "location"}
+    for name in sorted(names):
+        file = (folder / name).resolve()
+        if not file.is_relative_to(folder):
+            raise LongwayError(f"backbone {path} keeps weights outside its folder ({name!r}): move them next to it")
+        if not file.is_file():
+            raise LongwayError(f"backbone {path} keeps weights in {name!r}, which is no file: put it next to it")
+    return [folder / name for name in sorted(names)]
+
+
+def check_graph(model: Any, name: str) -> None:
+    """Raise if a model in memory has weights elsewhere, NaN weights, or loops, which nothing bounds.
+
+    Raises
+    ------
+    CorruptFileError
+    """
+    from onnx import TensorProto, numpy_helper
+
+    for graph in _graphs(model):
+        if loop := next((node.op_type for node in graph.node if node.op_type in ("Loop", "Scan")), None):
+            raise CorruptFileError(f"{name} holds a {loop}, which may never end: export it without loops")
+    floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
+    for tensor in _tensors(model):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise CorruptFileError(f"{name} keeps weights in other files: export it as one file")
+        try:
+            bad = tensor.data_type in floats and np.isnan(numpy_helper.to_array(tensor)).any()
+        except Exception as error:
+            raise CorruptFileError(f"{name} has a damaged tensor ({one_line(error)}): export it again") from error
+        if bad:
+            raise CorruptFileError(f"{name} has NaN weights ({tensor.name}): export it again")
+
+
+def _graphs(model: Any) -> Iterator[Any]:
+    """Yield the graph and functions of a model, and all graphs within."""
+    pending = [model.graph, *model.functions]
+    pending += [graph for each in model.training_info for graph in (each.initialization, each.algorithm)]
+    while pending:
+        graph = pending.pop()
+        yield graph
+        pending += [inner for node in graph.node for each in node.attribute for inner in (each.g, *each.graphs)]
+
+
+def _tensors(model: Any) -> Iterator[Any]:
+    for graph in _graphs(model):
+        attributes = [each for node in graph.node for each in node.attribute]
+        attributes += getattr(graph, "attribute_proto", [])
+        yield from getattr(graph, "initializer", [])
+        sparse = [*getattr(graph, "sparse_initializer", [])]
+        for each in attributes:
+            yield from (each.t, *each.tensors)
+            sparse += [each.sparse_tensor, *each.sparse_tensors]
+        for part in sparse:
+            yield from (part.values, part.indices)
 
 
 def open_session(content: bytes | str, device: torch.device, name: str) -> Any:

@@ -11,9 +11,21 @@ import numpy as np
 from longway.backbones import OPTIONS, Backbone, Transform, load_backbone
 from longway.backbones.embed import embed
 from longway.backbones.pixels import pixels
+from longway.backbones.transform import INTERPOLATIONS
 from longway.data import GroupedDataset
 from longway.data.feature_folder import is_cache, read_meta
-from longway.utils.errors import LongwayError
+from longway.utils.errors import CorruptFileError, LongwayError
+from longway.utils.rules import UP_TO_ONE, Choice, Whole
+from longway.utils.schema import Maybe, misfit
+
+_SPEC = {
+    "backbone": Maybe({"name": str, "fingerprint": str}),
+    "size": Maybe(Whole()),
+    "columns": Maybe([str]),
+    "crop": Maybe(UP_TO_ONE),
+    "interpolation": Maybe(Choice(INTERPOLATIONS)),
+    "texts": Maybe(bool),
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,15 @@ class InputSpec:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> InputSpec:
-        """Restore the record of ``to_dict``."""
+        """Restore the record of ``to_dict``.
+
+        Raises
+        ------
+        CorruptFileError
+            A part has another type or is out of range.
+        """
+        if damage := misfit(record, _SPEC):
+            raise CorruptFileError(f"the record of preprocessing is damaged ({damage.strip('.')!r}): fit again")
         values = {field.name: record[field.name] for field in fields(cls) if field.name in record}
         return cls(**{**values, "columns": tuple(values.get("columns", ()))})
 

@@ -20,7 +20,9 @@ from longway.methods._base import Method
 from longway.methods._persistence import describe, load
 from longway.metrics.group_metrics import GroupMetrics, evaluate_groups
 from longway.utils.device import resolve_device
-from longway.utils.errors import LongwayError, nearest
+from longway.utils.errors import CorruptFileError, LongwayError, nearest
+from longway.utils.rules import Whole
+from longway.utils.schema import Each, Maybe, misfit
 
 USES = ("none", "val", "train")
 
@@ -153,6 +155,8 @@ def loaded(
     model, about, form = (_open_exported if exported and is_exported(path) else _open)(path, device)
     changes: dict[str, Any] = {} if options.input or not form.columns else {"input": list(form.columns)}
     options = options.completed(about.get("data", {}))
+    if damage := misfit(about, {"train_counts": Maybe(Each(Whole(0)))}):
+        raise CorruptFileError(f"{path} has a damaged record ({damage.strip('.')}): fit again")
     if not with_labels:
         changes |= _unlabelled(options, part)
     data = options.read(**changes)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -44,7 +46,10 @@ def open_npz(path: Path, input: str | None = None) -> Source:
 
     try:
         with zipfile.ZipFile(path) as archive:
-            names = {Path(item).stem: item for item in archive.namelist() if item.endswith(".npy")}
+            items = [item for item in archive.namelist() if item.endswith(".npy")]
+            names = {Path(item).stem: item for item in items}
+            if len(names) < len(items):
+                raise CorruptFileError(f"{path} holds two arrays of one name: write it again")
             wanted = input or next((name for name in ("X", "x") if name in names), "X")
             if wanted not in names:
                 known = nearest(wanted, names) if names else "it has no arrays"
@@ -89,7 +94,7 @@ def _header(file: IO[bytes], name: str, path: Path) -> tuple[tuple[int, ...], bo
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(file)
-    except (ValueError, SyntaxError, TypeError) as error:
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, OverflowError, TokenError) as error:
         raise CorruptFileError(f"the array {name!r} of {path} is damaged ({error}): write the file again") from error
     return shape, fortran, dtype
 
@@ -115,6 +120,9 @@ def _read(archive: zipfile.ZipFile, item: str, path: Path) -> np.ndarray:
                 f"the array {name!r} of {path} holds Python objects, which are never unpickled: save it as numbers or "
                 "strings, such as array.astype(str)"
             )
+        size = math.prod(shape) * dtype.itemsize
+        if not 0 <= size <= archive.getinfo(item).file_size:
+            raise CorruptFileError(f"the array {name!r} of {path} is cut short: write the file again")
         flat = scratch_array((int(np.prod(shape, dtype=np.int64)),), dtype)
         view = flat.view(np.uint8) if flat.size else flat
         done = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,9 @@ import numpy as np
 
 from longway.data.table import Source, Table
 from longway.utils.errors import CorruptFileError
+from longway.utils.json_input import parse_json
+from longway.utils.rules import Whole
+from longway.utils.schema import Maybe, misfit
 from longway.utils.storage import hash_file
 
 FEATURES = "features.npy"
@@ -17,7 +19,15 @@ ROWS = "rows.parquet"
 META = "meta.json"
 FORMAT = 1
 
-_NEEDED = {"format": int, "key": str, "shape": list, "dtype": str, "backbone": dict, "data": dict, "rows": str}
+_SCHEMA = {
+    "format": int,
+    "key": str,
+    "shape": [Whole()],
+    "dtype": str,
+    "backbone": {"name": str, "fingerprint": str},
+    "data": {"label": Maybe(str), "split": Maybe(str)},
+    "rows": str,
+}
 
 
 def is_cache(folder: Path) -> bool:
@@ -35,14 +45,13 @@ def read_meta(folder: Path) -> dict[str, Any]:
     """
     path = folder / META
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = parse_json(path.read_bytes() if path.is_file() or not path.exists() else b"")
     except FileNotFoundError as error:
         raise CorruptFileError(f"the feature cache {folder} lacks {META}: {_AGAIN}") from error
     except (ValueError, OSError) as error:
         raise CorruptFileError(f"{path} is damaged ({error}): {_AGAIN}") from error
-    bad = [name for name, kind in _NEEDED.items() if not isinstance(meta, dict) or not isinstance(meta.get(name), kind)]
-    if bad:
-        raise CorruptFileError(f"{path} lacks {', '.join(bad)}: {_AGAIN}")
+    if damage := misfit(meta, _SCHEMA):
+        raise CorruptFileError(f"{path} lacks {damage.strip('.') or 'all entries'}: {_AGAIN}")
     if meta["format"] != FORMAT:
         raise CorruptFileError(f"{path} has the format {meta['format']}, this version reads {FORMAT}: {_AGAIN}")
     return meta
@@ -73,34 +82,35 @@ def read_cache(folder: Path) -> tuple[np.ndarray, Table]:
         A file is missing or damaged; the message names it.
     """
     import datasets
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     meta = read_meta(folder)
     X = _features(folder / FEATURES, meta)
     path = folder / ROWS
+    if not path.is_file():
+        raise CorruptFileError(f"the feature cache {folder} lacks {ROWS}: {_AGAIN}")
     try:
         intact = hash_file(path) == meta["rows"]
         table = pq.read_table(path)
-    except FileNotFoundError as error:
-        raise CorruptFileError(f"the feature cache {folder} lacks {ROWS}: {_AGAIN}") from error
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptFileError(f"{path} is damaged ({str(error).splitlines()[0]}): {_AGAIN}") from error
+        rows = datasets.Dataset(table)
+    except Exception as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CorruptFileError(f"{path} is damaged ({line}): {_AGAIN}") from error
     if not intact or len(table) != len(X):
         raise CorruptFileError(f"{path} is not the one that {META} describes: {_AGAIN}")
-    rows = datasets.Dataset(table)
     label, split = (meta["data"].get(name) for name in ("label", "split"))
     return X, Table(rows, label, split)
 
 
 def _features(path: Path, meta: dict[str, Any]) -> np.ndarray:
+    if not path.is_file():
+        raise CorruptFileError(f"the feature cache {path.parent} lacks {FEATURES}: {_AGAIN}")
     try:
         X = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise CorruptFileError(f"the feature cache {path.parent} lacks {FEATURES}: {_AGAIN}") from error
-    except (ValueError, OSError, EOFError) as error:
+        dtype = np.dtype(meta["dtype"])
+    except Exception as error:
         raise CorruptFileError(f"{path} is damaged or cut short ({error}): {_AGAIN}") from error
-    if list(X.shape) != meta["shape"] or X.dtype != np.dtype(meta["dtype"]) or not isinstance(X, np.memmap):
+    if not isinstance(X, np.memmap) or list(X.shape) != meta["shape"] or X.dtype != dtype or X.dtype.kind not in "fiu":
         raise CorruptFileError(
             f"{path} holds {X.dtype} of shape {X.shape}, but {META} says {meta['dtype']} of shape "
             f"{tuple(meta['shape'])}: {_AGAIN}"

@@ -97,6 +97,20 @@ def check_finite(X: np.ndarray, name: str) -> None:
         release(X)
 
 
+def check_logits(logits: np.ndarray, n_classes: int) -> None:
+    """Raise unless the output of a model has one finite number for each class."""
+    if logits.ndim != 2 or logits.shape[1] != n_classes:
+        raise LongwayError(
+            f"the model gives outputs of shape {logits.shape[1:]} for {n_classes} classes: it is damaged, fit again"
+        )
+    bad = int((~np.isfinite(logits)).any(1).sum())
+    if bad:
+        raise LongwayError(
+            f"the model gives NaN or infinite logits for {bad} of {len(logits)} rows: check the range of X, or fit "
+            "again with scaled features or a smaller learning rate"
+        )
+
+
 def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
     """Return labels (n,) as a numpy array of strings or numbers."""
     if y is None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from longway.data.samples import PIECE_NUMBERS
-from longway.data.validation import check_finite, check_images
+from longway.data.validation import check_finite, check_images, check_logits
 from longway.exporting.record import Record
 from longway.utils.device import resolve_device
-from longway.utils.errors import CorruptFileError, LongwayError, nearest
+from longway.utils.errors import LongwayError, nearest
 
 SUFFIXES = (".onnx", ".pt2")
 BATCH = 256
@@ -114,13 +114,8 @@ class Exported:
     def _scores(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         parts = [self.run(inputs) for inputs in self._batches(X)]
         logits, probabilities = (np.concatenate(piece) for piece in zip(*parts, strict=True))
-        expected = (len(X), len(self.classes_))
-        if logits.shape != expected or probabilities.shape != expected:
-            raise CorruptFileError(
-                f"the exported model gives outputs of shape {logits.shape} for {expected[1]} classes: export it again"
-            )
-        if not (np.isfinite(logits).all() and np.isfinite(probabilities).all()):
-            raise CorruptFileError("the exported model gives NaN or infinity for finite inputs: export it again")
+        check_logits(logits, len(self.classes_))
+        check_logits(probabilities, len(self.classes_))
         return logits, probabilities
 
     def _batches(self, X: Any) -> Iterator[dict[str, np.ndarray]]:

@@ -11,10 +11,10 @@ import torch
 from torch.export import ExportedProgram
 
 from longway.backbones.adapter import import_optional, one_line
-from longway.backbones.onnx import open_session
+from longway.backbones.onnx import check_graph, open_session
 from longway.exporting.quiet import quietly
 from longway.exporting.record import OUTPUTS, Record
-from longway.utils.errors import LongwayError
+from longway.utils.errors import CorruptFileError, LongwayError
 from longway.utils.storage import atomic_file
 
 OPSET = 18
@@ -97,6 +97,24 @@ def read(path: Path, device: str = "cpu") -> tuple[Record, Callable[[dict[str, n
     LongwayError
         The file is damaged or not one of Longway's.
     """
-    session = open_session(str(path), torch.device(device), str(path))
-    record = Record.from_metadata(session.get_modelmeta().custom_metadata_map, path)
-    return record, lambda inputs: session.run(list(OUTPUTS), inputs)
+    onnx = import_optional("onnx", "'longway[onnx]'", str(path))
+    content = path.read_bytes()
+    try:
+        model = onnx.load_from_string(content)
+    except Exception as error:
+        raise CorruptFileError(f"{path} is damaged or no ONNX file ({one_line(error)}): export it again") from error
+    check_graph(model, str(path))
+    record = Record.from_metadata({entry.key: entry.value for entry in model.metadata_props}, path)
+    del model
+    session = open_session(content, torch.device(device), str(path))
+    inputs, outputs = [each.name for each in session.get_inputs()], [each.name for each in session.get_outputs()]
+    if set(inputs) != set(record.inputs) or not set(OUTPUTS) <= set(outputs):
+        raise CorruptFileError(f"{path} does not take and give what its record says: export again")
+
+    def run(arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            return session.run(list(OUTPUTS), arrays)
+        except Exception as error:
+            raise LongwayError(f"{path} cannot be run on these inputs ({one_line(error)})") from error
+
+    return record, run

@@ -80,21 +80,23 @@ def read(path: Path) -> tuple[Record, Callable[[dict[str, np.ndarray]], list[np.
     LongwayError
         The file is damaged, is not one of Longway's, or holds more than a plain graph.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CorruptFileError(f"{path} cannot be read ({error.strerror})") from error
-    archive, extra = clean_archive(content, path)
+    extra, archive = clean_archive(path.read_bytes(), path)
     record = Record.from_metadata({name.removesuffix(".json"): text for name, text in extra.items()}, path)
     try:
         with quietly():
             module = torch.export.load(BytesIO(archive)).module(check_guards=False)
     except Exception as error:
         raise CorruptFileError(f"{path} cannot be run by torch ({one_line(error)}): export again") from error
+    for name, value in module.state_dict().items():
+        if value.is_floating_point() and value.isnan().any():
+            raise CorruptFileError(f"{path} has NaN weights ({name}): export again")
 
     def run(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        with torch.inference_mode():
-            outputs = module(*(torch.from_numpy(inputs[name]) for name in record.inputs))
-            return [outputs[name].numpy() for name in OUTPUTS]
+        try:
+            with torch.inference_mode():
+                outputs = module(*(torch.from_numpy(inputs[name]) for name in record.inputs))
+                return [outputs[name].numpy() for name in OUTPUTS]
+        except Exception as error:
+            raise LongwayError(f"{path} cannot be run on these inputs ({one_line(error)})") from error
 
     return record, run

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
+from longway.backbones.adapter import one_line
 from longway.backbones.preprocessing import InputSpec
 from longway.utils.errors import CorruptFileError, LongwayError
+from longway.utils.json_input import parse_json
+from longway.utils.rules import Choice, Other, Whole
+from longway.utils.schema import Maybe, misfit
 
 FORMAT = 1
 OUTPUTS = ("logits", "probabilities")
 KINDS = {"features": ("features",), "images": ("images",), "tokens": ("input_ids", "attention_mask")}
 """The names of the graph's inputs by kind of input."""
-RANKS = {"features": (1,), "images": (3,), "tokens": (0,)}
-"""Numbers of axes of one input."""
-DTYPE = re.compile(r"[<>|=]?([biuf]\d|[US]\d{1,6})|bool|u?int\d+|float\d+")
-MAX_SIDE = 10**7
 
 
 @dataclass(frozen=True)
@@ -96,25 +95,6 @@ class Record:
         """The preprocessing that turns data into the inputs of the graph."""
         return InputSpec.from_dict(self.form)
 
-    def check(self) -> None:
-        """Raise ValueError or TypeError if a value cannot be that of a file of Longway's."""
-        labels = self.labels if DTYPE.fullmatch(self.classes_dtype) else np.zeros(())
-        texts = (self.method, self.input, self.longway, self.supervision)
-        tables = (self.form, self.about, self.normalisation or {}, self.backbone or {}, self.tokenizer or {})
-        sides = all(isinstance(side, int) and 0 < side <= MAX_SIDE for side in self.shape)
-        if (
-            labels.ndim != 1
-            or not 2 <= len(np.unique(labels)) == len(labels)
-            or (labels.dtype.kind == "f" and not np.isfinite(labels).all())
-            or not all(isinstance(text, str) for text in texts)
-            or not all(isinstance(table, dict) for table in tables)
-            or not (isinstance(self.shape, list) and sides and len(self.shape) in RANKS[self.kind])
-        ):
-            raise ValueError
-        if self.tokenizer is not None and not 0 < int(self.longest or 1) <= MAX_SIDE:
-            raise ValueError
-        self.as_form  # noqa: B018
-
     def summary(self) -> dict[str, Any]:
         """Return the record for people, ready for JSON."""
         return {name: value for name, value in asdict(self).items() if name not in ("tokenizer", "about", "form")}
@@ -133,18 +113,53 @@ class Record:
             The file is not one of Longway's, or of a newer version.
         """
         names = [entry.name for entry in fields(cls)]
+        foreign = f"{path} was not exported by Longway: give a file that `longway export` wrote"
         try:
-            values = {name: json.loads(metadata[f"longway.{name}"]) for name in names if f"longway.{name}" in metadata}
-            if int(values["format"]) > FORMAT:
-                raise LongwayError(
-                    f"{path} was exported by Longway {values['longway']}, which is newer than this one: update"
-                )
-            record = cls(**values)
-            record.check()
-        except LongwayError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise CorruptFileError(
-                f"{path} was not exported by Longway: give a file that `longway export` wrote"
-            ) from error
+            values = {name: parse_json(metadata[f"longway.{name}"]) for name in names if f"longway.{name}" in metadata}
+            newer = values["format"] > FORMAT
+            version = str(values["longway"])[:20]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptFileError(foreign) from error
+        if newer:
+            raise LongwayError(f"{path} was exported by Longway {version}, which is newer than this one: update")
+        damage = misfit(values, _SCHEMA)
+        try:
+            record = None if damage else cls(**values)
+            damage = damage if record is None else record._contradiction()
+        except (CorruptFileError, ValueError, TypeError, OverflowError) as error:
+            damage, record = one_line(error), None
+        if record is None or damage:
+            raise CorruptFileError(f"{path} has a damaged record ({damage.strip('.')}): export again")
         return record
+
+    def _contradiction(self) -> str:
+        """Return the first part that does not fit the others; empty if all do."""
+        self.as_form  # noqa: B018
+        kind, size = np.dtype(self.classes_dtype).kind, np.dtype(self.classes_dtype).itemsize
+        if kind not in "fiubUO" or size * len(self.classes) > 2**28:
+            return "classes_dtype"
+        known = self.labels
+        if known.ndim != 1 or len(set(known.tolist())) != len(known):
+            return "classes"
+        if len(self.shape) != {"features": 1, "images": 3, "tokens": 0}[self.kind]:
+            return "shape"
+        return "tokenizer" if (self.kind == "tokens") != (self.tokenizer is not None) else ""
+
+
+_CLASS = Other(lambda value: isinstance(value, bool | int | float | str) and value == value, "a label")
+_SCHEMA = {
+    "method": str,
+    "classes": [_CLASS],
+    "classes_dtype": str,
+    "kind": Choice(tuple(KINDS)),
+    "shape": [Whole()],
+    "input": str,
+    "form": dict,
+    "longway": str,
+    "supervision": str,
+    "backbone": Maybe({"name": str}),
+    "normalisation": Maybe(dict),
+    "tokenizer": Maybe({"rules": str, "max_length": Maybe(Whole(2)), "pad": Whole(0)}),
+    "about": dict,
+    "format": Whole(),
+}

@@ -22,6 +22,7 @@ from longway.data.validation import (
     check_groups,
     check_images,
     check_labels,
+    check_logits,
     check_weights,
     encode_labels,
     one_line_errors,
@@ -271,7 +272,9 @@ class Method(ClassifierMixin, BaseEstimator, ABC):
 
     def _logits(self, X: ArrayLike) -> np.ndarray:
         with own_torch_state():
-            return predict_logits(self._fitted_module(), self._samples(X)).numpy()
+            logits = predict_logits(self._fitted_module(), self._samples(X)).numpy()
+        check_logits(logits, len(self.classes_))
+        return logits
 
     def _fitted_module(self) -> nn.Module:
         check_is_fitted(self, "module_")

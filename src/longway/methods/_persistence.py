@@ -13,10 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from longway._version import __version__
+from longway.backbones.adapter import one_line
 from longway.methods import METHODS
-from longway.methods._base import Method
+from longway.methods._base import SUPERVISION, Method
 from longway.utils.errors import CorruptFileError, LongwayError
+from longway.utils.rules import Choice, Other, Whole
 from longway.utils.safetensors import read_tensors, write_tensors
+from longway.utils.schema import Maybe, misfit
 
 # Names in files that were saved before parameters got the names they have now.
 _RENAMED = {
@@ -41,10 +44,6 @@ _RENAMED = {
     "way": "strategy",
     "against": "debias_mode",
 }
-
-
-_LEARNT = re.compile(r"[a-z]\w*[a-z0-9]_")
-"""Names of learnt values."""
 
 
 def save(method: Method, path: str | Path, *, about: Mapping[str, Any] | None = None) -> None:
@@ -99,83 +98,78 @@ def load(path: str | Path) -> Method:
     LongwayError
         If there is no such file, it is damaged, or it holds something else.
     """
-    header, tensors = _read(Path(path))
+    path = Path(path)
+    header, tensors = _read(path)
     if header["method"] not in METHODS:
         raise LongwayError(f"{path} holds the method {header['method']!r}, which this version does not know: update")
     try:
-        parameters, learnt = (_renamed(_decode({"mapping": header[part]})) for part in ("parameters", "learnt"))
-        learnt |= {
-            name.removeprefix("learnt/"): tensor.numpy() for name, tensor in tensors.items() if "learnt/" in name
-        }
-        state = {_renamed_tensor(name): tensor for name, tensor in tensors.items() if name.startswith("module/")}
-        method = _restored(header, parameters, path)
-        _check_learnt(method, learnt)
-        for name, value in learnt.items():
-            setattr(method, name, value)
-        _check_state(method, state)
-        module = method._build(method.input_shape_, len(method.classes_))
-        module.to(next(value.dtype for value in state.values() if value.is_floating_point()))
-        module.load_state_dict(state)
-    except LongwayError:
-        raise
-    except _InconsistentError as error:
-        raise CorruptFileError(f"{path} holds {error}, which no fit gives: fit again") from error
-    except Exception as error:  # a header may hold anything: whatever it breaks, the file is at fault
-        raise CorruptFileError(
-            f"{path} is damaged: its parts do not fit together ({type(error).__name__}); fit again"
-        ) from error
+        return _restored(header, tensors)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{path} holds {error}: fit again") from error.__cause__
+    except LongwayError as error:
+        raise LongwayError(f"{path} was saved by {error}: fit again") from error.__cause__
+    except Exception as error:
+        raise CorruptFileError(f"{path} is damaged ({one_line(error)}): fit again") from error
+
+
+def _restored(header: dict[str, Any], tensors: dict[str, Tensor]) -> Method:
+    parameters, learnt = (_renamed(_decode({"mapping": header[part]})) for part in ("parameters", "learnt"))
+    name = header["method"]
+    try:
+        method = METHODS[name](**parameters)
+    except TypeError as error:
+        raise LongwayError(f"Longway {header['longway']}, whose {name} has other parameters ({error})") from error
+    try:
+        method.check()
+    except LongwayError as error:
+        raise CorruptFileError(f"a parameter that its {name} does not take ({error})") from error
+    learnt |= {
+        name.removeprefix("learnt/"): tensor.numpy() for name, tensor in tensors.items() if name.startswith("learnt/")
+    }
+    _check_learnt(learnt, method)
+    for name, value in learnt.items():
+        setattr(method, name, value)
+    # Files of earlier versions call standard deviations "spread", and a layer of the denoiser "told".
+    state = {
+        re.sub(r"\.told\.", ".modulation.", re.sub(r"\.spread$", ".std", name.removeprefix("module/"))): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("module/")
+    }
+    _check_weights(state, method)
+    module = method._build(method.input_shape_, len(method.classes_))
+    module.to(next(value.dtype for value in state.values() if value.is_floating_point()))
+    module.load_state_dict(state)
     method.module_ = module.eval()
     return method
 
 
-class _InconsistentError(ValueError):
-    """Something in a file that no fitted method has."""
-
-
-def _restored(header: Mapping[str, Any], parameters: dict[str, Any], path: str | Path) -> Method:
-    """Return the unfitted method of a header, with its parameters checked."""
-    try:
-        method = METHODS[header["method"]](**parameters)
-    except TypeError as error:
-        raise LongwayError(
-            f"{path} was saved by Longway {header['longway']}, whose {header['method']} has other "
-            f"parameters ({error}): fit again"
-        ) from error
-    method.check()
-    return method
-
-
-def _check_learnt(method: Method, learnt: Mapping[str, Any]) -> None:
-    """Raise unless learnt values have names of their own, and classes and shape are those of a classifier."""
+def _check_learnt(learnt: dict[str, Any], method: Method) -> None:
     for name in learnt:
-        if not _LEARNT.fullmatch(name) or hasattr(type(method), name):
-            raise _InconsistentError(f"the learnt value {name!r}")
-    classes, shape = learnt["classes_"], learnt["input_shape_"]
-    if not isinstance(classes, np.ndarray) or classes.ndim != 1 or not 2 <= len(np.unique(classes)) == len(classes):
-        raise _InconsistentError("classes that are not two or more different labels")
-    if classes.dtype.kind == "f" and not np.isfinite(classes).all():
-        raise _InconsistentError("a class that is NaN or infinity")
-    if (
-        not isinstance(shape, tuple)
-        or len(shape) not in (1, 3)
-        or not all(type(side) is int and side > 0 for side in shape)
-    ):
-        raise _InconsistentError(f"the input shape {shape!r}")
+        if not _LEARNT.fullmatch(name) or hasattr(type(method), name) or name == "module_":
+            raise CorruptFileError(f"a learnt attribute named {name[:100]!r}")
+    if damage := misfit(learnt, _ATTRIBUTES):
+        raise CorruptFileError(f"no usable {damage.strip('.')!r} among its learnt attributes")
+    if len(learnt["input_shape_"]) == 1 and learnt["input_shape_"][0] != learnt.get("n_features_in_"):
+        raise CorruptFileError("learnt attributes that contradict each other: input_shape_ and n_features_in_")
 
 
-def _check_state(method: Method, state: Mapping[str, Tensor]) -> None:
-    """Raise unless the weights are finite and have the shapes of the method's network, before that is allocated."""
-    for name, tensor in state.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise _InconsistentError(f"weights {name!r} with NaN or infinity")
-        if name.endswith(".std") and not (tensor > 0).all():
-            raise _InconsistentError(f"standard deviations {name!r} that are not above 0")
+def _check_weights(state: dict[str, Tensor], method: Method) -> None:
+    """Compare names and shapes with the network's, before it takes memory, and refuse numbers that none can have."""
+    misfits = CorruptFileError(f"weights that do not fit its {type(method).__name__.lower()}")
     with torch.device("meta"):
-        skeleton = method._build(method.input_shape_, len(method.classes_))
+        network = method._build(method.input_shape_, len(method.classes_))
+    kinds = {name: value.is_floating_point() for name, value in network.state_dict().items()}
+    if kinds != {name: value.is_floating_point() for name, value in state.items()} or True not in kinds.values():
+        raise misfits
     try:
-        skeleton.load_state_dict({name: tensor.to("meta") for name, tensor in state.items()}, assign=True)
+        network.load_state_dict({name: value.to("meta") for name, value in state.items()})
     except RuntimeError as error:
-        raise _InconsistentError(f"weights that do not fit its {type(method).__name__}") from error
+        raise misfits from error
+    for name, value in state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise CorruptFileError(f"NaN or infinite weights ({name})")
+        if name.endswith("std") and not (value > 0).all():
+            raise CorruptFileError(f"a standard deviation of zero ({name})")
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -194,11 +188,10 @@ def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str
         )
     if not path.is_file():
         raise LongwayError(f"{path}: no such file; give the path of a model that `longway fit` saved")
-    header, found = read_tensors(path, wanted="a model that `longway fit` saved", remedy="fit again", tensors=tensors)
-    for name, kind in {"longway": str, "method": str, "parameters": dict, "learnt": dict, "about": dict}.items():
-        if not isinstance(header.get(name), kind):
-            raise CorruptFileError(f"{path} is damaged: its header has no usable {name!r}; fit again")
-    return header, found
+    header, content = read_tensors(path, wanted="a model that `longway fit` saved", remedy="fit again", tensors=tensors)
+    if damage := misfit(header, _HEADER):
+        raise CorruptFileError(f"{path} is damaged ({damage.strip('.')!r} is missing or of another type): fit again")
+    return header, content
 
 
 def _encode(value: Any, name: str) -> Any:
@@ -226,18 +219,50 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _renamed_tensor(name: str) -> str:
-    """Return a weight's name in the network. Earlier files call std "spread", and a layer of the denoiser "told"."""
-    return re.sub(r"\.told\.", ".modulation.", re.sub(r"\.spread$", ".std", name.removeprefix("module/")))
-
-
 def _decode(value: Any) -> Any:
     if isinstance(value, list):
         return [_decode(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if "array" in value:
-        return np.array(value["array"], dtype=value["dtype"])
-    if "tuple" in value:
+    if value.keys() == {"array", "dtype"}:
+        dtype = np.dtype(value["dtype"])
+        if dtype.kind not in "fiubUO" or dtype.itemsize * len(value["array"]) > _LARGEST_ARRAY:
+            raise CorruptFileError(f"an array of the type {dtype}")
+        return np.array(value["array"], dtype=dtype)
+    if value.keys() == {"tuple"} and isinstance(value["tuple"], list):
         return tuple(_decode(item) for item in value["tuple"])
-    return {key: _decode(item) for key, item in value["mapping"].items()}
+    if value.keys() == {"mapping"} and isinstance(value["mapping"], dict):
+        return {key: _decode(item) for key, item in value["mapping"].items()}
+    raise CorruptFileError("a value that is no number, text, array, list or mapping")
+
+
+def _are_classes(value: Any) -> bool:
+    """Return whether a value can be the labels of two classes or more."""
+    if not isinstance(value, np.ndarray) or value.ndim != 1 or not 2 <= len(value) <= _MOST_CLASSES:
+        return False
+    items = value.tolist()
+    plain = all(
+        isinstance(item, bool | int | float | str) and item == item for item in items
+    )  # NaN differs from itself
+    return plain and len(set(items)) == len(items)
+
+
+def _is_shape(value: Any) -> bool:
+    """Return whether a value can be the shape of features (d,) or images (c, h, w)."""
+    return isinstance(value, tuple) and len(value) in (1, 3) and all(map(Whole().accepts, value))
+
+
+_LEARNT = re.compile(r"[a-z]\w*[^\W_]_")
+_LARGEST_ARRAY, _MOST_CLASSES = 2**28, 100_000
+_HEADER = {"longway": str, "method": str, "parameters": dict, "learnt": dict, "about": dict}
+_ATTRIBUTES = {
+    "classes_": Other(_are_classes, "labels"),
+    "input_shape_": Other(_is_shape, "a shape"),
+    "n_features_in_": Maybe(Whole()),
+    "feature_names_in_": Maybe(np.ndarray),
+    "history_": Maybe([dict]),
+    "selection_": Maybe(dict),
+    "supervision_": Choice(SUPERVISION),
+    "group_inference_": Maybe({"caveats": Maybe((list, tuple))}),
+    "caveats_": Maybe((list, tuple)),
+}

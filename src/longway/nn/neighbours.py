@@ -65,8 +65,10 @@ class Neighbours(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Resize the buffers to the state's number of points, then load it."""
+        stored = state_dict.get(f"{prefix}points", self.points)
         for name in ("points", "labels", "weights"):
-            if prefix + name in state_dict:
-                here = getattr(self, name)
-                setattr(self, name, here.new_empty(state_dict[prefix + name].shape))
+            here = getattr(self, name)
+            setattr(self, name, here.new_empty((*stored.shape[:1], *here.shape[1:])))
         super()._load_from_state_dict(state_dict, prefix, *rest)
+        if not self.labels.is_meta and not ((self.labels >= 0) & (self.labels < self.n_classes)).all():
+            raise RuntimeError(f"labels of neighbours must be from 0 to {self.n_classes - 1}")

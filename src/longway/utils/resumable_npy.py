@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.lib import format as npy
 
+from longway.utils.json_input import parse_json
 from longway.utils.storage import new_hash, write_json
 
 JOURNAL = "progress.json"
@@ -108,9 +108,9 @@ class ResumableNpy:
     def _known(self) -> tuple[int, int, str] | None:
         """Return rows, width and hash from the journal; None without a usable one."""
         try:
-            record = json.loads(self._journal.read_text(encoding="utf-8"))
+            record = parse_json(self._journal.read_bytes())
             rows, width, digest = int(record["rows"]), int(record["width"]), str(record["hash"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
         return (rows, width, digest) if 0 < rows <= self.n and width > 0 else None
 

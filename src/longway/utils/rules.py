@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -74,7 +75,10 @@ class Number:
         )
 
     def accepts(self, value: Any) -> bool:
-        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        if not isinstance(value, Real) or isinstance(value, bool):
+            return False
+        number: Any = value  # a whole number may be larger than any float
+        if not abs(number) <= sys.float_info.max:
             return False
         if value < self.low or (self.above and value == self.low):
             return False

@@ -14,6 +14,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from longway.utils.errors import CorruptFileError, LongwayError
+from longway.utils.json_input import parse_json
 from longway.utils.storage import atomic_file, hash_array, hash_json
 
 FORMAT = 1
@@ -78,12 +79,13 @@ def read_tensors(
     except (SafetensorError, OSError) as error:
         raise CorruptFileError(f"{path} is damaged or no safetensors file ({error}): {remedy}") from error
     try:
-        header = json.loads(metadata["longway"])
+        header = parse_json(metadata["longway"])
         newer, saved_hash = header["format"] > FORMAT, header.pop("hash")
-    except (ValueError, KeyError, TypeError) as error:
+        version = str(header["longway"])[:20]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptFileError(f"{path} was not saved by Longway: give {wanted}") from error
     if newer:
-        raise LongwayError(f"{path} was saved by Longway {header['longway']}, which is newer than this one: update")
+        raise LongwayError(f"{path} was saved by Longway {version}, which is newer than this one: update")
     if tensors and saved_hash != _hash(header, content):
         raise CorruptFileError(f"{path} is damaged (its content is not what was saved): {remedy}")
     return header, content
