@@ -62,7 +62,8 @@ class Setting(NamedTuple):
     def method(self, seed: int) -> SITAR:
         """Return the unfitted method."""
         if self.part.startswith("paper"):
-            changes = {**self.changes, "beta": self.changes.get("beta", 2.0) / SMALLER}
+            # The record was made with linear heads; the published setting now has the paper's MLP heads.
+            changes = {"heads": (), **self.changes, "beta": self.changes.get("beta", 2.0) / SMALLER}
             return SITAR.from_paper("cmnist", epochs=PAPER_EPOCHS, batch_size=128, random_state=seed, **changes)
         return SITAR(epochs=EPOCHS, random_state=seed, **self.changes)
 
@@ -76,8 +77,8 @@ def nothing(*_: Any, **__: Any) -> None:
     """Find no maps that recolour, or no errors."""
 
 
-NO_MAPS = ("groups.contradicting.recolouring", nothing)
-NO_ERRORS = ("groups.contradicting.consistent_errors", nothing)
+NO_MAPS = ("groups.evidence.recolouring", nothing)
+NO_ERRORS = ("groups.evidence.consistent_errors", nothing)
 
 
 SETTINGS = [
@@ -93,7 +94,7 @@ SETTINGS = [
     *(Setting("paper, beta", f"{beta:g}", {"beta": beta}) for beta in (0.1, 1.0, 1.5, 2.0)),
     *(Setting("paper, noise", f"{noise:g}", {"noise_scale": noise}) for noise in (0.0, 0.1, 0.5, 3.0)),
     *(Setting("paper, consistency", f"{weight:g}", {"consistency_weight": weight}) for weight in (0.0, 0.1, 1.0, 50.0)),
-    Setting("paper, scores", "isotropic", {}, (("methods.sitar.shortcut_scores", isotropic),)),
+    Setting("paper, scores", "isotropic", {}, (("methods.sitar.estimator.shortcut_scores", isotropic),)),
 ]
 
 
@@ -136,7 +137,7 @@ def changed(setting: Setting, watch: Watched) -> Iterator[None]:
             return super().observe(epoch, logits) | watch(self.network)
 
     with ExitStack() as stack:
-        for name, value in (("methods.sitar.BestEpoch", Watching), *setting.replaced):
+        for name, value in (("methods.sitar.estimator.BestEpoch", Watching), *setting.replaced):
             stack.enter_context(patch(f"longway.{name}", value))
         yield
 

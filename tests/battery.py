@@ -85,7 +85,7 @@ ROWS = {
         margin=0.15,
     ),
     # With the default's ridge, what L-BFGS leaves where values no longer fall is 3e-8 of a probability on some CPUs.
-    "jtt": Row(JTT(l2=0.1), rivals=(JTT(), ERM()), margin=0.15),
+    "jtt": Row(JTT(l2=0.1, upweight=19), rivals=(JTT(), ERM()), margin=0.15),
     "jtt-mlp": Row(
         JTT(hidden=(16,), epochs=120, first_epochs=60, upweight=3),
         STOCHASTIC,

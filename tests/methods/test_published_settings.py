@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from longway import AFR, CCR, IRM, JTT, LORT, METHODS, GroupDRO, LfF, Selective
+from longway import AFR, CCR, DFR, IRM, JTT, LORT, METHODS, GroupDRO, LfF, Selective
 from longway.data.samples import Samples
 from longway.datasets import make_planted_shortcut
 from longway.functional.invariance import irm_penalty, risk_variance
@@ -18,6 +19,7 @@ from longway.linear.fit import fit_linear
 from longway.linear.head import LinearHead
 from longway.methods._last_layer import solve_from
 from longway.methods.ccr import _Problem
+from longway.methods.dfr import group_balanced_draws
 from longway.methods.invariance._environments import InvarianceObjective
 from longway.methods.lort import OverSmoothed
 from longway.methods.semantic_anchor import AnchorObjective
@@ -198,6 +200,26 @@ def test_afr_is_the_official_descent():
     torch.testing.assert_close(found.bias, theta[1].detach())
 
 
+def test_dfr_is_the_mean_of_sparse_heads_on_balanced_draws(monkeypatch):
+    draws = []
+
+    def drawn(*arguments):
+        draws.append(group_balanced_draws(*arguments))
+        return draws[-1]
+
+    monkeypatch.setattr("longway.methods.dfr.group_balanced_draws", drawn)
+    method = DFR.from_paper("val", Cs=(0.1,), n_refits=3).fit(DATA.X, DATA.y, eval_set=EVAL_SET)
+    X = (VALIDATION.X - DATA.X.mean(0)) / DATA.X.std(0)
+    coefficients = []
+    for weight in draws[-1]:  # the refits on all validation data; the first draws chose C
+        rows = weight > 0
+        assert len(set(np.bincount(VALIDATION.groups[rows]))) == 1
+        sparse = LogisticRegression(C=0.1, solver="saga", l1_ratio=1, tol=1e-8, max_iter=50_000)
+        coefficients.append(sparse.fit(X[rows], VALIDATION.y[rows]).coef_[0])
+    weight = method.module_.linear.weight.detach().numpy()
+    np.testing.assert_allclose(weight[1] - weight[0], np.mean(coefficients, 0), atol=2e-3)
+
+
 def test_lort_is_the_official_loss_and_starts_from_the_first_head():
     torch.manual_seed(0)
     network, x, y = nn.Linear(4, 3), torch.randn(20, 4), torch.arange(20) % 3
@@ -273,7 +295,7 @@ def test_features_are_pulled_only_in_confident_steps():
 
 def test_the_table_has_every_published_setting_and_names_tests_that_exist():
     root = Path(__file__).resolve().parents[2]
-    text = (root / "docs" / "published-settings.md").read_text(encoding="utf-8")
+    text = (root / "docs" / "published-settings.md").read_text(encoding="utf-8").split("\n## ")[0]
     rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| ") and line.count("|") == 8][2:]
     named = {(row[0].split()[0].lower(), setting) for row in rows for setting in re.findall("`(.*?)`", row[0])}
     assert named == {(METHODS[name].__name__.lower(), setting) for name, setting in SETTINGS}

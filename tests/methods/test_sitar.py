@@ -37,6 +37,9 @@ def test_published_architecture():
     assert [layer.out_features for layer in network.classifier if isinstance(layer, torch.nn.Linear)] == [128, 2]
     two_layers = SitarNet((3, 28, 28), 2, 10, SITAR.from_paper("cmnist").channels)
     assert sum(isinstance(layer, torch.nn.Conv2d) for layer in two_layers.vae.body) == 2
+    published = SITAR.from_paper("celeba")._build((3, 64, 64), 2)
+    for head in (published.vae.mean, published.vae.log_variance):  # MLPs
+        assert [layer.out_features for layer in head if isinstance(layer, torch.nn.Linear)] == [128, 10]
 
 
 def test_loss_is_the_printed_formula():

@@ -8,7 +8,7 @@ import pytest
 from battery import ROWS, small_images
 from sklearn.base import clone
 
-from longway import ERM, JTT, LongwayError, infer_groups, load, training_options
+from longway import ERM, JTT, LfF, LongwayError, infer_groups, load, training_options
 from longway.training.checkpoint import save_state
 
 X, Y, GROUPS = small_images()
@@ -22,6 +22,7 @@ def short(method):
 
 
 METHODS = {name: short(row.method) for name, row in ROWS.items() if row.method.takes_images}
+METHODS |= {"jtt-sgd": short(JTT.from_paper("celeba", upweight=2)), "lff-last": short(LfF.from_paper("cmnist"))}
 
 
 class Killed(BaseException):

@@ -5,7 +5,7 @@ from torch import nn
 
 from longway import LongwayError
 from longway.data.samples import Samples
-from longway.training.selection import BestEpoch, resolve_rule
+from longway.training.selection import BestEpoch, resolve_rule, selection_caveats
 
 
 class Constant(nn.Module):
@@ -31,7 +31,7 @@ def test_unknown_and_impossible_rules():
         resolve_rule("worst_group", None)
 
 
-@pytest.mark.parametrize(("rule", "kept"), [("average", 1), ("worst_class", 2), ("worst_group", 1)])
+@pytest.mark.parametrize(("rule", "kept"), [("average", 1), ("worst_class", 2), ("worst_group", 1), ("last", 2)])
 def test_keeps_the_best_epoch_and_the_later_of_two(rule, kept):
     y, groups = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
     network = Constant()
@@ -43,3 +43,20 @@ def test_keeps_the_best_epoch_and_the_later_of_two(rule, kept):
     assert chosen["epoch"] == kept
     assert chosen["data"] == "eval_set"
     assert network.logits.tolist() == [[1.0, 0.0], [0.0, 1.0]][kept - 1]
+
+
+@pytest.mark.parametrize(
+    ("record", "count"),
+    [
+        ({}, 0),
+        ({"rule": "last", "data": "eval_set"}, 0),
+        ({"rule": "worst_group", "data": "eval_set"}, 0),
+        ({"rule": "balanced", "data": "eval_set", "debiased": True}, 0),
+        ({"rule": "balanced", "data": "eval_set"}, 1),
+        ({"rule": "worst_class", "data": "validation_fraction"}, 1),
+    ],
+)
+def test_a_selection_that_cannot_see_the_shortcut_is_said(record, count):
+    found = selection_caveats(record)
+    assert len(found) == count
+    assert all(record["data"] in each and "give eval_set=(X, y, groups)" in each for each in found)
