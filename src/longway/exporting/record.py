@@ -115,9 +115,7 @@ class Record:
         names = [entry.name for entry in fields(cls)]
         foreign = f"{path} was not exported by Longway: give a file that `longway export` wrote"
         try:
-            values = {
-                name: parse_json(metadata[f"longway.{name}"]) for name in names if f"longway.{name}" in metadata
-            }
+            values = {name: parse_json(metadata[f"longway.{name}"]) for name in names if f"longway.{name}" in metadata}
             newer = values["format"] > FORMAT
             version = str(values["longway"])[:20]
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -241,7 +241,9 @@ def _are_classes(value: Any) -> bool:
     if not isinstance(value, np.ndarray) or value.ndim != 1 or not 2 <= len(value) <= _MOST_CLASSES:
         return False
     items = value.tolist()
-    plain = all(isinstance(item, bool | int | float | str) and item == item for item in items)  # NaN differs from itself
+    plain = all(
+        isinstance(item, bool | int | float | str) and item == item for item in items
+    )  # NaN differs from itself
     return plain and len(set(items)) == len(items)
 
 

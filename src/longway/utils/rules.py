@@ -75,7 +75,9 @@ class Number:
         )
 
     def accepts(self, value: Any) -> bool:
-        if not isinstance(value, Real) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
+        if not isinstance(value, Real) or isinstance(value, bool) or value != value:
+            return False
+        if value > sys.float_info.max or value < -sys.float_info.max:
             return False
         if value < self.low or (self.above and value == self.low):
             return False
