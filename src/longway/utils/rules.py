@@ -75,9 +75,9 @@ class Number:
         )
 
     def accepts(self, value: Any) -> bool:
-        if not isinstance(value, Real) or isinstance(value, bool) or value != value:
+        if not isinstance(value, Real) or isinstance(value, bool):
             return False
-        if value > sys.float_info.max or value < -sys.float_info.max:
+        if not value <= sys.float_info.max or value < -sys.float_info.max:  # NaN, infinity, huge integers
             return False
         if value < self.low or (self.above and value == self.low):
             return False
