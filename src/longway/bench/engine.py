@@ -22,7 +22,7 @@ from longway.bench.search import all_trials, next_trials
 from longway.bench.spec import FORMAT, DataSpec, TrialSpec
 from longway.bench.store import Busy, Store, versions
 from longway.bench.trial import fit_trial, reveal_trial
-from longway.bench.workers import settle
+from longway.bench.workers import end_with_parent, settle
 from longway.methods import METHODS
 from longway.utils.errors import LongwayError, nearest
 from longway.utils.progress import Advance, progress
@@ -93,7 +93,8 @@ class Engine:
             raise LongwayError(f"backend={self.backend!r} is unknown; {nearest(self.backend, BACKENDS)}")
         if self.backend == "ray":
             _connect(self.address)
-        with parallel_config(backend=self.backend):
+        options = {"initializer": end_with_parent} if self.backend == "loky" else {}
+        with parallel_config(backend=self.backend, **options):
             yield
 
 

@@ -128,6 +128,14 @@ class Reader:
         CorruptFileError
             A record does not fit the data that it is about.
         """
+        try:
+            return self._tests(key, data_hash)
+        except CorruptFileError:
+            raise
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise CorruptFileError(f"the test of trial {key} is damaged: delete its file in tests/") from error
+
+    def _tests(self, key: str, data_hash: str) -> dict[str, Test]:
         about = self._about(data_hash)
         parts = self.store.read("tests", key)["parts"]
         if parts.keys() != about["parts"].keys():

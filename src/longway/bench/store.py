@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +16,9 @@ from filelock import FileLock, Timeout
 from longway._version import __version__
 from longway.bench.spec import FORMAT, TrialSpec
 from longway.utils.errors import CorruptFileError, LongwayError
+from longway.utils.json_input import parse_json
+from longway.utils.rules import Choice
+from longway.utils.schema import Each, Maybe, misfit
 from longway.utils.storage import disk_errors, write_json
 
 MANIFEST = "bench.json"
@@ -138,7 +140,14 @@ class Store:
         CorruptFileError
             It is cut short or no record.
         """
-        return _read(f"{self.folder}/{kind}/{key}.json")
+        path = f"{self.folder}/{kind}/{key}.json"
+        record = _read(path)
+        if damage := misfit(record, _SCHEMAS[kind]):
+            raise CorruptFileError(
+                f"{path} is damaged ({damage.strip('.')!r} is missing or of another type): delete it, and the same "
+                "command will make it again"
+            )
+        return record
 
     def read_named(self, name: str) -> dict[str, Any]:
         """Read a file of the folder itself, such as ``plan.json``."""
@@ -191,10 +200,17 @@ class Store:
             return False
 
 
+_SCHEMAS = {
+    "trials": {"status": Choice(("done", "failed")), "data_hash": Maybe(str)},
+    "tests": {"parts": Each({"correct": str, "counts": dict})},
+    "data": {"parts": Each(Each({"codes": str}))},
+}
+
+
 def _read(path: str | Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - ten thousand of them: a Path costs as much as the reading
-            record = json.loads(file.read())
+            record = parse_json(file.read())
     except FileNotFoundError:
         raise LongwayError(f"{path} is not there: run the benchmark again") from None
     except (ValueError, OSError) as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import threading
+import time
 from functools import cache
 from multiprocessing import parent_process
 
@@ -12,6 +14,26 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Constants from glibc's ``malloc.h``."""
 KEPT = 2**25
 """Size up to which freed blocks stay with the process, the most that glibc allows."""
+POLL_SECONDS = 0.5
+
+
+def end_with_parent() -> None:
+    """Start a thread that ends this worker when the process that started it has ended, by whatever means.
+
+    Linux's ``PR_SET_PDEATHSIG`` would not do: it is sent when the thread that started the worker ends.
+    """
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        if os.name == "nt":
+            parent.join()
+        while os.name != "nt" and os.getppid() == parent.pid:
+            time.sleep(POLL_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="longway-parent", daemon=True).start()
 
 
 @cache
