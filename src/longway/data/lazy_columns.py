@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _PIECE = 256
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""Formats of Pillow that images are opened with, whatever their names say; none of them runs another program."""
 
 
 class LazyColumn(ABC):
@@ -125,7 +128,9 @@ class ImageColumn(LazyColumn):
     rows, name, source, ids
         As in LazyColumn. A value is a path, bytes, or ``{"bytes": ..., "path": ...}``.
     root : Path, optional
-        Folder that relative paths start from.
+        Folder that relative paths start from, and that files must be in; without one, any file is read.
+    allow_outside : bool, default False
+        Read files outside ``root`` too.
     """
 
     kind = "images"
@@ -137,14 +142,16 @@ class ImageColumn(LazyColumn):
         source: str,
         ids: np.ndarray | None = None,
         root: Path | None = None,
+        allow_outside: bool = False,
     ) -> None:
         super().__init__(rows, name, source, ids)
         self.root = root
+        self.allow_outside = allow_outside
 
     def take(self, where: np.ndarray) -> ImageColumn:
         """Return the rows at these positions."""
         rows = self.rows.select(where, keep_in_memory=True)
-        return ImageColumn(rows, self.name, self.source, self.ids[where], self.root)
+        return ImageColumn(rows, self.name, self.source, self.ids[where], self.root, self.allow_outside)
 
     def read(self, where: np.ndarray, min_size: int | None = None) -> list[Image.Image]:
         """Decode the images at these positions.
@@ -164,6 +171,28 @@ class ImageColumn(LazyColumn):
         return [
             self._decode(self._open(value, position), position, min_size) for position, value in self._values(where)
         ]
+
+    def read_some(
+        self, where: np.ndarray, min_size: int | None = None
+    ) -> tuple[list[Image.Image], list[int], list[tuple[int, str]]]:
+        """Decode those images at these positions that can be decoded.
+
+        Returns
+        -------
+        images : list of PIL.Image.Image
+        readable : list of int
+            Their positions.
+        broken : list of (int, str)
+            The positions of the others, with the reason.
+        """
+        images, readable, broken = [], [], []
+        for position in where.tolist():
+            try:
+                images += self.read(np.array([position]), min_size)
+                readable.append(position)
+            except CorruptFileError as error:
+                broken.append((position, str(error)))
+        return images, readable, broken
 
     def encoded(self, where: np.ndarray) -> list[bytes | None]:
         """Read the encoded bytes of the images at these positions; None for a missing one."""
@@ -191,6 +220,7 @@ class ImageColumn(LazyColumn):
                 return None
             parts += column.to_pylist()
         root = None if self.root is None else self.root.resolve()
+        parts = [str(name).replace("\\", "/") for name in parts]
         names = [Path(name).relative_to(root).as_posix() if root and _inside(name, root) else name for name in parts]
         return np.array(names, dtype=str) if names and len(set(names)) == len(names) else None
 
@@ -199,10 +229,9 @@ class ImageColumn(LazyColumn):
         digest = new_hash()
         for piece in self._pieces():
             for position, value in self._values(piece):
-                data = self._encoded(value, position)
-                content = data.read_bytes() if isinstance(data, Path) else data
-                digest.update(len(content).to_bytes(8, "little"))
-                digest.update(content)
+                content = self._bytes(value, position)
+                digest.update((2**64 - 1 if content is None else len(content)).to_bytes(8, "little"))
+                digest.update(content or b"")
         return digest.hexdigest()
 
     def _values(self, where: np.ndarray) -> Iterator[tuple[int, Any]]:
@@ -217,6 +246,13 @@ class ImageColumn(LazyColumn):
         if isinstance(value, bytes):
             return value
         path = (self.root or Path()) / value
+        if "\\" in value and not path.is_file():  # as Windows writes it
+            path = (self.root or Path()) / value.replace("\\", "/")
+        if self.root is not None and not self.allow_outside and not _below(path, self.root):
+            raise LongwayError(
+                f"{self._at(position)} names {path}, which is outside the data's folder {self.root}: move it there, or "
+                "allow it with allow_outside=True"
+            )
         if not path.is_file():
             raise CorruptFileError(f"{self._at(position)} names {path}, which is missing: restore it or drop that row")
         return path
@@ -233,7 +269,12 @@ class ImageColumn(LazyColumn):
 
         data = self._encoded(value, position)
         try:
-            return Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
+            image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and image.width * image.height > limit:
+                image.close()
+                raise ValueError(f"{image.width:,} x {image.height:,} pixels, more than the {limit:,} that are read")
+            return image
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise self._undecodable(data, position, error) from error
 
@@ -256,6 +297,11 @@ class ImageColumn(LazyColumn):
         return CorruptFileError(
             f"{self._at(position)}{file} is not an image that can be decoded ({reason}): replace it or drop that row"
         )
+
+
+def _below(path: Path, root: Path) -> bool:
+    """Return whether a path stays in a folder by its name; links that the user put there may lead elsewhere."""
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root)) or path.is_relative_to(root.resolve()) and ".." not in path.parts
 
 
 def _inside(name: str, root: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import numpy as np
 
 from longway.data.columns import choose_input
 from longway.data.dataset import GroupedDataset, name_groups
+from longway.data.image_folders import IMAGE, warn_left_out
 from longway.data.lazy_columns import ImageColumn
 from longway.data.sources import open_source
-from longway.data.splits import hashed_split, named_split, random_split
+from longway.data.splits import PARTS, hashed_split, named_split, random_split
 from longway.data.table import ROW_ID, Source
-from longway.utils.errors import LongwayError
+from longway.utils.errors import LongwayError, LongwayWarning
 
 
 def read(
@@ -30,6 +32,8 @@ def read(
     limit: int | None = None,
     hf_config: str | None = None,
     hf_split: str | None = None,
+    labelled: bool = True,
+    allow_outside: bool = False,
 ) -> GroupedDataset:
     """Read data from a file, a folder or the Hugging Face Hub.
 
@@ -64,10 +68,20 @@ def read(
         Keep this many rows, chosen at random, for a quick look.
     hf_config, hf_split : str, optional
         Configuration and split of a Hugging Face dataset; all its splits are read if none is named.
+    labelled : bool, default True
+        False reads neither labels nor what depends on them, as to predict: they may be missing.
+    allow_outside : bool, default False
+        Read images that a table names outside the folder of the data. Allow it only for tables that you trust.
 
     Returns
     -------
     GroupedDataset
+
+    Warns
+    -----
+    LongwayWarning
+        Rows, files or columns are left out; the message names them. A part that has no labels at all, such as the test
+        part of a challenge, is left out; so are files outside class folders.
 
     Raises
     ------
@@ -91,11 +105,18 @@ def read(
     wanted = input if input is None or isinstance(input, str) else [str(name) for name in input]
     array = wanted if wanted is None or isinstance(wanted, str) else wanted[0] if len(wanted) == 1 else None
     opened = open_source(source, input=array, hf_config=hf_config, hf_split=hf_split)
-    label = label or opened.table.label
+    label = (label or opened.table.label) if labelled else None
     split = split or (opened.table.split if split_by is None else None)
     names = [attributes] if isinstance(attributes, str) else list(attributes)
     if label in names:
         raise LongwayError(f"column {label!r} is named both as label and as attribute: choose another attribute")
+
+    usable = np.ones(len(opened.table), bool)
+    if split is not None:
+        usable &= named_split(opened.table.values(split, "split", opened.name), split) != ""
+    if label is not None:
+        label, usable = _without_unlabelled(opened, label, split, usable)
+    opened = opened if usable.all() else opened.take(np.flatnonzero(usable))
 
     def column(name: str, role: str) -> np.ndarray:
         return opened.table.values(name, role, opened.name)
@@ -109,7 +130,7 @@ def read(
     strata = groups if groups is not None else y
     parts = _split(opened, split, split_by, fractions, seed, strata)
     named = {name for name in (label, *names, group, split, split_by, opened.table.split) if name is not None}
-    X, used = choose_input(opened, wanted, named)
+    X, used = choose_input(opened, wanted, named, allow_outside=allow_outside)
     data = GroupedDataset(
         X=X,
         y=y,
@@ -125,6 +146,36 @@ def read(
     if limit is None or limit >= len(data):
         return data
     return data.take(np.sort(np.random.default_rng(seed).choice(len(data), limit, replace=False)))
+
+
+def _without_unlabelled(
+    source: Source, label: str, split: str | None, usable: np.ndarray
+) -> tuple[str | None, np.ndarray]:
+    """Leave out parts without any label, and files outside class folders; the label is None if nothing has one."""
+    table, own = source.table, label == source.table.label
+    missing = table.missing(label, "label", source.name) & usable
+    if not missing.any():
+        return label, usable
+    if own and missing.sum() == usable.sum():
+        return None, usable
+    if split is not None:
+        parts = named_split(table.values(split, "split", source.name), split)
+        bare = [part for part in PARTS if (here := usable & (parts == part)).any() and missing[here].all()]
+        if bare and "train" not in bare:
+            out = usable & np.isin(parts, bare)
+            warnings.warn(
+                f"{source.name}: the {' and '.join(bare)} part has no label {label!r}: its {out.sum():,} rows are left "
+                "out",
+                LongwayWarning,
+                stacklevel=3,
+            )
+            usable, missing = usable & ~out, missing & ~out
+    if missing.any() and table.rows.features[label].dtype == "string" and own and source.root is not None:
+        stray = np.flatnonzero(missing)
+        names = table.arrow([IMAGE]).column(0).take(stray[:3]).to_pylist() if IMAGE in table.columns else []
+        warn_left_out(source.name, [str(name["path"]) for name in names], len(stray), "are in no class folder")
+        usable = usable & ~missing
+    return label, usable
 
 
 def _split(

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longway.data.arrays import open_npz
+from longway.data.delimited import csv_options, merged
 from longway.data.feature_folder import is_cache, open_cache
-from longway.data.splits import part_name
+from longway.data.image_folders import open_images, open_metadata, visible
+from longway.data.splits import known_parts, part_name
 from longway.data.table import Source, Table
 from longway.utils.errors import CorruptFileError, LongwayError, nearest
 from longway.utils.storage import is_full
@@ -20,14 +22,9 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
-_READERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".csv": ("csv", {}),
-    ".tsv": ("csv", {"sep": "\t"}),
-    ".parquet": ("parquet", {}),
-    ".pq": ("parquet", {}),
-}
+_READERS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 
-_NO_ROWS = ("corresponds to no data", "BatchSize must be greater than 0")
+_NO_ROWS = ("no data rows", "corresponds to no data", "BatchSize must be greater than 0")
 """Messages of `datasets` for a CSV with only a header and for an empty Parquet file."""
 
 
@@ -130,16 +127,24 @@ def _open_file(path: Path, input: str | None) -> Source:
 def _load(name: str, suffix: str, files: dict[str, list[Path]]) -> datasets.DatasetDict:
     import datasets
 
-    reader, options = _READERS[suffix]
+    reader = _READERS[suffix]
     patterns = {part: [glob.escape(str(file.resolve())) for file in listed] for part, listed in files.items()}
     with _reading(name, suffix[1:].upper()):
         try:
+            options = _csv_options([file for listed in files.values() for file in listed]) if reader == "csv" else {}
             loaded = datasets.load_dataset(reader, data_files=patterns, **options)
         except Exception as error:
             if any(words in str(error.__cause__ or error) for words in _NO_ROWS):
                 raise LongwayError(f"{name} has no rows: give a source that has some") from error
             raise
     return _with_rows(name, loaded)
+
+
+def _csv_options(files: list[Path]) -> dict[str, Any]:
+    options: list[dict[str, Any]] = []
+    for file in sorted(files, key=lambda file: part_name(file.stem.split("-")[0].split("_")[0]) is None):
+        options.append(csv_options(file, list(options[0]["features"]) if options else None))
+    return merged(options)
 
 
 def _with_rows(name: str, parts: Any) -> Any:
@@ -150,31 +155,33 @@ def _with_rows(name: str, parts: Any) -> Any:
 
 def _open_folder(path: Path) -> Source:
     """Open a folder of images (with a metadata file, or with classes as sub-folders), or of CSV or Parquet parts."""
-    metadata = next((path / f"metadata{end}" for end in _READERS if (path / f"metadata{end}").is_file()), None)
-    if metadata is not None and not _has_file_names(metadata):
-        return _open_file(metadata, None)  # file names under another name, as in Waterbirds: input= says which
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file, path))
-    if any(file.suffix.lower() in IMAGE_SUFFIXES for file in files):
-        return _open_images(path, metadata is not None)
+    files = visible(path)
+    if metadata := _metadata(path):
+        return open_metadata(path, metadata, lambda listed: _load(str(path), _ending(listed[0]), {"a": listed})["a"])
+    if images := [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]:
+        return open_images(path, images)
     for suffix in _READERS:
-        if tables := [file for file in files if file.suffix.lower() == suffix]:
+        if tables := [file for file in files if _ending(file) == suffix]:
             return _from_parts(str(path), _load(str(path), suffix, _by_part(path, tables)), path)
     raise LongwayError(
         f"the folder {path} has neither images, nor CSV or Parquet files, nor a saved dataset or feature cache in it"
     )
 
 
-def _hidden(file: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(root).parts)
+def _ending(file: Path) -> str:
+    return file.suffix.lower()
 
 
-def _has_file_names(metadata: Path) -> bool:
-    if metadata.suffix.lower() not in {".csv", ".tsv"}:
-        return True
-    with metadata.open(encoding="utf-8", errors="replace") as file:
-        header = file.readline()
-    names = [name.strip().strip('"') for name in header.replace("\t", ",").split(",")]
-    return any(name == "file_name" or name.endswith("_file_name") for name in names)
+def _metadata(path: Path) -> list[Path]:
+    """Find the metadata file of a folder, or one in each of its parts."""
+    folders = [path, *(entry for entry in sorted(path.iterdir()) if entry.is_dir() and part_name(entry.name))]
+    found = [
+        file
+        for folder in folders
+        for file in sorted(folder.iterdir())
+        if file.is_file() and file.stem.lower() == "metadata" and _ending(file) in _READERS
+    ]
+    return found[:1] if found and found[0].parent == path else found
 
 
 def _by_part(root: Path, files: Iterable[Path]) -> dict[str, list[Path]]:
@@ -187,20 +194,6 @@ def _by_part(root: Path, files: Iterable[Path]) -> dict[str, list[Path]]:
     return {"train": sorted(files)} if "" in parts else parts
 
 
-def _open_images(path: Path, has_metadata: bool) -> Source:
-    import datasets
-
-    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]
-    parts = {part_name(folder.name): folder for folder in folders}
-    if has_metadata or not folders or None in parts or len(parts) < len(folders):
-        parts = {"train": path}
-    # Patterns, because without them `datasets` guesses splits from words inside file names
-    patterns = {str(part): [glob.escape(str(folder.resolve())) + "/**"] for part, folder in parts.items()}
-    with _reading(str(path), "an image folder"):
-        loaded = datasets.load_dataset("imagefolder", data_files=patterns)
-    return _from_parts(str(path), _with_rows(str(path), loaded), path)
-
-
 def _from_parts(name: str, parts: Any, root: Path | None = None) -> Source:
     """Concatenate the parts of a split; if there are several, a column names the part."""
     import datasets
@@ -209,13 +202,14 @@ def _from_parts(name: str, parts: Any, root: Path | None = None) -> Source:
     label = "label" if isinstance(parts[next(iter(parts))].features.get("label"), datasets.ClassLabel) else None
     if len(parts) == 1:
         return Source(name, Table(next(iter(parts.values())), label), root=root)
-    unknown = [part for part in parts if part_name(part) is None]
-    if unknown:
+    known = known_parts(parts, name)
+    if not known:
         raise LongwayError(f"{name} has the splits {', '.join(parts)}: choose one of them with hf_split=")
     column = "split" if "split" not in columns else "_split"
     rows = []
-    for part, table in parts.items():
-        words = datasets.Dataset.from_dict({column: [part_name(part)] * len(table)})
+    for part, word in known.items():
+        table = parts[part]
+        words = datasets.Dataset.from_dict({column: [word] * len(table)})
         rows.append(datasets.concatenate_datasets([table, words], axis=1))
     try:
         joined = datasets.concatenate_datasets(rows)
@@ -233,10 +227,10 @@ def _open_saved(path: Path, hf_split: str | None) -> Source:
 
     with _reading(str(path), "a saved dataset"):
         loaded = datasets.load_from_disk(path)
-    return _chosen_part(str(path), loaded, hf_split)
+    return _chosen_part(str(path), loaded, hf_split, path)
 
 
-def _chosen_part(name: str, loaded: Any, hf_split: str | None) -> Source:
+def _chosen_part(name: str, loaded: Any, hf_split: str | None, root: Path) -> Source:
     import datasets
 
     parts = {"train": loaded} if isinstance(loaded, datasets.Dataset) else dict(loaded)
@@ -244,7 +238,7 @@ def _chosen_part(name: str, loaded: Any, hf_split: str | None) -> Source:
         if hf_split not in parts:
             raise LongwayError(f"{name} has no split {hf_split!r} (hf_split); {nearest(hf_split, parts)}")
         parts = {hf_split: parts[hf_split]}
-    return _from_parts(name, _with_rows(name, parts))
+    return _from_parts(name, _with_rows(name, parts), root)
 
 
 def _open_hub(name: str, hf_config: str | None, hf_split: str | None) -> Source:
@@ -261,4 +255,4 @@ def _open_hub(name: str, hf_config: str | None, hf_split: str | None) -> Source:
             f"({reason}): check the spelling; without a network, save the dataset elsewhere with save_to_disk and give "
             "its folder"
         ) from error
-    return _chosen_part(name, loaded, hf_split)
+    return _chosen_part(name, loaded, hf_split, Path(datasets.config.HF_CACHE_HOME))
