@@ -105,6 +105,23 @@ Tracker = Annotated[
     str,
     typer.Option("--tracker", metavar="NAME", help="Of the curves: tensorboard or mlflow.", rich_help_panel=TRAINING),
 ]
+MaxSkipped = Annotated[
+    float,
+    typer.Option(
+        "--max-skipped",
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="Share of images that may be unreadable; they are left out and listed.",
+    ),
+]
+EscapeFormulas = Annotated[
+    bool,
+    typer.Option(
+        "--escape-formulas",
+        help="Write ' before words that a spreadsheet would run as a formula (they begin with =, +, - or @).",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -186,6 +203,14 @@ class DataOptions:
         str | None,
         typer.Option("--hf-split", metavar="NAME", help="Split of a Hugging Face dataset.", rich_help_panel=DATA),
     ] = None
+    allow_outside: Annotated[
+        bool,
+        typer.Option(
+            "--allow-outside",
+            help="Read images that the table names outside its folder: only for tables that you trust.",
+            rich_help_panel=DATA,
+        ),
+    ] = False
 
     def read(self, **changes: Any) -> GroupedDataset:
         """Read the data; ``changes`` replace options of ``longway.read``."""
@@ -203,6 +228,7 @@ class DataOptions:
             "limit": self.limit,
             "hf_config": self.hf_config,
             "hf_split": self.hf_split,
+            "allow_outside": self.allow_outside,
         }
         return read(self.source, **{**options, **changes})
 

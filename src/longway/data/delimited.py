@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from longway.utils.errors import LongwayError
 
 if TYPE_CHECKING:
-    import datasets
     import pandas as pd
     import pyarrow as pa
 

@@ -77,9 +77,7 @@ def open_metadata(root: Path, metadata: list[Path], load: Callable[[list[Path]],
 
     folders = [file.parent.relative_to(root).as_posix() for file in metadata]
     tables = [load([file]) for file in metadata]
-    tables = [
-        table if folder == "." else _below(table, folder) for table, folder in zip(tables, folders, strict=True)
-    ]
+    tables = [table if folder == "." else _below(table, folder) for table, folder in zip(tables, folders, strict=True)]
     rows = datasets.concatenate_datasets(tables)
     column = next((name for name in rows.column_names if name == FILE_NAME), None)
     if column is None:

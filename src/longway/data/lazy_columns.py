@@ -198,13 +198,19 @@ class ImageColumn(LazyColumn):
         """Read the encoded bytes of the images at these positions; None for a missing one."""
         return [self._bytes(value, position) for position, value in self._values(where)]
 
-    def sizes(self) -> Iterator[tuple[int, int]]:
-        """Read width and height of each image from its header."""
+    def sizes(self, skip_broken: bool = False) -> Iterator[tuple[int, int]]:
+        """Read width and height of each image from its header; ``skip_broken`` omits those that have none."""
         for piece in self._pieces():
             for position, value in self._values(piece):
-                with self._open(value, position) as image:
-                    turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 lie on their side
-                    yield image.size[::-1] if turned else image.size
+                try:
+                    with self._open(value, position) as image:
+                        turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 lie on their side
+                        size = image.size[::-1] if turned else image.size
+                except CorruptFileError:
+                    if not skip_broken:
+                        raise
+                    continue
+                yield size
 
     def names(self) -> np.ndarray | None:
         """Return the file name of each image if all are different, else None."""
@@ -301,7 +307,8 @@ class ImageColumn(LazyColumn):
 
 def _below(path: Path, root: Path) -> bool:
     """Return whether a path stays in a folder by its name; links that the user put there may lead elsewhere."""
-    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root)) or path.is_relative_to(root.resolve()) and ".." not in path.parts
+    folders = (os.path.abspath(root), root.resolve())  # noqa: PTH100 (a link in the path must not be followed)
+    return any(Path(os.path.abspath(path)).is_relative_to(folder) for folder in folders)  # noqa: PTH100
 
 
 def _inside(name: str, root: Path) -> bool:

@@ -170,7 +170,7 @@ def _without_unlabelled(
                 stacklevel=3,
             )
             usable, missing = usable & ~out, missing & ~out
-    if missing.any() and table.rows.features[label].dtype == "string" and own and source.root is not None:
+    if missing.any() and own and label == "label" and table.rows.features[label].dtype == "string":  # class folders
         stray = np.flatnonzero(missing)
         names = table.arrow([IMAGE]).column(0).take(stray[:3]).to_pylist() if IMAGE in table.columns else []
         warn_left_out(source.name, [str(name["path"]) for name in names], len(stray), "are in no class folder")

@@ -108,8 +108,8 @@ def named_split(values: np.ndarray, column: str) -> np.ndarray:
         if not parts:
             unknown = [word for word in words if part_name(word) is None]
             raise LongwayError(
-                f"split column {column!r} holds {_some(unknown)}: only train, val and test (or 0, 1, 2) are known; to split by "
-                f"the values of a column, use split_by={column!r}"
+                f"split column {column!r} holds {_some(unknown)}: only train, val and test (or 0, 1, 2) are known; "
+                f"to split by the values of a column, use split_by={column!r}"
             )
         names = [parts.get(word, "") for word in words]
     return np.array(names, dtype="<U5")[inverse]

@@ -113,7 +113,8 @@ class Table:
         Returns
         -------
         ndarray of shape (n,)
-            Strings without blanks around them, int64, or uint64 if they need it. True and false are 1 and 0; class names stand for their numbers where the file has them.
+            Strings without blanks around them, int64, or uint64 if they need it. True and false are 1 and 0; class
+            names stand for their numbers where the file has them.
 
         Raises
         ------

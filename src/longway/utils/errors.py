@@ -39,6 +39,11 @@ def printable(text: object) -> str:
     )
 
 
+def one_line(text: object) -> str:
+    """Return text on one line that cannot steer a terminal."""
+    return " ".join(printable(text).split())
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the known spelling nearest to ``name``.
 
