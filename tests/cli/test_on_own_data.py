@@ -239,7 +239,9 @@ def test_parameters_from_the_paper_and_by_hand(tmp_path, good, csv):
     fitted = longway.load(tmp_path / "m")
     wanted = longway.HSFM.from_paper("metashift", epochs=1, n_hard=5).get_params()
     assert {**fitted.get_params(), "device": "auto"} == wanted
-    good("fit", "erm", csv, *words, "--overwrite", "-s", "hidden=[4, 3]", "-s", "selection=worst_class", "-s", "epochs=1")
+    good(
+        "fit", "erm", csv, *words, "--overwrite", "-s", "hidden=[4, 3]", "-s", "selection=worst_class", "-s", "epochs=1"
+    )
     fitted = longway.load(tmp_path / "m")
     assert (fitted.hidden, fitted.selection, fitted.selection_["data"]) == ([4, 3], "worst_class", "eval_set")
 

@@ -98,7 +98,8 @@ def embed(
     The key is a hash of the backbone (weights, transform, code), of the inputs' content and of ``dtype``. If ``out``
     holds features of the same key, nothing is computed. A folder gets its name only when it is complete. If the call
     fails, is killed or interrupted, the finished part stays next to it in a folder whose name begins with a dot, and
-    the same call resumes from there; a full disk leaves nothing. Processes that embed into the same folder wait for each other.
+    the same call resumes from there; a full disk leaves nothing. Processes that embed into the same folder wait for
+    each other.
     """
     if dtype not in DTYPES:
         raise LongwayError(f"dtype={dtype!r} must be one of {', '.join(DTYPES)}")

@@ -128,7 +128,8 @@ def read(
     else:
         groups = name_groups({str(label): y, **found}) if y is not None and found else None
     strata = groups if groups is not None else y
-    parts = _split(opened, split, split_by, fractions, seed, strata)
+    roles = {str(name) for name in (label, *names, group)}
+    parts = _split(opened, split, split_by, fractions, seed, strata, roles)
     named = {name for name in (label, *names, group, split, split_by, opened.table.split) if name is not None}
     X, used = choose_input(opened, wanted, named, allow_outside=allow_outside)
     data = GroupedDataset(
@@ -185,6 +186,7 @@ def _split(
     fractions: Sequence[float] | None,
     seed: int,
     strata: np.ndarray | None,
+    named: set[str],
 ) -> np.ndarray | None:
     if split is not None:
         return named_split(source.table.values(split, "split", source.name), split)
@@ -194,6 +196,12 @@ def _split(
         return hashed_split(source.table.values(split_by, "split_by", source.name), fractions, seed)
     if strata is None or fractions is None:
         return None
+    if unused := [name for name in source.table.columns if name.strip().lower() == "split" and name not in named]:
+        warnings.warn(
+            f"{source.name}: column {unused[0]!r} is not used, and a split is drawn: to use it, split={unused[0]!r}",
+            LongwayWarning,
+            stacklevel=3,
+        )
     return random_split(strata, fractions, seed)
 
 
