@@ -16,7 +16,7 @@ from PIL import Image
 
 from longway.data import ImageColumn, TextColumn, read
 from longway.utils import storage
-from longway.utils.errors import LongwayError, LongwayWarning
+from longway.utils.errors import LongwayWarning
 
 
 @pytest.fixture(autouse=True)

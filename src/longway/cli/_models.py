@@ -101,18 +101,15 @@ def decisions(data: GroupedDataset, options: DataOptions, columns: Sequence[str]
     return {"rows": data.parts or {"all": len(data)}, "split": split, "inputs": list(columns) or [data.kind]}
 
 
-def decision_line(record: dict[str, Any]) -> str:
-    """Return ``decisions`` as one line."""
+def decision_lines(record: dict[str, Any], model: Method) -> list[str]:
+    """Return ``decisions`` as one line, and another if the model inferred groups, as none were given."""
     rows = ", ".join(f"{name} {n:,}" for name, n in record["rows"].items())
     inputs = record["inputs"]
     shown = ", ".join(inputs[:5]) + (f" and {len(inputs) - 5} more" if len(inputs) > 5 else "")
-    return f"Rows: {rows} (split: {record['split']}). Inputs: {shown}"
-
-
-def inferred_line(model: Method) -> str | None:
-    """Return one line about groups that a method inferred, as none were given; None where it did not."""
-    found = getattr(model, "group_inference_", None)
-    return f"No group labels were given: groups were inferred ({found.get('strategy', 'auto')})" if found else None
+    lines = [f"Rows: {rows} (split: {record['split']}). Inputs: {shown}"]
+    if found := getattr(model, "group_inference_", None):
+        lines.append(f"No group labels were given: groups were inferred ({found['strategy']})")
+    return lines
 
 
 def train_counts(data: GroupedDataset) -> dict[str, int] | None:

@@ -243,9 +243,8 @@ def fit(
         _printing.data({**record, "caveats": model.caveats, "part": part, **_models.figures(metrics)})
     else:
         _printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
-        _printing.say(_models.decision_line(decided))
-        if inferred := _models.inferred_line(model):
-            _printing.say(inferred)
+        for line in _models.decision_lines(decided, model):
+            _printing.say(line)
         _printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
         if len(raw) < whole:
             _printing.say(f"{len(raw):,} of {whole:,} rows were audited and lie surely on a side: the fit took these")

@@ -86,7 +86,7 @@ def open_metadata(root: Path, metadata: list[Path], load: Callable[[list[Path]],
     split, parts = None, folder_parts(names, str(root)) if "/" in "".join(names[:1]) else None
     if parts is not None and len(set(parts)) > 1:
         split = "split" if "split" not in rows.column_names else "_split"
-        rows = rows.add_column(split, parts)  # type: ignore[arg-type]
+        rows = rows.add_column(split, parts)
     image = IMAGE if IMAGE not in rows.column_names else FILE_NAME
     rows = rows if image == column else rows.rename_column(column, image)
     return Source(str(root), Table(as_images(rows, image), split=split), root=root)
@@ -98,7 +98,7 @@ def _below(table: datasets.Dataset, folder: str) -> datasets.Dataset:
         return table
     names = [f"{folder}/{name}" for name in table[FILE_NAME]]
     at = table.column_names
-    return table.remove_columns(FILE_NAME).add_column(FILE_NAME, names).select_columns(at)  # type: ignore[arg-type]
+    return table.remove_columns(FILE_NAME).add_column(FILE_NAME, names).select_columns(at)
 
 
 def as_images(rows: datasets.Dataset, column: str) -> datasets.Dataset:

@@ -157,7 +157,7 @@ class Source:
         """Return the rows at these positions; their numbers become their ids."""
         table = self.table
         if ROW_ID not in table.rows.column_names and self.X is None:
-            table = replace(table, rows=table.rows.add_column(ROW_ID, np.arange(len(table))))  # type: ignore[arg-type]
+            table = replace(table, rows=table.rows.add_column(ROW_ID, np.arange(len(table))))
         return replace(self, table=table.take(where), X=None if self.X is None else self.X[where])
 
 
