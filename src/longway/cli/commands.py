@@ -237,14 +237,13 @@ def fit(
     save(model, out, about=about)
     part = "val" if "val" in dataset.parts else "train" if dataset.parts else "all"
     metrics = _models.evaluate(model, dataset, part, about["train_counts"])
+    decided = _models.decisions(dataset, data, raw.inputs)
     record = {"model": str(out), "method": method, "supervision": model.supervision_, "selection": model.selection_}
-    record |= (decided := _models.decisions(dataset, data, raw.inputs))
     if as_json:
-        _printing.data({**record, "caveats": model.caveats, "part": part, **_models.figures(metrics)})
+        _printing.data({**record, **decided, "caveats": model.caveats, "part": part, **_models.figures(metrics)})
     else:
         _printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
-        for line in _models.decision_lines(decided, model):
-            _printing.say(line)
+        _printing.say("\n".join(_models.decision_lines(decided, model)))
         _printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
         if len(raw) < whole:
             _printing.say(f"{len(raw):,} of {whole:,} rows were audited and lie surely on a side: the fit took these")

@@ -24,8 +24,8 @@ def check_skipped(reasons: Sequence[str], n: int, max_skipped: float) -> None:
     if len(reasons) == 1 and not max_skipped:
         raise CorruptFileError(reasons[0])
     raise CorruptFileError(
-        f"at least {len(reasons)} of {n} images cannot be read, more than max_skipped={max_skipped:g} allows; the first: "
-        f"{reasons[0]}"
+        f"at least {len(reasons)} of {n} images cannot be read, more than max_skipped={max_skipped:g} allows; the "
+        f"first: {reasons[0]}"
     )
 
 
