@@ -213,9 +213,8 @@ def fit(
     model = _models.make(method, paper, set_ or [], device, 0 if quiet else 1)
     _models.check_use(use_groups, data, bool(signal))
     _models.check_out(out, overwrite)
-    raw = _models.labelled(data.read())
-    whole = len(raw)
-    raw = group_by_sides(raw, audit, signal) if signal else raw
+    whole = _models.labelled(data.read())
+    raw = group_by_sides(whole, audit, signal) if signal else whole
     if raw.kind == "images" and backbone is None and not model.takes_images:
         raise LongwayError(f"{method} takes features, not images: give --backbone, such as path/to/file.py:function")
     dataset, form = prepare_inputs(
@@ -245,8 +244,10 @@ def fit(
         _printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
         _printing.say("\n".join(_models.decision_lines(decided, model)))
         _printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
-        if len(raw) < whole:
-            _printing.say(f"{len(raw):,} of {whole:,} rows were audited and lie surely on a side: the fit took these")
+        if len(raw) < len(whole):
+            _printing.say(
+                f"{len(raw):,} of {len(whole):,} rows were audited and lie surely on a side: the fit took these"
+            )
         if model.selection_ and part == "val" and "test" in dataset.parts:
             _printing.say(f"The fit has used the val part. What counts is: longway evaluate {out} {data.source}")
         for caveat in model.caveats:
