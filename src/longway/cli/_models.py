@@ -59,6 +59,12 @@ def check_out(path: Path, overwrite: bool = True) -> None:
         raise LongwayError(f"--out {path} cannot be written, as {folder} is no folder that may be: choose another path")
 
 
+def check_kind(data: GroupedDataset, model: Method, method: str, backbone: str | None) -> None:
+    """Raise if a method takes features, but the data are images and there is no backbone."""
+    if data.kind == "images" and backbone is None and not model.takes_images:
+        raise LongwayError(f"{method} takes features, not images: give --backbone, such as path/to/file.py:function")
+
+
 def labelled(data: GroupedDataset) -> GroupedDataset:
     """Return the data; raise if the label is not known."""
     if data.y is None:

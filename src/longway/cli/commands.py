@@ -205,7 +205,6 @@ def fit(
     from longway.cli import _models, _printing
     from longway.methods._persistence import save
     from longway.training.options import TrainingOptions, training_options
-    from longway.utils.errors import LongwayError
 
     how: dict[str, Any] = {"mixed_precision": mixed_precision, "clip": clip, "devices": devices, "compile": compile}
     how |= {"checkpoint": checkpoint, "log": log, "tracker": tracker}
@@ -215,8 +214,7 @@ def fit(
     _models.check_out(out, overwrite)
     whole = _models.labelled(data.read())
     raw = group_by_sides(whole, audit, signal) if signal else whole
-    if raw.kind == "images" and backbone is None and not model.takes_images:
-        raise LongwayError(f"{method} takes features, not images: give --backbone, such as path/to/file.py:function")
+    _models.check_kind(raw, model, method, backbone)
     dataset, form = prepare_inputs(
         raw,
         backbone=backbone,
