@@ -21,7 +21,7 @@ from torch import nn
 from longway.backbones import load_backbone
 from longway.backbones.embed import embed, open_features
 from longway.data import GroupedDataset, read
-from longway.utils.errors import CorruptFileError, LongwayError
+from longway.utils.errors import CorruptFileError, LongwayError, LongwayWarning
 
 
 class Net(nn.Module):
@@ -469,3 +469,46 @@ def test_celeba_through_mobilenet(tmp_path, shared_data):
     again = read(tmp_path / "cache", label="Blond_Hair", attributes="Male", split_by="identity")
     assert len(np.unique(again.groups)) >= 3
     assert again.ids.tolist() == data.ids.tolist()
+
+
+class FailedError(RuntimeError):
+    """The encoder's own error."""
+
+
+def fail() -> None:
+    raise FailedError("out of luck")
+
+
+def test_an_error_keeps_what_is_done(texts):
+    with pytest.raises(LongwayError, match="out of luck"):
+        embed_lengths(texts, last=4, stop=fail)
+    assert embed_lengths(texts) == 6
+    assert same_as_uninterrupted(texts)
+
+
+@pytest.mark.parametrize("broken", [(0,), (7, 8, 23), (20, 21, 22, 23, 24)])
+def test_unreadable_images_are_left_out_and_listed(tmp_path, broken):
+    (tmp_path / "p").mkdir()
+    for i in range(40):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / "p" / f"{i:02}.png")
+    good = read(tmp_path / "p").take(np.delete(np.arange(40), broken))
+    wanted = embed(good, backbone(), out=tmp_path / "good", batch_size=5, verbose=0).X
+    for i in broken:
+        (tmp_path / "p" / f"{i:02}.png").write_bytes(b"nonsense")
+    options = {"out": tmp_path / "cache", "batch_size": 5, "verbose": 0}
+    with pytest.raises(CorruptFileError, match=r"at least \d of 40 images cannot be read, more than max_skipped=0.01"):
+        embed(read(tmp_path / "p"), backbone(), **options, max_skipped=0.01)
+    for _ in range(2):  # computed, and found
+        with pytest.warns(LongwayWarning, match=f"{len(broken)} of 40 images cannot be read and are left out"):
+            found = embed(read(tmp_path / "p"), backbone(), **options, max_skipped=0.2)
+        np.testing.assert_array_equal(found.X, wanted)
+        assert found.ids.tolist() == good.ids.tolist()
+    meta = json.loads((tmp_path / "cache" / "meta.json").read_text())
+    assert [row for row, _ in meta["skipped"]] == list(broken)
+    assert open_features(tmp_path / "cache").ids.tolist() == good.ids.tolist()
+
+
+@pytest.mark.parametrize("max_skipped", [-0.1, 1.1, True, "a"])
+def test_the_share_of_unreadable_images_is_checked(photos, max_skipped):
+    with pytest.raises(LongwayError, match=r"max_skipped=.* must be a share from 0 to 1"):
+        embed(read(photos), backbone(), verbose=0, max_skipped=max_skipped)

@@ -55,7 +55,7 @@ def test_its_commands_run(good, table, tmp_path):
     for command in commands:
         words = shlex.split(command)
         assert words[0] == "longway"
-        good(*words[1:], "--out", tmp_path / "model.safetensors")
+        good(*words[1:], "--out", tmp_path / "model.safetensors", "--overwrite")
 
 
 def test_commands_of_numbers_and_of_computed_properties_use_the_sides(good, tmp_path, monkeypatch):
@@ -101,7 +101,7 @@ def test_chosen_signals_make_the_groups_of_a_fit(good, run, bad, table, tmp_path
     command = next(each["command"] for each in record["candidates"] if each["name"] == names[0])
     assert shlex.join(["--signal", names[0]]) in command
     assert "--audit" not in command
-    words = ("fit", "rwg", table, *ROLES, "--out", tmp_path / "m.safetensors", "--use-groups", "train")
+    words = ("fit", "rwg", table, *ROLES, "--out", tmp_path / "m.safetensors", "--use-groups", "train", "--overwrite")
     signals = [word for name in names for word in ("--signal", name)]
     taken = re.search(r"(\d+) of 600 rows were audited and lie surely on a side", good(*words, *signals))
     assert taken is not None

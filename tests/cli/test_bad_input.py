@@ -53,8 +53,8 @@ TABLE: list[tuple[Callable[[], object] | None, tuple[object, ...], str]] = [
     (None, ("fit", "erm", "birds.csv", "-x", "f*"), r"birds\.csv has no label: name its column with --label"),
     (
         None,
-        ("fit", "erm", "birds.csv", "-y", "bird"),
-        r"unclear which columns .*: name them with --input, such as --input",
+        ("fit", "erm", "birds.csv", "-y", "bird", "-x", "place", "-x", "f0"),
+        r"column 'place' \(input\) of birds\.csv does not hold numbers: several inputs must all be numbers",
     ),
     (None, (*FIT, "--label", "brid"), r"no column 'brid' \(label\); did you mean 'bird'\?"),
     (None, (*FIT, "--split-by", "site"), r"^--split and --split-by were both given: choose one$"),
@@ -273,7 +273,7 @@ def test_evaluation(here, bad, model, prepare, words, message):
 
 
 def test_images(here, bad, good, photos):
-    roles = [*ROLES, "--out", "m"]
+    roles = [*ROLES, "--out", "m", "--overwrite"]
     assert re.search("takes features, not images: give --backbone", bad("fit", "hsfm", photos, *roles))
     good("fit", "erm", photos, *roles, "--set", "epochs=1")
     assert "8x8" not in bad("evaluate", "m", "birds.csv", "--input", "f*")
@@ -342,7 +342,7 @@ def test_a_full_disk_while_a_model_is_written(here, model):
     table = birds()
     np.savez("birds.npz", X=table[["f0", "f1", "f2"]], y=table["bird"].to_numpy(str))
     before = model.read_bytes()
-    words = ["fit", "erm", "birds.npz", "--out", str(model)]
+    words = ["fit", "erm", "birds.npz", "--out", str(model), "--overwrite"]
     done = subprocess.run([sys.executable, "-c", LIMITED, *words], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"longway: error: no space left to write {model}: free some space or choose another path\n"

@@ -11,7 +11,7 @@ import pytest
 from cli.birds import ROLES
 from PIL import Image
 
-from longway.data.image_folder import is_image
+from longway.data.file_formats import IMAGE_SUFFIXES
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -90,7 +90,7 @@ def test_later_images_of_another_size_are_resized_everywhere(tmp_path, photos, e
     for folder, side in ((square, 16), (larger, 32)):
         shutil.copytree(photos, folder)
         for file in folder.rglob("*"):
-            if is_image(file):
+            if file.suffix in IMAGE_SUFFIXES:
                 with Image.open(file) as image:
                     image.convert("RGB").resize((16, 16)).resize((side, side), Image.Resampling.NEAREST).save(file)
     model, file = tmp_path / "model.safetensors", tmp_path / "model.pt2"

@@ -119,7 +119,7 @@ def test_a_feature_folder(tmp_path, good, photos, encoders):
     encoder = ["--backbone", f"{encoders}:images", "--size", "8", "--mean", "0.5", "--std", "0.5"]
     folder = tmp_path / "features"
     said = good("embed", photos, "--label", "bird", "--split-by", "site", *encoder, "--out", folder)
-    assert said == f"60 rows of 12 features in {folder}\n"
+    assert said == f"60 rows of 12 features of image in {folder}\n"
     record = check_all(good, tmp_path, folder, ROLES, folder)
     good("fit", "erm", photos, *ROLES, *encoder, "--out", tmp_path / "direct")
     direct = json.loads(good("evaluate", tmp_path / "direct", photos, *encoder[:2], "--json"))
@@ -239,7 +239,9 @@ def test_parameters_from_the_paper_and_by_hand(tmp_path, good, csv):
     fitted = longway.load(tmp_path / "m")
     wanted = longway.HSFM.from_paper("metashift", epochs=1, n_hard=5).get_params()
     assert {**fitted.get_params(), "device": "auto"} == wanted
-    good("fit", "erm", csv, *words, "-s", "hidden=[4, 3]", "-s", "selection=worst_class", "-s", "epochs=1")
+    good(
+        "fit", "erm", csv, *words, "--overwrite", "-s", "hidden=[4, 3]", "-s", "selection=worst_class", "-s", "epochs=1"
+    )
     fitted = longway.load(tmp_path / "m")
     assert (fitted.hidden, fitted.selection, fitted.selection_["data"]) == ([4, 3], "worst_class", "eval_set")
 

@@ -18,7 +18,7 @@ def test_celeba_through_mobilenet(tmp_path, good, shared_data):
     encoder = f"{shared_data / 'mobilenet_v2.py'}:load"
     options = ["--size", 64, "--mean", 0.5, "--std", 0.5]
     said = good("embed", faces, "--backbone", encoder, *options, "--limit", 1500, "--out", features)
-    assert said == f"1,500 rows of 1,280 features in {features}\n"
+    assert said == f"1,500 rows of 1,280 features of image in {features}\n"
     data = read(features, label="Wavy_Hair", attributes="Male", split_by="identity")
     identity = data.table.values("identity", "", "")
     people = [set(identity[data.split == part]) for part in data.parts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from longway.utils.terminal import visible
+from longway.utils.errors import printable
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 WHERE = {"class": "b", "column": "place", "value": "x"}
@@ -39,5 +39,5 @@ def test_no_escape_sequence_reaches_the_terminal(run, tmp_path, where):
 
 @pytest.mark.parametrize("mark", ["\x00", "\x1b", "\x7f", "\x9b", "\u202e", "\u2066", "\r"])
 def test_controls_are_shown(mark):
-    assert mark not in visible(f"a{mark}b")
-    assert visible("tab\tline\nü é 漢字") == "tab\tline\nü é 漢字"
+    assert mark not in printable(f"a{mark}b")
+    assert printable("tab\tline\nü é 漢字") == "tab\tline\nü é 漢字"

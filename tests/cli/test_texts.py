@@ -38,7 +38,7 @@ def reviews(tmp_path):
 def test_from_a_table_of_texts_to_predictions(tmp_path, reviews, encoder, good):
     features = tmp_path / "features"
     said = good("embed", reviews, "--input", "text", "--backbone", encoder, "--out", features, "--quiet")
-    assert said == f"248 rows of 384 features in {features}\n"
+    assert said == f"248 rows of 384 features of text in {features}\n"
     roles = ("--label", "verdict", "--attribute", "day", "--split", "part")
     worst = {}
     for method in ("erm", "hsfm"):

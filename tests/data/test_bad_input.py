@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from longway.data import read
 from longway.utils.errors import CorruptFileError, LongwayError
@@ -106,6 +108,25 @@ def saved(**parts: list[int]) -> Callable[[Path], Path]:
     return make
 
 
+def folder(name: str, content: bytes) -> Callable[[Path], Path]:
+    def make(root: Path) -> Path:
+        (root / "d" / name).parent.mkdir(parents=True)
+        (root / "d" / name).write_bytes(content)
+        return root / "d"
+
+    return make
+
+
+def parts(**files: bytes) -> Callable[[Path], Path]:
+    def make(root: Path) -> Path:
+        (root / "d").mkdir()
+        for name, content in files.items():
+            (root / "d" / f"{name}.csv").write_bytes(content)
+        return root / "d"
+
+    return make
+
+
 def at(name: str) -> Callable[[Path], Path]:
     return lambda folder: folder / name
 
@@ -184,7 +205,7 @@ TABLE: list[tuple[Callable[[Path], Path | str], dict[str, Any], type[LongwayErro
     (csv(), {"limit": 0}, LongwayError, r"limit=0 must be at least 1"),
     # inputs
     (csv(f0=[1, None, 3]), {"label": "y", "split": "part"}, LongwayError, r"'f0' \(input\) .* has no value in row 1"),
-    (csv(), {"label": "y"}, LongwayError, r"unclear which columns .* the texts \(part\) or the numbers \(site, f0\)"),
+    (csv(), {"label": "f0", "attributes": "site"}, LongwayError, r"several columns of texts \(y, part\): choose one"),
     (csv(), {"input": "g"}, LongwayError, r"has no column 'g' \(input\); Known"),
     (csv(), {"input": "g*"}, LongwayError, r"no column of .* matches input='g\*'; it has y, site, part, f0"),
     (csv(), {"input": "f0", "label": "f0"}, LongwayError, r"'f0' of .* cannot be an input: it has another role"),
@@ -206,6 +227,58 @@ TABLE: list[tuple[Callable[[Path], Path | str], dict[str, Any], type[LongwayErro
         r"row 0 has 0 numbers",
     ),
     (parquet(a=[[[1]], [[2]]]), {"input": "a"}, LongwayError, r"inputs are images, texts, numbers or lists of numbers"),
+    # separators, marks and types of CSV
+    (raw("t.csv", b"y;f\na;1,5\nb;2\n"), {"label": "z"}, LongwayError, r"no column 'z' \(label\); Known: y, f"),
+    (
+        raw("t.csv", b"y;f;g\na;1,5;1.5\nb;2,5;2.5\n"),
+        {},
+        LongwayError,
+        r"decimal commas in column 'f' .* points in .*'g'",
+    ),
+    (raw("t.csv", b"sep=;\ny;f\na;1\n"), {"label": "z"}, LongwayError, r"no column 'z' \(label\); Known: y, f"),
+    (raw("t.csv", b"y\tf\na\t1\n"), {"label": "z"}, LongwayError, r"no column 'z' \(label\); Known: y, f"),
+    (raw("t.tsv", b"y,f\na,1\n"), {"label": "z"}, LongwayError, r"no column 'z' \(label\); Known: y, f"),
+    (raw("t.csv", b"\xef\xbb\xbfy,f\na,1\n"), {"label": "z"}, LongwayError, r"no column 'z' \(label\); Known: y, f"),
+    (raw("t.csv", "y,f\na,1\n".encode("utf-16")), {"label": "z"}, LongwayError, r"no column 'z' .*; Known: y, f"),
+    (raw("t.csv", b"y,f\n,1\nNone,2\n"), {"label": "y"}, LongwayError, r"'y' .* 1 missing value, the first in row 0"),
+    (raw("t.csv", b"y,f\na,NA\nb,2\n"), {"label": "y"}, LongwayError, r"'f' \(input\) .* has no value in row 0"),
+    (raw("t.csv", b"y,f\na,null\nb,2\n"), {"label": "y"}, LongwayError, r"'f' \(input\) .* has no value in row 0"),
+    (raw("t.csv", b"y,f,t\na,1,01\nb,2,02\n"), {"input": ["f", "t"]}, LongwayError, r"'t' .* does not hold numbers"),
+    (raw("t.csv", b'y,f,t\na,1,"1,234"\n'), {"input": ["f", "t"]}, LongwayError, r"'t' .* does not hold numbers"),
+    (
+        parts(train=b"f,y\n1,a\n", codebook=b"code,x\n1,2\n"),
+        {},
+        LongwayError,
+        r"codebook\.csv has other columns than the",
+    ),
+    (
+        parts(train=b"f,y\n1,a\n", test=b"f;y\n1;a\n"),
+        {},
+        LongwayError,
+        r"differ in separator, encoding or decimal mark",
+    ),
+    (parquet(y=[1e300, 5.0], f=[1, 2]), {"label": "y"}, LongwayError, r"real numbers above 2\^53, which are not exact"),
+    (parquet(y=[-(2.0**60), 5.0], f=[1, 2]), {"label": "y"}, LongwayError, r"real numbers above 2\^53"),
+    (parquet(y=[2**60 + 0.0], f=[1]), {"group": "y"}, LongwayError, r"'y' \(group\) .* real numbers above 2\^53"),
+    # parts and folders
+    (csv(part=["train", "val", "id_test"]), {"split": "part"}, LongwayError, r"'part' holds 'id_test': only train"),
+    (
+        csv(part=["test", "id_val", "x"]),
+        {"split": "part"},
+        LongwayError,
+        r"'part' holds 'id_val', 'x': only train, val",
+    ),
+    (saved(train=[1], extra=[2], val=[1]), {}, LongwayError, r"has the splits train, extra, val: choose one of them"),
+    (
+        folder("metadata.csv", b"file_name,y\nx.png,a\n"),
+        {"label": "z"},
+        LongwayError,
+        r"no column 'z' \(label\); Known",
+    ),
+    (folder("metadata.csv", b"f;y\n1;a\n"), {"label": "z"}, LongwayError, r"no column 'z' \(label\); Known: f, y"),
+    (folder("notes.txt", b"x"), {}, LongwayError, r"has neither images, nor CSV or Parquet files"),
+    (folder(".hidden.png", b"x"), {}, LongwayError, r"has neither images, nor CSV or Parquet files"),
+    (folder("__MACOSX/x.png", b"x"), {}, LongwayError, r"has neither images, nor CSV or Parquet files"),
     # npz
     (raw("t.npz", b"nonsense"), {}, CorruptFileError, r"t\.npz cannot be read as npz \(.*damaged"),
     (cut(BIG), {}, CorruptFileError, r"t\.npz cannot be read as npz"),
@@ -223,13 +296,25 @@ TABLE: list[tuple[Callable[[Path], Path | str], dict[str, Any], type[LongwayErro
         LongwayError,
         r"cannot be the label: the arrays differ in length: 'z' has 4 rows",
     ),
-    (npz(X=np.zeros((3, 2)), y=OBJECTS), {}, LongwayError, r"array 'y' of .* holds Python objects, .* never unpickled"),
+    (npz(X=np.zeros((3, 2)), y=OBJECTS), {}, LongwayError, r"array 'y' \(label\) of .* holds Python objects, .* never"),
     (npz(X=OBJECTS), {}, LongwayError, r"array 'X' of .* holds Python objects"),
     (npz(Z=np.zeros((3, 2))), {}, LongwayError, r"no array 'X' for the inputs; Known: Z; choose one with input="),
     (npz(X=np.zeros((3, 2))), {"input": "Z"}, LongwayError, r"no array 'Z' for the inputs"),
     (npz(X=np.zeros(3)), {}, LongwayError, r"array 'X' of .* has the shape \(3,\): give features \(n, d\)"),
     (npz(X=np.zeros((3, 4, 4, 5))), {}, LongwayError, r"has the shape \(3, 4, 4, 5\).* with 1 or 3 channels"),
     (npz(X=np.array([["a"]])), {}, LongwayError, r"holds <U1 values: inputs must be numbers"),
+    (npz(X=np.zeros((3, 2)), z=OBJECTS), {"label": "z"}, LongwayError, r"'z' \(label\) of .* holds Python objects"),
+    (npz(X=np.zeros((3, 2)), z=np.ones(3) * 1j), {"label": "z"}, LongwayError, r"'z' \(label\) .* holds complex128"),
+    (
+        npz(X=np.zeros((3, 2)), z=np.zeros(3, "i4,f4")),
+        {"group": "z"},
+        LongwayError,
+        r"'z' \(group\) .* holds .* values",
+    ),
+    (npz(X=np.zeros((3, 2)), z=OBJECTS), {"split": "z"}, LongwayError, r"'z' \(split\) of .* holds Python objects"),
+    (npz(X=np.ones((3, 2)) * 1j), {}, LongwayError, r"holds complex128 values: inputs must be numbers"),
+    (npz(X=np.zeros((3, 2)), y=np.array([1, 2, 2**60], "f8")), {}, LongwayError, r"real numbers above 2\^53"),
+    (npz(X=np.zeros((3, 2)), y=np.array([b"a", b"", b"b"])), {}, LongwayError, r"'y' \(label\) .* 1 missing value"),
     (npz(X=np.zeros((0, 2))), {}, LongwayError, r"t\.npz has no rows in 'X'"),
     (npz(X=np.zeros((3, 2)), y=[0, 1, np.nan]), {}, LongwayError, r"'y' \(label\) .* has 1 missing value"),
 ]
@@ -265,6 +350,51 @@ def test_images_that_do_not_decode(tmp_path, values, message):
     path = parquet(photo=pa.array(values, kind))(tmp_path)
     with pytest.raises(CorruptFileError, match=message):
         read(path).X[:]
+
+
+OUTSIDE = r"row 0 of column 'photo' in .* names .*secret\.png, which is outside the data's folder .*allow_outside=True"
+
+
+@pytest.mark.parametrize("form", ["text", "struct", "file_name", "absolute", "backslashes"])
+def test_files_outside_the_folder_are_refused(tmp_path, form):
+    Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
+    (tmp_path / "d").mkdir()
+    name = {"absolute": str(tmp_path / "secret.png"), "backslashes": "..\\secret.png"}.get(form, "../secret.png")
+    if form == "file_name":
+        (tmp_path / "d" / "metadata.csv").write_text(f"file_name,y\n{name},a\n")
+    else:
+        value = {"bytes": None, "path": name} if form == "struct" else name
+        pq.write_table(pa.table({"photo": [value], "y": ["a"]}), tmp_path / "d" / "t.parquet")
+    source = tmp_path / "d" if form == "file_name" else tmp_path / "d" / "t.parquet"
+    message = OUTSIDE.replace("photo", "image") if form == "file_name" else OUTSIDE
+    for call in (lambda X: X[0], lambda X: list(X.sizes()), lambda X: X.content_hash()):
+        with pytest.raises(LongwayError, match=message):
+            call(read(source, label="y").X)
+    assert read(source, label="y", allow_outside=True).X[0].size == (4, 4)
+    assert read(source, label="y", allow_outside=True).take([0]).X[0].size == (4, 4)
+
+
+def test_a_link_that_the_user_made_is_followed(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x.png").symlink_to(tmp_path / "x.png")
+    assert read(tmp_path / "d").X[0].size == (4, 4)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "PCX", "TGA"])
+def test_only_stated_formats_are_opened(tmp_path, kind):
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png", format=kind)
+    with pytest.raises(CorruptFileError, match=r"row 0 of column 'image' .* is not an image that can be decoded"):
+        read(tmp_path).X[0]
+
+
+def test_the_pixel_limit_is_stated(tmp_path, monkeypatch):
+    Image.new("RGB", (40, 40)).save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(CorruptFileError, match=r"\(40 x 40 pixels, more than the 1,000 that are read\)"):
+            read(tmp_path).X[0]
 
 
 def test_an_image_cut_short_is_named_by_its_row_in_the_source(image_folder):

@@ -16,6 +16,7 @@ from PIL import Image
 
 from longway.data import ImageColumn, TextColumn, read
 from longway.utils import storage
+from longway.utils.errors import LongwayWarning
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +55,11 @@ def test_tables_of_features(tmp_path, table, name):
 def test_all_other_numbers_are_features(tmp_path, table):
     del table["site"], table["place"]
     path = write({**table, "sex": [0, 1] * 6}, tmp_path / "t.csv")
-    assert read(path, label="bird", split="part").X.shape == (12, 3)
-    data = read(path, label="bird", split="part", attributes="sex")
-    assert data.X.shape == (12, 2)
+    with pytest.warns(LongwayWarning, match="column f0 only numbers the rows and is no input"):
+        assert read(path, label="bird", split="part").inputs == ("f1", "sex")
+    with pytest.warns(LongwayWarning):
+        data = read(path, label="bird", split="part", attributes="sex")
+    assert data.inputs == ("f1",)
     assert data.attributes["sex"].dtype == np.int64
     assert read(path, label="bird", split="part", input=["f1", "f0"]).X[2].tolist() == [1, 2]
 

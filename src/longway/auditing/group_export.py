@@ -13,6 +13,7 @@ from longway.auditing.result import Audit
 from longway.data import GroupedDataset
 from longway.data.dataset import name_groups
 from longway.utils.errors import LongwayError, nearest
+from longway.utils.spreadsheet import cell, plain
 from longway.utils.storage import atomic_file
 
 FILE = "sides.csv"
@@ -21,7 +22,7 @@ SIDES = np.array(["usual", "contradicting", UNSURE])
 """The side of most samples of the class, the other side, or probably misassigned."""
 
 
-def write_sides(audit: Audit, ids: np.ndarray, folder: Path) -> None:
+def write_sides(audit: Audit, ids: np.ndarray, folder: Path, *, escape_formulas: bool = False) -> None:
     """Write the side of each candidate on which every audited sample lies.
 
     Parameters
@@ -31,6 +32,8 @@ def write_sides(audit: Audit, ids: np.ndarray, folder: Path) -> None:
         Of all samples that were given.
     folder : Path
         Gets ``sides.csv``: a column ``id``, and one per candidate.
+    escape_formulas : bool, default False
+        Write an apostrophe before ids and names that a spreadsheet would run as formulas; `group_by_sides` drops it.
     """
     assert audit.rows is not None
     columns = [
@@ -40,8 +43,9 @@ def write_sides(audit: Audit, ids: np.ndarray, folder: Path) -> None:
     ]
     with atomic_file(folder / FILE, "w") as file:
         lines = csv.writer(file)
-        lines.writerow(["id", *(each.name for each in audit.candidates)])
-        lines.writerows(zip(ids[audit.rows].tolist(), *(column.tolist() for column in columns), strict=True))
+        word = cell if escape_formulas else (lambda value: value)
+        lines.writerow(["id", *(word(each.name) for each in audit.candidates)])
+        lines.writerows(zip(map(word, ids[audit.rows].tolist()), *(column.tolist() for column in columns), strict=True))
 
 
 def group_by_sides(data: GroupedDataset, folder: Path, names: Sequence[str]) -> GroupedDataset:
@@ -67,13 +71,14 @@ def group_by_sides(data: GroupedDataset, folder: Path, names: Sequence[str]) -> 
             header, *lines = csv.reader(file)
     except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
         raise LongwayError(f"{path} cannot be read: {error}; run `longway audit` on the data first") from error
+    header = [plain(name) for name in header]
     for name in names:
         if name not in header[1:]:
             raise LongwayError(f"{path} has no signal {name!r}; {nearest(name, header[1:])}")
     places = [header.index(name) for name in names]
     if any(len(line) != len(header) for line in lines):
         raise LongwayError(f"{path} has lines of different lengths: audit the data again")
-    sides = {line[0]: [line[place] for place in places] for line in lines}
+    sides = {plain(line[0]): [line[place] for place in places] for line in lines}
     ids = [str(each) for each in data.ids]
     if not any(each in sides for each in ids):
         raise LongwayError(f"{path} names no row of {data.source}: audit these data, with --part all")

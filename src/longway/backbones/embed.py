@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -21,10 +22,11 @@ from longway.backbones import Backbone
 from longway.data import GroupedDataset, ImageColumn, Table
 from longway.data import read as read_data
 from longway.data.feature_folder import FEATURES, FORMAT, META, ROWS, is_cache, read_cache, read_meta
+from longway.data.skipping import check_max_skipped, check_skipped, warn_skipped
 from longway.data.table import ROW_ID
 from longway.utils.errors import CorruptFileError, LongwayError
 from longway.utils.progress import progress
-from longway.utils.resumable_npy import ResumableNpy
+from longway.utils.resumable_npy import ResumableNpy, drop_rows
 from longway.utils.storage import (
     atomic_directory,
     atomic_file,
@@ -38,6 +40,7 @@ from longway.utils.storage import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SKIPPED = "skipped.json"
 DTYPES = ("float16", "float32")
 
 
@@ -51,6 +54,7 @@ def embed(
     overwrite: bool = False,
     workers: int | None = None,
     verbose: int = 1,
+    max_skipped: float = 0,
 ) -> GroupedDataset:
     """Compute the features of all inputs with a backbone and store them on disk.
 
@@ -73,11 +77,13 @@ def embed(
         Threads that decode and resize ahead of the backbone; by default one per core, at most 8.
     verbose : int, default 1
         0 shows no progress bar.
+    max_skipped : float, default 0
+        Share of the images that may be unreadable; they are left out, with a warning, and listed in ``meta.json``.
 
     Returns
     -------
     GroupedDataset
-        The same samples; X is a read-only memmap of shape (n, d).
+        The same samples, without unreadable ones; X is a read-only memmap of shape (n, d).
 
     Raises
     ------
@@ -85,36 +91,45 @@ def embed(
         If an option is out of range, the inputs are features already, ``out`` holds something else, the backbone fails,
         the features overflow float16, or the disk is full.
     CorruptFileError
-        If an input does not decode, or the feature folder ``out`` is damaged.
+        If more than ``max_skipped`` of the images do not decode, or the feature folder ``out`` is damaged.
 
     Notes
     -----
     The key is a hash of the backbone (weights, transform, code), of the inputs' content and of ``dtype``. If ``out``
-    holds features of the same key, nothing is computed. A folder gets its name only when it is complete. If the process
-    is killed or interrupted, the finished part stays next to it in a folder whose name begins with a dot, and the same
-    call resumes from there. Processes that embed into the same folder wait for each other.
+    holds features of the same key, nothing is computed. A folder gets its name only when it is complete. If the call
+    fails, is killed or interrupted, the finished part stays next to it in a folder whose name begins with a dot, and
+    the same call resumes from there; a full disk leaves nothing. Processes that embed into the same folder wait for
+    each other.
     """
     if dtype not in DTYPES:
         raise LongwayError(f"dtype={dtype!r} must be one of {', '.join(DTYPES)}")
     if batch_size < 1 or (workers is not None and workers < 1):
         raise LongwayError(f"batch_size={batch_size} and workers={workers} must be at least 1")
+    check_max_skipped(max_skipped)
     if dataset.kind == "features":
         raise LongwayError(f"{dataset.source} holds features already: there is nothing to embed; use it directly")
     if len(dataset) == 0:
         raise LongwayError(f"{dataset.source} has no samples to embed")
-    job = _Embedding(dataset, _with_size(backbone, dataset), dtype, batch_size, workers or min(8, os.cpu_count() or 1))
+    backbone = _with_size(backbone, dataset, skip_broken=max_skipped > 0)
+    job = _Embedding(dataset, backbone, dtype, batch_size, workers or min(8, os.cpu_count() or 1), max_skipped)
     folder = cache_root() / "features" / job.key if out is None else Path(out).expanduser()
     if not _holds(folder, job.key, overwrite):
         with sole_writer(folder):
             if not _holds(folder, job.key, overwrite):  # another process may have written them while this one waited
                 job.make(folder, show=verbose > 0)
+    skipped = read_meta(folder).get("skipped", [])
+    if skipped:
+        reasons = [reason for _, reason in skipped]
+        check_skipped(reasons, len(dataset), max_skipped)
+        warn_skipped(dataset.source, reasons, len(dataset))
+        job = replace(job, dataset=_without(dataset, skipped), whole=job.key)
     if read_meta(folder)["rows"] != _hash(job.rows):  # the inputs are the same, but other columns have changed
         shape = read_meta(folder)["shape"]
         with atomic_file(folder / ROWS) as file:
             file.write(job.rows)
-        write_json(folder / META, job.meta(shape))
+        write_json(folder / META, job.meta(shape, skipped))
     X, _ = read_cache(folder)
-    return replace(dataset, X=X, source=str(folder))
+    return replace(job.dataset, X=X, source=str(folder))
 
 
 def open_features(folder: str | Path, **options: Any) -> GroupedDataset:
@@ -162,18 +177,44 @@ def _holds(folder: Path, key: str, overwrite: bool) -> bool:
     return False
 
 
-def _with_size(backbone: Backbone, dataset: GroupedDataset) -> Backbone:
+def _with_size(backbone: Backbone, dataset: GroupedDataset, skip_broken: bool = False) -> Backbone:
     """Set the image size if the backbone has none: the images' own if all are equal squares, 224 if they differ.
 
     It is stored with the features and with models, so that later images of another size are resized to it.
     """
     if backbone.transform.size is not None or dataset.kind != "images":
         return backbone
-    sizes = set(dataset.X.sizes()) if isinstance(dataset.X, ImageColumn) else {np.asarray(dataset.X).shape[2:]}
+    sizes = (
+        set(dataset.X.sizes(skip_broken)) if isinstance(dataset.X, ImageColumn) else {np.asarray(dataset.X).shape[2:]}
+    )
     if len(sizes) > 1:
         return backbone.sized(224)
+    if not sizes:
+        return backbone
     first, second = next(iter(sizes))
     return backbone.sized(int(first)) if first == second else backbone
+
+
+def _without(dataset: GroupedDataset, skipped: list[list[Any]]) -> GroupedDataset:
+    return dataset.take(np.delete(np.arange(len(dataset)), [row for row, _ in skipped]))
+
+
+class _Batch(NamedTuple):
+    """Inputs for the backbone, and the rows of the batch that they are for."""
+
+    n: int
+    inputs: Tensor | list[str] | None
+    """None if no image can be read."""
+    readable: Sequence[int] = ()
+    broken: Sequence[tuple[int, str]] = ()
+
+
+def _read_skipped(path: Path, rows: int) -> list[list[Any]]:
+    """Read which of the finished rows an earlier run left out."""
+    try:
+        return [[int(row), str(reason)] for row, reason in json.loads(path.read_text(encoding="utf-8")) if row < rows]
+    except FileNotFoundError:
+        return []
 
 
 @dataclass(frozen=True)
@@ -185,11 +226,14 @@ class _Embedding:
     dtype: str
     batch_size: int
     workers: int
+    max_skipped: float = 0
+    whole: str | None = None
+    """Key of the data before samples were left out."""
 
     @cached_property
     def key(self) -> str:
         """Hash of everything that determines the features."""
-        return hash_json([self.backbone.fingerprint, self.dataset.input_fingerprint, self.dtype])
+        return self.whole or hash_json([self.backbone.fingerprint, self.dataset.input_fingerprint, self.dtype])
 
     @cached_property
     def rows(self) -> bytes:
@@ -198,37 +242,59 @@ class _Embedding:
 
     def make(self, folder: Path, *, show: bool) -> None:
         """Write the three files of a feature folder, or resume writing them."""
-        rows = self.rows  # first, because it may fail
+        _ = self.rows  # first, because it may fail
         with atomic_directory(folder, overwrite=True, resume=self.key) as partial:
             with ResumableNpy(partial / FEATURES, len(self.dataset), np.dtype(self.dtype)) as file:
-                self._write(file, show)
-            (partial / ROWS).write_bytes(rows)
+                skipped = _read_skipped(partial / SKIPPED, file.rows)
+                self._write(file, skipped, partial / SKIPPED, show)
+            n = drop_rows(partial / FEATURES, [row for row, _ in skipped]) if skipped else len(self.dataset)
+            job = replace(self, dataset=_without(self.dataset, skipped), whole=self.key) if skipped else self
+            (partial / ROWS).write_bytes(job.rows)
             assert file.width is not None
-            write_json(partial / META, self.meta([len(self.dataset), file.width]))
+            write_json(partial / META, job.meta([n, file.width], skipped))
             for leftover in set(partial.iterdir()) - {partial / name for name in (FEATURES, ROWS, META)}:
                 leftover.unlink()
 
-    def _write(self, file: ResumableNpy, show: bool) -> None:
-        """Write features batch by batch, with plain writes: on a full disk, writing to a memmap kills the process."""
+    def _write(self, file: ResumableNpy, skipped: list[list[Any]], record: Path, show: bool) -> None:
+        """Write features batch by batch, with plain writes: on a full disk, writing to a memmap kills the process.
+
+        Rows that cannot be read are zero until they are dropped.
+        """
         name, first, start = self.backbone.name, file.rows, time.monotonic()
         done, total = (-(-rows // self.batch_size) for rows in (first, len(self.dataset)))
         with progress(f"Embedding with {name}", total, done=done, show=show) as advance:
             for batch in self._batches(first):
-                features = self.backbone.embed(batch).cpu().numpy()
-                with np.errstate(over="ignore"):
-                    stored = features.astype(file.dtype)
-                if not np.isfinite(stored).all():
-                    raise LongwayError(
-                        f"backbone {name} gave features up to {np.abs(features).max():.3g}, too large for "
-                        f"{file.dtype}: use dtype='float32'"
-                    )
-                file.append(stored)
+                if batch.broken:
+                    skipped += [[row, reason] for row, reason in batch.broken]
+                    check_skipped([reason for _, reason in skipped], len(self.dataset), self.max_skipped)
+                    write_json(record, skipped)
+                file.append(self._features(batch, file))
                 advance(f"{(file.rows - first) / (time.monotonic() - start):,.0f} samples per second")
 
-    def _batches(self, first: int) -> Iterator[Tensor | list[str]]:
+    def _features(self, batch: _Batch, file: ResumableNpy) -> np.ndarray:
+        name = self.backbone.name
+        if batch.inputs is None:
+            if file.width is None:
+                raise CorruptFileError(f"none of the first {batch.n} images can be read: {batch.broken[0][1]}")
+            return np.zeros((batch.n, file.width), file.dtype)
+        features = self.backbone.embed(batch.inputs).cpu().numpy()
+        with np.errstate(over="ignore"):
+            stored = features.astype(file.dtype)
+        if not np.isfinite(stored).all():
+            raise LongwayError(
+                f"backbone {name} gave features up to {np.abs(features).max():.3g}, too large for {file.dtype}: use "
+                "dtype='float32'"
+            )
+        if not batch.broken:
+            return stored
+        out = np.zeros((batch.n, stored.shape[1]), file.dtype)
+        out[batch.readable] = stored
+        return out
+
+    def _batches(self, first: int) -> Iterator[_Batch]:
         """Yield batches from sample ``first`` on, prepared by threads that run a bounded number of batches ahead."""
         n, size = len(self.dataset), self.batch_size
-        waiting: deque[Future[Tensor | list[str]]] = deque()
+        waiting: deque[Future[_Batch]] = deque()
         with ThreadPoolExecutor(self.workers, thread_name_prefix="longway-decode") as pool:
             try:
                 for start in range(first, n, size):
@@ -240,13 +306,15 @@ class _Embedding:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _prepare(self, start: int, stop: int) -> Tensor | list[str]:
+    def _prepare(self, start: int, stop: int) -> _Batch:
         X = self.dataset.X
-        if isinstance(X, ImageColumn):
-            return self.backbone.prepare(X.read(np.arange(start, stop), min_size=self.backbone.transform.min_size))
-        return self.backbone.prepare(X[start:stop])
+        if not isinstance(X, ImageColumn):
+            return _Batch(stop - start, self.backbone.prepare(X[start:stop]))
+        images, readable, broken = X.read_some(np.arange(start, stop), min_size=self.backbone.transform.min_size)
+        inputs = self.backbone.prepare(images) if images else None
+        return _Batch(stop - start, inputs, [row - start for row in readable], broken)
 
-    def meta(self, shape: list[int]) -> dict[str, Any]:
+    def meta(self, shape: list[int], skipped: list[list[Any]]) -> dict[str, Any]:
         """Return the header of the feature folder."""
         table, backbone = _table(self.dataset), self.backbone
         return {
@@ -262,6 +330,7 @@ class _Embedding:
                 "split": table.split,
             },
             "rows": _hash(self.rows),
+            **({"skipped": skipped} if skipped else {}),
             "longway": __version__,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }

@@ -9,6 +9,7 @@ import torch
 
 from longway.backbones import Transform
 from longway.data import GroupedDataset, ImageColumn
+from longway.data.skipping import check_skipped, warn_skipped
 from longway.data.validation import check_images
 from longway.utils.errors import LongwayError
 from longway.utils.storage import scratch_array
@@ -16,7 +17,7 @@ from longway.utils.storage import scratch_array
 BATCH = 256
 
 
-def pixels(data: GroupedDataset, transform: Transform) -> GroupedDataset:
+def pixels(data: GroupedDataset, transform: Transform, *, max_skipped: float = 0) -> GroupedDataset:
     """Decode and resize all images.
 
     Parameters
@@ -26,6 +27,8 @@ def pixels(data: GroupedDataset, transform: Transform) -> GroupedDataset:
     transform : Transform
         Its ``size`` is the side of the square that images are resized to; None keeps their own size, which must be the
         same for all.
+    max_skipped : float, default 0
+        Share of the images that may be unreadable; they are left out, with a warning.
 
     Returns
     -------
@@ -36,6 +39,13 @@ def pixels(data: GroupedDataset, transform: Transform) -> GroupedDataset:
     ------
     LongwayError
         If the images differ in size and ``transform`` has none.
+    CorruptFileError
+        If more than ``max_skipped`` of the images cannot be read, or all.
+
+    Warns
+    -----
+    LongwayWarning
+        Images are left out.
     """
     size = transform.size
     if isinstance(data.X, np.ndarray):
@@ -45,17 +55,25 @@ def pixels(data: GroupedDataset, transform: Transform) -> GroupedDataset:
     if not isinstance(data.X, ImageColumn):
         raise LongwayError(f"{data.source} holds {data.kind}, not images")
     if size is None:
-        shapes = set(data.X.sizes())
+        shapes = set(data.X.sizes(skip_broken=max_skipped > 0)) or {(1, 1)}
         if len(shapes) > 1:
             raise LongwayError(f"{data.source} holds images of {len(shapes)} different sizes: choose one with size=")
         width, height = shapes.pop()
     else:
         width = height = size
     out = scratch_array((len(data), 3, height, width), np.dtype(np.uint8))
+    skipped: list[tuple[int, str]] = []
     for start in range(0, len(data), BATCH):
         where = np.arange(start, min(start + BATCH, len(data)))
-        out[where] = transform.stack(data.X.read(where, min_size=transform.min_size)).numpy()
-    return replace(data, X=out)
+        images, readable, broken = data.X.read_some(where, min_size=transform.min_size)
+        skipped += broken
+        check_skipped([reason for _, reason in skipped], len(data), max_skipped)
+        if readable:
+            out[readable] = transform.stack(images).numpy()
+    if not skipped:
+        return replace(data, X=out)
+    warn_skipped(data.source, [reason for _, reason in skipped], len(data))
+    return replace(data, X=out).take(np.delete(np.arange(len(data)), [row for row, _ in skipped]))
 
 
 def _resized(X: np.ndarray, transform: Transform, size: int) -> np.ndarray:

@@ -91,6 +91,7 @@ def prepare_inputs(
     precision: str = "float32",
     device: str = "auto",
     verbose: int = 1,
+    max_skipped: float = 0,
 ) -> tuple[GroupedDataset, InputSpec]:
     """Convert data for a fit to arrays.
 
@@ -105,6 +106,8 @@ def prepare_inputs(
         Options of the backbone; without one, ``size`` is the side of the images.
     device : str, default "auto"
     verbose : int, default 1
+    max_skipped : float, default 0
+        Share of the images that may be unreadable; they are left out, with a warning.
 
     Returns
     -------
@@ -127,20 +130,26 @@ def prepare_inputs(
     if backbone is not None:
         options = {"size": size, "mean": mean, "std": std, "layer": layer, "pooling": pooling, "precision": precision}
         loaded = load_backbone(backbone, **options, device=device)
-        embedded = embed(data, loaded, verbose=verbose)
+        embedded = embed(data, loaded, verbose=verbose, max_skipped=max_skipped)
         return embedded, InputSpec(backbone=read_meta(Path(embedded.source))["backbone"], columns=data.inputs)
     if data.kind == "texts":
         raise LongwayError(
             f"{data.source} holds texts: give --backbone to embed them, such as st:NAME or path/to/file.py:function"
         )
-    ready = pixels(data, InputSpec(size=size).transform)
+    ready = pixels(data, InputSpec(size=size).transform, max_skipped=max_skipped)
     height, width = np.asarray(ready.X).shape[2:]
     # The images' own size is the model's: later ones of another size are resized to it.
     return ready, InputSpec(size=int(height) if size is None and height == width else size)
 
 
 def match_inputs(
-    data: GroupedDataset, spec: InputSpec, *, backbone: str | None = None, device: str = "auto", verbose: int = 1
+    data: GroupedDataset,
+    spec: InputSpec,
+    *,
+    backbone: str | None = None,
+    device: str = "auto",
+    verbose: int = 1,
+    max_skipped: float = 0,
 ) -> GroupedDataset:
     """Convert data to the inputs that a model was fitted on.
 
@@ -152,6 +161,8 @@ def match_inputs(
     backbone : str, optional
         The backbone that the model was fitted with. It is never taken from the model's file, because loading it may run
         code.
+    max_skipped : float, default 0
+        Share of the images that may be unreadable; they are left out, with a warning.
 
     Raises
     ------
@@ -163,7 +174,7 @@ def match_inputs(
             raise LongwayError("this model was fitted without a backbone: leave out --backbone")
         if data.kind == "texts" and not spec.texts:
             raise LongwayError(f"{data.source} holds texts, but this model was fitted without a backbone for them")
-        return pixels(data, spec.transform) if data.kind == "images" else data
+        return pixels(data, spec.transform, max_skipped=max_skipped) if data.kind == "images" else data
     name = spec.backbone["name"]
     if data.kind == "features":
         folder = Path(data.source)
@@ -177,7 +188,7 @@ def match_inputs(
         raise LongwayError(
             f"this model was fitted on features of {name}: give that encoder, or its path, with --backbone"
         )
-    return embed(data, same_backbone(backbone, spec, device=device), verbose=verbose)
+    return embed(data, same_backbone(backbone, spec, device=device), verbose=verbose, max_skipped=max_skipped)
 
 
 def same_backbone(backbone: str | Path, spec: InputSpec, *, device: str = "auto") -> Backbone:

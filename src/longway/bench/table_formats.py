@@ -19,8 +19,8 @@ from rich.text import Text
 from longway.bench.grids import Grid, grids, pair_grids
 from longway.bench.published import Pair
 from longway.bench.table import Table
+from longway.utils.errors import printable
 from longway.utils.storage import atomic_file
-from longway.utils.terminal import visible
 
 _NUMERIC = re.compile(r"[-−–+\d.,%±()\s]+|–|[−+\d.]+ \([−+\d.]+ to [−+\d.]+\)|[\d.]+ to [\d.]+|\d+ \(\d+ failed\)")
 
@@ -230,4 +230,4 @@ def _write(texts: Mapping[str, str], folder: str | Path) -> list[Path]:
 
 def _line(text: str) -> str:
     """Return text on one line, with its control characters escaped."""
-    return visible(" ".join(text.split()))
+    return printable(" ".join(text.split()))

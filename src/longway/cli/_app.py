@@ -13,9 +13,8 @@ import typer
 
 from longway._version import __version__
 from longway.cli import audit, bench, commands, explain, export
-from longway.utils.errors import LongwayError
+from longway.utils.errors import LongwayError, LongwayWarning, one_line
 from longway.utils.storage import is_full
-from longway.utils.terminal import visible
 
 app = typer.Typer(
     name="longway",
@@ -34,7 +33,7 @@ app.add_typer(bench.app)
 
 _NAMES = (
     "input|label|attributes|group|split|split_by|fractions|hf_config|hf_split|out|overwrite|dtype|size|layer|pooling|"
-    "mixed_precision|precision|devices|device|clip|checkpoint|log|tracker|backbone|opset"
+    "allow_outside|mixed_precision|precision|devices|device|clip|checkpoint|log|tracker|backbone|opset"
 )
 _ARGUMENT = re.compile(rf"(?<![-\w])({_NAMES})=(?:(?P<bare>True\b|(?=[\s,:;)]|$))|(?=['(]))")
 """Arguments in messages of the library that are options here, such as ``label=`` and ``dtype='float32'``."""
@@ -62,9 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exit with 0 on success, 2 on input that cannot be used, 1 on a fault of ours."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != "--debug"] or ["--help"]
-    shown, warnings.showwarning = warnings.showwarning, _show_warning  # type: ignore[assignment]
     try:
-        status = app(words, prog_name="longway", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", LongwayWarning)
+            warnings.showwarning = _warn
+            status = app(words, prog_name="longway", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough: end in silence, as typer and rich do
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,8 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if "--debug" in given and not _is_usage(error):
             raise
         _stop(*_line(error))
-    finally:
-        warnings.showwarning = shown
     if status == 130:  # typer's own word for an interrupt
         _stop("interrupted", 130)
     sys.exit(status or 0)
@@ -97,6 +96,19 @@ def _line(error: Exception) -> tuple[str, int]:
     return f"unexpected {type(error).__name__}: {error} (run again with --debug and report it)", 1
 
 
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning as one line; those of other libraries too, as their text may hold the user's words."""
+    text = _ARGUMENT.sub(_option, str(message)) if issubclass(category, LongwayWarning) else str(message)
+    print(f"longway: warning: {one_line(text)}", file=sys.stderr)
+
+
 def _is_usage(error: Exception) -> bool:
     """Return whether click refused the command line; some versions of typer bundle a copy of click with its own
     classes.
@@ -111,13 +123,5 @@ def _option(match: re.Match[str]) -> str:
 
 
 def _stop(message: str, status: int) -> None:
-    _complain("error", message)
+    print(f"longway: error: {one_line(message)}", file=sys.stderr)
     sys.exit(status)
-
-
-def _complain(kind: str, message: str) -> None:
-    print(visible(f"longway: {kind}: {' '.join(message.split())}"), file=sys.stderr)
-
-
-def _show_warning(message: Warning | str, *_: Any) -> None:
-    _complain("warning", str(message))

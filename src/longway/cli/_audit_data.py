@@ -57,10 +57,12 @@ class AuditData:
         words = data_words(self.options, self.encoding.backbone, self.raw.kind)
         return audit_with_commands(found, folder if self.whole else None, words)
 
-    def write(self, found: Audit, folder: Path, junit: Path | None, sarif: Path | None) -> Path:
+    def write(
+        self, found: Audit, folder: Path, junit: Path | None, sarif: Path | None, escape_formulas: bool = False
+    ) -> Path:
         """Write the report, the record, the sides and, if asked for, JUnit XML and SARIF; return the report's path."""
         page = write_audit(found, folder, None if self.raw.kind == "features" else self.raw.X)
-        write_sides(found, np.asarray(self.data.ids), folder)
+        write_sides(found, np.asarray(self.data.ids), folder, escape_formulas=escape_formulas)
         if junit is not None:
             with atomic_file(junit, "w") as file:
                 file.write(to_junit(found))

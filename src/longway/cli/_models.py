@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,13 +50,21 @@ def check_use(use_groups: str, options: DataOptions, signals: bool = False) -> N
         raise LongwayError(f"--use-groups {use_groups} needs groups: name them with --attribute, --group or --signal")
 
 
-def check_out(path: Path) -> None:
+def check_out(path: Path, overwrite: bool = True) -> None:
     """Raise if a path cannot be written to, before the work whose result goes there."""
+    if path.is_file() and not overwrite:
+        raise LongwayError(f"--out {path} exists already: choose another file, or --overwrite to replace it")
     if path.is_dir():
         raise LongwayError(f"--out {path} is a folder: give the name of a file in it, such as {path / 'model'}")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise LongwayError(f"--out {path} cannot be written, as {folder} is no folder that may be: choose another path")
+
+
+def check_kind(data: GroupedDataset, model: Method, method: str, backbone: str | None) -> None:
+    """Raise if a method takes features, but the data are images and there is no backbone."""
+    if data.kind == "images" and backbone is None and not model.takes_images:
+        raise LongwayError(f"{method} takes features, not images: give --backbone, such as path/to/file.py:function")
 
 
 def labelled(data: GroupedDataset) -> GroupedDataset:
@@ -84,6 +93,31 @@ def fit(model: Method, data: GroupedDataset, use_groups: str) -> None:
 def name(model: Method | Exported) -> str:
     """Return the name of a model's method."""
     return model.name if isinstance(model, Exported) else type(model).__name__
+
+
+def decisions(data: GroupedDataset, options: DataOptions, columns: Sequence[str]) -> dict[str, Any]:
+    """Return what a command decided about its data: rows in each part, the origin of the split, and the inputs."""
+    own = data.table.split if data.table is not None else None
+    if not data.parts:
+        split = "none"
+    elif options.split or options.split_by:
+        split = f"column {options.split}" if options.split else f"by the hash of column {options.split_by}"
+    elif own:
+        split = "the data's own"
+    else:
+        split = f"drawn at random within each {'class' if data.groups is None else 'group'}, seed {options.split_seed}"
+    return {"rows": data.parts or {"all": len(data)}, "split": split, "inputs": list(columns) or [data.kind]}
+
+
+def decision_lines(record: dict[str, Any], model: Method) -> list[str]:
+    """Return ``decisions`` as one line, and another if the model inferred groups, as none were given."""
+    rows = ", ".join(f"{name} {n:,}" for name, n in record["rows"].items())
+    inputs = record["inputs"]
+    shown = ", ".join(inputs[:5]) + (f" and {len(inputs) - 5} more" if len(inputs) > 5 else "")
+    lines = [f"Rows: {rows} (split: {record['split']}). Inputs: {shown}"]
+    if found := getattr(model, "group_inference_", None):
+        lines.append(f"No group labels were given: groups were inferred ({found['strategy']})")
+    return lines
 
 
 def train_counts(data: GroupedDataset) -> dict[str, int] | None:
@@ -145,6 +179,7 @@ def loaded(
     *,
     with_labels: bool = True,
     exported: bool = False,
+    max_skipped: float = 0,
 ) -> Loaded:
     """Read a saved model and data for it; columns and split default to those of its fit.
 
@@ -165,7 +200,9 @@ def loaded(
     part = part or ("test" if data.parts else "all")
     named = options.split or options.split_by or (data.table is not None and data.table.split)
     chosen = data if part == "all" else data.part(part)
-    ready = match_inputs(chosen, form, backbone=backbone, device=device, verbose=0 if quiet else 1)
+    ready = match_inputs(
+        chosen, form, backbone=backbone, device=device, verbose=0 if quiet else 1, max_skipped=max_skipped
+    )
     return Loaded(model, about, ready, part, drawn=part != "all" and not named)
 
 
@@ -181,7 +218,7 @@ def _open_exported(path: Path, device: str) -> tuple[Exported, dict[str, Any], I
 
 def _unlabelled(options: DataOptions, part: str | None) -> dict[str, Any]:
     """Return the changed read options if labels are not needed: they, and all that depends on them, may be absent."""
-    without = {"label": None, "attributes": (), "group": None}
+    without = {"labelled": False, "attributes": (), "group": None}
     if part in (None, "all"):
         return {**without, "split": None, "split_by": None, "fractions": None}
     # A random split is drawn within each group, so it takes the labels to draw it again

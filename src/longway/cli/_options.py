@@ -107,6 +107,23 @@ Tracker = Annotated[
     typer.Option("--tracker", metavar="NAME", help="Of the curves: tensorboard or mlflow.", rich_help_panel=TRAINING),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, metavar="NUMBER", help="Seed of all random draws.")]
+MaxSkipped = Annotated[
+    float,
+    typer.Option(
+        "--max-skipped",
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="Share of images that may be unreadable; they are left out and listed.",
+    ),
+]
+EscapeFormulas = Annotated[
+    bool,
+    typer.Option(
+        "--escape-formulas",
+        help="Write ' before words that a spreadsheet would run as a formula (they begin with =, +, - or @).",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -190,7 +207,11 @@ class DataOptions:
     ] = None
     allow_outside: Annotated[
         bool,
-        typer.Option("--allow-outside", help="Open images outside the folder of DATA, too.", rich_help_panel=DATA),
+        typer.Option(
+            "--allow-outside",
+            help="Read images that the table names outside its folder: only for tables that you trust.",
+            rich_help_panel=DATA,
+        ),
     ] = False
 
     def read(self, **changes: Any) -> GroupedDataset:

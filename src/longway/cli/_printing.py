@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from longway.metrics.group_metrics import GroupMetrics
-from longway.utils.terminal import visible
+from longway.utils.errors import printable
 
 
 def _console() -> Console:
@@ -22,7 +22,7 @@ def _console() -> Console:
 
 def say(text: str) -> None:
     """Print one line, as it is."""
-    _console().print(Text(visible(text)), soft_wrap=True)
+    _console().print(Text(printable(text)), soft_wrap=True)
 
 
 def data(record: Any) -> None:
@@ -35,10 +35,10 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], bol
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, (name, cells) in enumerate(zip(columns, zip(*rows, strict=True), strict=True)):
         numeric = number > 0 and all(re.fullmatch(r"[-\d.,%±\s]+", cell) for cell in cells)
-        shown.add_column(Text(visible(name)), justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(Text(printable(name)), justify="right" if numeric else "left", overflow="fold")
     for number, row in enumerate(rows):
-        shown.add_row(*(Text(visible(cell)) for cell in row), style="bold" if number == bold else None)
-    _console().print(Text(visible(title), style="bold"), soft_wrap=True)
+        shown.add_row(*(Text(printable(cell)) for cell in row), style="bold" if number == bold else None)
+    _console().print(Text(printable(title), style="bold"), soft_wrap=True)
     _console().print(shown)
 
 

@@ -10,9 +10,20 @@ from typing import Annotated
 
 import typer
 
-from longway.cli._options import AsJson, Backbone, DataOptions, Device, Mean, Quiet, Seed, Size, Std, takes_data
-from longway.utils.errors import LongwayError, nearest
-from longway.utils.terminal import visible
+from longway.cli._options import (
+    AsJson,
+    Backbone,
+    DataOptions,
+    Device,
+    EscapeFormulas,
+    Mean,
+    Quiet,
+    Seed,
+    Size,
+    Std,
+    takes_data,
+)
+from longway.utils.errors import LongwayError, nearest, one_line
 
 LEVELS = {"suspicion": "suspicion", "strong": "strong evidence"}
 MODEL, OUTPUT = "Model", "Output"
@@ -108,6 +119,7 @@ def audit(
     mean: Mean = None,
     std: Std = None,
     device: Device = "auto",
+    escape_formulas: EscapeFormulas = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -124,7 +136,7 @@ def audit(
     given = read_audit_data(data, model, predictions, part, Encoding(backbone, size, mean, std, device, quiet))
     folder = out or AUDIT_FOLDER
     found = given.audit(folder, seed=seed, max_rows=max_rows, max_skipped=max_skipped, verbose=0 if quiet else 1)
-    page = given.write(found, folder, junit, sarif)
+    page = given.write(found, folder, junit, sarif, escape_formulas)
     if as_json:
         _printing.data(found.to_dict())
     else:
@@ -183,5 +195,5 @@ def _fail(verdict: str, fail_on: str | None, reason: str) -> None:
 
     if fail_on is not None and is_at_least(verdict, LEVELS[fail_on]):
         line = f"longway: {verdict} of a shortcut{reason}"
-        print(visible(" ".join(line.split())), file=sys.stderr)
+        print(one_line(line), file=sys.stderr)
         raise typer.Exit(1)

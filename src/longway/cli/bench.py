@@ -10,7 +10,7 @@ import typer
 
 from longway.cli import catalogue
 from longway.cli._options import AsJson, Quiet, assignments
-from longway.utils.errors import LongwayError
+from longway.utils.errors import LongwayError, printable
 
 if TYPE_CHECKING:
     from longway.bench.engine import Engine
@@ -315,7 +315,7 @@ def _print(comparison: Comparison, format_: str) -> None:
         _printing.data({**comparison.table.to_dict(), **pairs})
         return
     if format_ == "csv":
-        print(formats.to_csv(comparison.table), end="")
+        print(printable(formats.to_csv(comparison.table)), end="")
         return
     if comparison.printed:
         shown = [*pair_grids(comparison.printed, comparison.pairs), *failures(comparison.table)]
@@ -324,7 +324,7 @@ def _print(comparison: Comparison, format_: str) -> None:
     if format_ == "text":
         formats.show(shown)
     else:
-        print(formats.to_markdown(shown) if format_ == "markdown" else formats.to_latex(shown), end="")
+        print(printable(formats.to_markdown(shown) if format_ == "markdown" else formats.to_latex(shown)), end="")
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from longway.cli._options import (
     DataOptions,
     Device,
     Devices,
+    EscapeFormulas,
     Layer,
     Log,
+    MaxSkipped,
     Mean,
     MixedPrecision,
     Pooling,
@@ -99,6 +101,7 @@ def embed(
     pooling: Pooling = None,
     precision: Precision = "float32",
     device: Device = "auto",
+    max_skipped: MaxSkipped = 0.01,
     quiet: Quiet = False,
 ) -> None:
     """Run images or texts through a backbone, once, into a folder of features; interrupted, it goes on where it was."""
@@ -116,16 +119,21 @@ def embed(
         precision=precision,
         device=device,
     )
+    raw = data.read(split_by=None, fractions=None, labelled=False)  # splits are made when the features are read
     features = embed_data(
-        data.read(split_by=None, fractions=None),  # splits are made when the features are read
+        raw,
         encoder,
         out=out,
         dtype=dtype,  # type: ignore[arg-type]
         batch_size=batch_size,
         overwrite=overwrite,
         verbose=0 if quiet else 1,
+        max_skipped=max_skipped,
     )
-    _printing.say(f"{len(features):,} rows of {_models.array(features).shape[1]:,} features in {features.source}")
+    inputs = ", ".join(raw.inputs) or raw.kind
+    _printing.say(
+        f"{len(features):,} rows of {_models.array(features).shape[1]:,} features of {inputs} in {features.source}"
+    )
 
 
 @takes_data
@@ -144,6 +152,7 @@ def fit(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to save the model.")] = Path(
         "model.safetensors"
     ),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in that file.")] = False,
     paper: Annotated[
         str | None,
         typer.Option("--paper", metavar="NAME", help="Use the paper's setting of this name (see `longway methods`)."),
@@ -186,6 +195,7 @@ def fit(
     checkpoint: Checkpoint = None,
     log: Log = None,
     tracker: Tracker = "tensorboard",
+    max_skipped: MaxSkipped = 0.01,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -195,19 +205,16 @@ def fit(
     from longway.cli import _models, _printing
     from longway.methods._persistence import save
     from longway.training.options import TrainingOptions, training_options
-    from longway.utils.errors import LongwayError
 
     how: dict[str, Any] = {"mixed_precision": mixed_precision, "clip": clip, "devices": devices, "compile": compile}
     how |= {"checkpoint": checkpoint, "log": log, "tracker": tracker}
     TrainingOptions(**how)  # refused before the data are read
     model = _models.make(method, paper, set_ or [], device, 0 if quiet else 1)
     _models.check_use(use_groups, data, bool(signal))
-    _models.check_out(out)
-    raw = _models.labelled(data.read())
-    whole = len(raw)
-    raw = group_by_sides(raw, audit, signal) if signal else raw
-    if raw.kind == "images" and backbone is None and not model.takes_images:
-        raise LongwayError(f"{method} takes features, not images: give --backbone, such as path/to/file.py:function")
+    _models.check_out(out, overwrite)
+    whole = _models.labelled(data.read())
+    raw = group_by_sides(whole, audit, signal) if signal else whole
+    _models.check_kind(raw, model, method, backbone)
     dataset, form = prepare_inputs(
         raw,
         backbone=backbone,
@@ -219,6 +226,7 @@ def fit(
         precision=precision,
         device=device,
         verbose=0 if quiet else 1,
+        max_skipped=max_skipped,
     )
     with training_options(**how):
         _models.fit(model, dataset, use_groups)
@@ -226,14 +234,18 @@ def fit(
     save(model, out, about=about)
     part = "val" if "val" in dataset.parts else "train" if dataset.parts else "all"
     metrics = _models.evaluate(model, dataset, part, about["train_counts"])
+    decided = _models.decisions(dataset, data, raw.inputs)
     record = {"model": str(out), "method": method, "supervision": model.supervision_, "selection": model.selection_}
     if as_json:
-        _printing.data({**record, "caveats": model.caveats, "part": part, **_models.figures(metrics)})
+        _printing.data({**record, **decided, "caveats": model.caveats, "part": part, **_models.figures(metrics)})
     else:
         _printing.group_table(metrics, f"{type(model).__name__} on the {part} part of {data.source}")
+        _printing.say("\n".join(_models.decision_lines(decided, model)))
         _printing.say(f"Group labels used: {model.supervision_}. Saved {out}")
-        if len(raw) < whole:
-            _printing.say(f"{len(raw):,} of {whole:,} rows were audited and lie surely on a side: the fit took these")
+        if len(raw) < len(whole):
+            _printing.say(
+                f"{len(raw):,} of {len(whole):,} rows were audited and lie surely on a side: the fit took these"
+            )
         if model.selection_ and part == "val" and "test" in dataset.parts:
             _printing.say(f"The fit has used the val part. What counts is: longway evaluate {out} {data.source}")
         for caveat in model.caveats:
@@ -248,13 +260,14 @@ def evaluate(
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report too.")] = None,
     backbone: Backbone = None,
     device: Device = "auto",
+    max_skipped: MaxSkipped = 0.01,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Print the accuracy of each group, with intervals; columns and split are those of the fit unless named anew."""
     from longway.cli import _models, _printing
 
-    use = _models.loaded(model, data, part, backbone, device, quiet, exported=True)
+    use = _models.loaded(model, data, part, backbone, device, quiet, exported=True, max_skipped=max_skipped)
     metrics = _models.evaluate(use.model, use.data, use.part, use.about.get("train_counts"))
     title = f"{_models.name(use.model)} on the {use.part} part of {data.source}"
     if report is not None:
@@ -281,27 +294,44 @@ def predict(
     part: Part = None,
     backbone: Backbone = None,
     device: Device = "auto",
+    max_skipped: MaxSkipped = 0.01,
+    escape_formulas: EscapeFormulas = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a CSV of predictions and class probabilities, one line for each row of DATA; needs no labels."""
     from longway.cli import _models
+    from longway.utils.errors import printable
+    from longway.utils.spreadsheet import cell
     from longway.utils.storage import atomic_file
 
     if out is not None:
         _models.check_out(out)
-    use = _models.loaded(model, data, part or "all", backbone, device, quiet, with_labels=False, exported=True)
+    use = _models.loaded(
+        model,
+        data,
+        part or "all",
+        backbone,
+        device,
+        quiet,
+        with_labels=False,
+        exported=True,
+        max_skipped=max_skipped,
+    )
     probabilities = use.model.predict_proba(_models.array(use.data))
     header = ["id", "prediction", *(f"p({name})" for name in use.model.classes_)]
     labels = use.model.classes_[probabilities.argmax(1)]
 
-    def write(file: Any) -> None:
+    def write(file: Any, shown: Any = lambda value: value) -> None:
+        def word(value: Any) -> Any:
+            return shown(cell(value) if escape_formulas else value)
+
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(header)
+        lines.writerow([word(name) for name in header])
         for row, label, p in zip(use.data.ids, labels, probabilities, strict=True):
-            lines.writerow([row, label, *(f"{value:.6g}" for value in p)])
+            lines.writerow([word(row), word(label), *(f"{value:.6g}" for value in p)])
 
     if out is None:
-        write(sys.stdout)
+        write(sys.stdout, printable)
     else:
         with atomic_file(out, "w") as file:
             write(file)

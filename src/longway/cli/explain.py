@@ -137,13 +137,13 @@ def _pictures(
         return None
     if images is None and backbone is None:
         return None
-    nothing = {"label": None, "attributes": (), "group": None, "split": None, "split_by": None, "fractions": None}
+    nothing = {"labelled": False, "attributes": (), "group": None, "split": None, "split_by": None, "fractions": None}
     if images is None:
         behind = options.read(**nothing)
     else:
         from longway.data import read
 
-        behind = read(images, fractions=None)
+        behind = read(images, fractions=None, labelled=False, allow_outside=options.allow_outside)
     if behind.kind == "features":
         raise LongwayError(f"{behind.source} holds features: give the images or texts behind them with --images")
     where = {str(name): row for row, name in enumerate(behind.ids)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +17,7 @@ from longway.utils.errors import CorruptFileError, LongwayError, nearest
 from longway.utils.storage import scratch_array
 
 _PIECE_BYTES = 2**24
+_COLUMN_KINDS = "biufUSMm"
 
 
 def open_npz(path: Path, input: str | None = None) -> Source:
@@ -33,12 +33,13 @@ def open_npz(path: Path, input: str | None = None) -> Source:
     Returns
     -------
     Source
-        All arrays of shape (n,) are columns; "y" is the label if there is one.
+        All arrays of shape (n,) are columns, except those of Python objects, complex or structured values; "y" is the
+        label if there is one.
 
     Raises
     ------
     LongwayError
-        An array is missing, has another length than the inputs, or holds Python objects.
+        The inputs are missing, or hold no numbers.
     CorruptFileError
         The file is damaged.
     """
@@ -54,13 +55,15 @@ def open_npz(path: Path, input: str | None = None) -> Source:
             if wanted not in names:
                 known = nearest(wanted, names) if names else "it has no arrays"
                 raise LongwayError(f"{path} has no array {wanted!r} for the inputs; {known}; choose one with input=")
-            shapes = {name: _shape(archive, item, path) for name, item in names.items()}
+            heads = {name: _head(archive, item, path) for name, item in names.items()}
+            shapes = {name: shape for name, (shape, _) in heads.items()}
             n = shapes[wanted][0] if shapes[wanted] else 0
-            kinds = {name: _kind(archive, item, path) for name, item in names.items()}
+            beside = {name for name in names if name != wanted and shapes[name] == (n,)}
+            unusable = {name: reason for name in beside if (reason := _unusable(heads[name][1]))}
             columns = {
-                name: _read(archive, item, path)
+                name: _as_column(_read(archive, item, path))
                 for name, item in names.items()
-                if name != wanted and shapes[name] == (n,) and kinds[name] in "biufSU"
+                if name in beside - unusable.keys()
             }
             X = _as_inputs(_read(archive, names[wanted], path), wanted, path)
     # RuntimeError is zipfile's for members that are encrypted or compressed in a way that no npz is.
@@ -69,24 +72,37 @@ def open_npz(path: Path, input: str | None = None) -> Source:
     if n == 0:
         raise LongwayError(f"{path} has no rows in {wanted!r}: write it again")
     rows = datasets.Dataset.from_dict({ROW_ID: np.arange(n), **columns})
-    unusable = {
-        name: _unusable(name, shapes[name], kinds[name], n) for name in names.keys() - columns.keys() - {wanted}
-    }
-    label = "y" if "y" in columns or (input is None and len(shapes.get("y", ())) == 1) else None
-    if label is None and "y" in unusable:
-        warnings.warn(f"the array y of {path} is not taken for the label: {unusable['y']}", stacklevel=4)
-    return Source(str(path), Table(rows, label, unusable=unusable), X)
+    lengths = {name: shape[0] for name, shape in shapes.items() if len(shape) == 1 and shape != (n,)}
+    label = "y" if "y" in columns or "y" in unusable or (input is None and "y" in lengths) else None
+    return Source(str(path), Table(rows, label, other_lengths=lengths, unusable=unusable), X)
 
 
-def _unusable(name: str, shape: tuple[int, ...], kind: str, n: int) -> str:
-    """Say why an array of an npz is no column."""
-    if kind == "O":
-        return f"{name!r} holds Python objects, which are never unpickled: save it as numbers or strings"
-    if len(shape) == 1 and shape[0] != n:
-        return f"the arrays differ in length: {name!r} has {shape[0]} rows, the inputs have {n}"
-    if shape != (n,):
-        return f"{name!r} has shape {shape}; a column must have shape ({n},)"
-    return f"{name!r} holds values that are neither numbers nor strings"
+def _unusable(dtype: np.dtype) -> str | None:
+    """Return the reason why an array cannot be a column; None if it can."""
+    if dtype.hasobject:
+        return "holds Python objects, which are never unpickled: save it as numbers or strings: array.astype(str)"
+    return None if dtype.kind in _COLUMN_KINDS else f"holds {dtype} values: save it as numbers or strings"
+
+
+def _as_column(array: np.ndarray) -> np.ndarray:
+    """Return an array in a type that Arrow takes: native byte order, text instead of bytes."""
+    if array.dtype.kind == "S":
+        return np.char.decode(array, "utf-8", "replace")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array.astype(np.float64) if array.dtype.kind == "f" and array.dtype.itemsize > 8 else array
+
+
+def is_exact(values: np.ndarray, dtype: np.typing.DTypeLike) -> bool:
+    """Return whether numbers in a narrower float type keep their differences, to 1e-5 of the range of each column."""
+    if not len(values):
+        return True
+    wide = values.astype(np.float64)
+    finite = np.isfinite(wide)
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.where(finite, np.abs(wide - wide.astype(dtype).astype(np.float64)), 0).max(0)
+        low, high = (np.where(finite, wide, other) for other in (np.inf, -np.inf))
+        span = high.max(0) - low.min(0)
+    return bool(np.all(np.isfinite(error) & ((error <= 1e-5 * span) | (span <= 0) & (error <= 1e-5))))
 
 
 def _header(file: IO[bytes], name: str, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -99,15 +115,10 @@ def _header(file: IO[bytes], name: str, path: Path) -> tuple[tuple[int, ...], bo
     return shape, fortran, dtype
 
 
-def _shape(archive: zipfile.ZipFile, item: str, path: Path) -> tuple[int, ...]:
+def _head(archive: zipfile.ZipFile, item: str, path: Path) -> tuple[tuple[int, ...], np.dtype]:
     with archive.open(item) as file:
-        return _header(file, Path(item).stem, path)[0]
-
-
-def _kind(archive: zipfile.ZipFile, item: str, path: Path) -> str:
-    with archive.open(item) as file:
-        dtype = _header(file, Path(item).stem, path)[2]
-    return "O" if dtype.hasobject else dtype.kind
+        shape, _, dtype = _header(file, Path(item).stem, path)
+    return shape, dtype
 
 
 def _read(archive: zipfile.ZipFile, item: str, path: Path) -> np.ndarray:
@@ -133,8 +144,6 @@ def _read(archive: zipfile.ZipFile, item: str, path: Path) -> np.ndarray:
             view[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
             done += len(piece)
         file.read(1)  # the end of the file is where the checksum is compared
-    if not dtype.isnative:
-        flat = flat.astype(dtype.newbyteorder("="))
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
@@ -142,8 +151,13 @@ def _as_inputs(array: np.ndarray, name: str, path: Path) -> np.ndarray:
     """Bring features to a float dtype and images to float (n, c, h, w) in [0, 1]."""
     if array.dtype.kind not in "fiub":
         raise LongwayError(f"the array {name!r} of {path} holds {array.dtype} values: inputs must be numbers")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
     if array.ndim == 2:
-        return array if array.dtype.kind == "f" else array.astype(np.float32)
+        if array.dtype.kind == "f":
+            return array
+        return array.astype(np.float32 if array.dtype.kind == "b" or is_exact(array, np.float32) else np.float64)
     if array.ndim == 3:
         array = array[:, None]
     elif array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):

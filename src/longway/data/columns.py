@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 
-from longway.data.image_folder import IMAGE_SUFFIXES
+from longway.data.arrays import is_exact
+from longway.data.file_formats import IMAGE_SUFFIXES
 from longway.data.lazy_columns import ImageColumn, LazyColumn, TextColumn
 from longway.data.table import Source, Table
-from longway.utils.errors import LongwayError
+from longway.utils.errors import LongwayError, LongwayWarning
 from longway.utils.storage import scratch_array
 
 _PIECE = 8192
-_WIDE = frozenset({"float64", "double", "int32", "int64", "uint32", "uint64"})
-"""Types that hold more digits than float32."""
-_INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__|")
-"""Names of the row numbers that pandas writes into CSV and Parquet files: no property of a sample."""
+_INDEX_NAMES = frozenset({"index", "idx", "id", "row", "rowid", "row_id", "row_number"})
 
 
 def choose_input(
-    source: Source, wanted: str | Sequence[str] | None, named: set[str]
+    source: Source, wanted: str | Sequence[str] | None, named: set[str], *, allow_outside: bool = False
 ) -> tuple[np.ndarray | LazyColumn, list[str]]:
     """Find the inputs of a source.
 
@@ -35,6 +35,8 @@ def choose_input(
         One column of images, texts, feature lists or numbers, or several of numbers; globs such as ``"f*"`` welcome.
     named : set of str
         Columns that have another role.
+    allow_outside : bool, default False
+        Read images outside the folder of the data.
 
     Returns
     -------
@@ -53,8 +55,7 @@ def choose_input(
     table = source.table
     kinds = {name: _kind(table, name) for name in table.columns}
     if wanted is None:
-        free = {name: kind for name, kind in kinds.items() if name not in named and not _INDEX.fullmatch(name)}
-        columns = _infer(free, source.name)
+        columns = _infer(source, {name: kind for name, kind in kinds.items() if name not in named})
     else:
         columns = _expand([wanted] if isinstance(wanted, str) else list(wanted), table, named, source.name)
     kind = kinds[columns[0]]
@@ -62,7 +63,7 @@ def choose_input(
         return _numbers(source, columns, kinds), columns
     (name,) = columns
     if kind == "image":
-        return ImageColumn(table.rows, name, source.name, root=source.root, anywhere=source.anywhere), columns
+        return ImageColumn(table.rows, name, source.name, root=source.root, allow_outside=allow_outside), columns
     if kind == "text":
         return TextColumn(table.rows, name, source.name), columns
     if kind == "list":
@@ -99,24 +100,55 @@ def _numeric(dtype: str) -> bool:
     return dtype.startswith(("float", "int", "uint", "double"))
 
 
-def _infer(kinds: dict[str, str], source: str) -> list[str]:
-    """Take the only column of images or lists, else the only texts, else all numbers; raise if ambiguous."""
+def _infer(source: Source, kinds: dict[str, str]) -> list[str]:
+    """Take the only column of images or lists, else all numbers, else the only texts; raise if ambiguous."""
     of = {kind: [name for name, k in kinds.items() if k == kind] for kind in ("image", "list", "text", "number")}
     for kind, what in (("image", "images"), ("list", "lists of numbers")):
         if len(of[kind]) > 1:
-            raise LongwayError(f"{source} has several columns of {what} ({_some(of[kind])}): choose one with input=")
+            shown = _some(of[kind])
+            raise LongwayError(f"{source.name} has several columns of {what} ({shown}): choose one with input=")
         if of[kind]:
             return of[kind]
-    if of["number"] and not of["text"]:
-        return of["number"]
-    if len(of["text"]) == 1 and not of["number"]:
+    if not of["number"] and len(of["text"]) == 1:
         return of["text"]
     if not of["number"] and not of["text"]:
-        raise LongwayError(f"{source} has no column left for the inputs: name one with input=")
-    raise LongwayError(
-        f"it is unclear which columns of {source} are the inputs, the texts ({_some(of['text'])}) or the numbers "
-        f"({_some(of['number']) or 'none'}): name them with input=, such as input={of['text'][0]!r} or input='f*'"
-    )
+        raise LongwayError(f"{source.name} has no column left for the inputs: name one with input=")
+    if not of["number"]:
+        raise LongwayError(
+            f"{source.name} has several columns of texts ({_some(of['text'])}): choose one with input=, such as "
+            f"input={of['text'][0]!r}"
+        )
+    return _features(source, of["number"], of["text"])
+
+
+def _features(source: Source, numbers: list[str], texts: list[str]) -> list[str]:
+    """Leave out texts and columns that only number the rows, and say so."""
+    counting = [name for name in numbers if _numbers_rows(source.table, name)]
+    kept = [name for name in numbers if name not in counting]
+    for names, reason in ((texts, "holds words"), (counting, "only numbers the rows")):
+        if names and kept:
+            verb = reason if len(names) == 1 else reason.replace("holds", "hold").replace("numbers", "number")
+            warnings.warn(
+                f"{source.name}: column{'s' if len(names) > 1 else ''} {_some(names)} {verb} and "
+                f"{'is' if len(names) == 1 else 'are'} no input; choose the inputs with input=, such as "
+                f"input={kept[0]!r}",
+                LongwayWarning,
+                stacklevel=2,
+            )
+    return kept or numbers
+
+
+def _numbers_rows(table: Table, name: str) -> bool:
+    """Return whether a column is an index: unnamed, or counting from 0 or 1, or named like one and without repeats."""
+    unnamed = re.fullmatch(r"Unnamed: \d+|__index_level_\d+__|", name)
+    if unnamed or not table.features[name].dtype.startswith(("int", "uint")):
+        return bool(unnamed)
+    values = table.arrow([name]).column(0).to_numpy()
+    if len(values) < 10 or values.dtype.kind not in "iu":
+        return False
+    if values[0] in (0, 1) and bool(np.all(np.diff(values) == 1)):
+        return True
+    return name.strip().lower() in _INDEX_NAMES and len(np.unique(values)) == len(values)
 
 
 def _some(names: list[str]) -> str:
@@ -148,9 +180,17 @@ def _numbers(source: Source, columns: list[str], kinds: dict[str, str]) -> np.nd
         raise LongwayError(
             f"column {other[0]!r} (input) of {source.name} does not hold numbers: several inputs must all be numbers"
         )
+    dtype = _float_type(source.table.features[name].dtype for name in columns)
+    out = _fill(source, columns, dtype)
+    wide = _fill(source, columns, np.dtype(np.float64)) if out is None else out
+    assert wide is not None
+    return wide
+
+
+def _fill(source: Source, columns: list[str], dtype: np.dtype) -> np.ndarray | None:
+    """Convert columns of numbers to an array of a type; None if that loses the differences between rows."""
     table = source.table
-    kind = _float_type([table.features[name].dtype for name in columns], table, columns)
-    out = scratch_array((len(table), len(columns)), kind)
+    out = scratch_array((len(table), len(columns)), dtype)
     for start in range(0, len(table), _PIECE):
         piece = table.arrow(columns, start, min(start + _PIECE, len(table)))
         for k, name in enumerate(columns):
@@ -161,39 +201,29 @@ def _numbers(source: Source, columns: list[str], kinds: dict[str, str]) -> np.nd
                 raise LongwayError(
                     f"column {name!r} (input) of {source.name} has no value in row {row}: fill it in or drop that row"
                 )
+            given = values.to_numpy()
+            if dtype == np.float32 and given.dtype.itemsize > 2 and not is_exact(given[:, None], dtype):
+                return None
             with np.errstate(over="ignore"):  # infinite features are refused, by name, where a method is fitted
-                out[start : start + len(piece), k] = values.to_numpy()
+                out[start : start + len(piece), k] = given
     return out
 
 
-def _float_type(dtypes: Sequence[str], table: Table, columns: Sequence[str]) -> np.dtype:
-    """Return the smallest float type that keeps what varies: double for large numbers that differ little."""
-    if set(dtypes) <= {"float16", "halffloat"}:
-        return np.dtype(np.float16)
-    wide = [name for name, dtype in zip(columns, dtypes, strict=True) if dtype in _WIDE]
-    return np.dtype(np.float64 if any(_needs_double(table, name) for name in wide) else np.float32)
-
-
-def _needs_double(table: Table, name: str) -> bool:
-    """Return whether rounding to float32 is visible next to the range of a column, or out of float32's range."""
-    import pyarrow.compute as pc
-
-    low, high = np.inf, -np.inf
-    for start in range(0, len(table), _PIECE):
-        piece = table.arrow([name], start, min(start + _PIECE, len(table))).column(0)
-        piece = pc.list_flatten(piece) if hasattr(table.features[name], "feature") else piece
-        values = piece.drop_null().to_numpy().astype(np.float64)
-        values = values[np.isfinite(values)]
-        if len(values):
-            low, high = min(low, values.min()), max(high, values.max())
-    if low > high:
-        return False
-    largest = max(abs(low), abs(high))
-    return bool(largest > 1e36 or 0 < largest < 1e-30 or (low < high and largest * 2.0**-24 > 1e-4 * (high - low)))
+def _float_type(dtypes: Any) -> np.dtype:
+    return np.dtype(np.float16 if set(dtypes) <= {"float16", "halffloat"} else np.float32)
 
 
 def _lists(source: Source, name: str) -> np.ndarray:
     """Convert a column of equally long lists to features (n, d), in chunks."""
+    dtype = _float_type([source.table.features[name].feature.dtype])
+    out = _fill_lists(source, name, dtype)
+    wide = _fill_lists(source, name, np.dtype(np.float64)) if out is None else out
+    assert wide is not None
+    return wide
+
+
+def _fill_lists(source: Source, name: str, dtype: np.dtype) -> np.ndarray | None:
+    """Convert lists to an array of a type; None if that loses the differences between rows."""
     import pyarrow.compute as pc
 
     table, out, width = source.table, np.empty((0, 0)), -1
@@ -203,7 +233,7 @@ def _lists(source: Source, name: str) -> np.ndarray:
         lengths = pc.fill_null(pc.list_value_length(piece), 0).to_numpy()
         if start == 0:
             width = int(lengths[0])
-            out = scratch_array((len(table), width), _float_type([table.features[name].feature.dtype], table, [name]))
+            out = scratch_array((len(table), width), dtype)
         if width == 0 or not np.all(lengths == width):
             row = 0 if width == 0 else int(np.argmax(lengths != width))
             found = f"{lengths[row]} numbers" if width == 0 else f"{lengths[row]} numbers, row 0 has {width}"
@@ -212,6 +242,9 @@ def _lists(source: Source, name: str) -> np.ndarray:
         if values.null_count:
             row = start + int(np.argmax(values.is_null().to_numpy())) // width
             raise LongwayError(f"{where} lacks a number in row {row}: fill it in or drop that row")
+        given = values.to_numpy().reshape(-1, width)
+        if dtype == np.float32 and given.dtype.itemsize > 4 and not is_exact(given, dtype):
+            return None
         with np.errstate(over="ignore"):
-            out[start : start + len(piece)] = values.to_numpy().reshape(-1, width)
+            out[start : start + len(piece)] = given
     return out

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import csv
 import glob
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longway.data.arrays import open_npz
-from longway.data.csv_dialect import dialect
+from longway.data.delimited import csv_options, merged
 from longway.data.feature_folder import is_cache, open_cache
-from longway.data.image_folder import FILE_NAME, IMAGE_SUFFIXES, is_image, list_files, open_images, open_listed
-from longway.data.splits import part_name
+from longway.data.image_folders import open_images, open_metadata, visible
+from longway.data.splits import known_parts, part_name
 from longway.data.table import Source, Table
 from longway.utils.errors import CorruptFileError, LongwayError, nearest
-from longway.utils.storage import hash_file, hash_json, is_full
+from longway.utils.storage import is_full
 
 if TYPE_CHECKING:
     import datasets
 
-_READERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".csv": ("csv", {}),
-    ".tsv": ("csv", {"sep": "\t"}),
-    ".parquet": ("parquet", {}),
-    ".pq": ("parquet", {}),
-}
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
-_NO_ROWS = ("corresponds to no data", "BatchSize must be greater than 0")
+_READERS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+
+_NO_ROWS = ("no data rows", "corresponds to no data", "BatchSize must be greater than 0")
 """Messages of `datasets` for a CSV with only a header and for an empty Parquet file."""
 
 
 def open_source(
-    source: str | Path,
-    *,
-    input: str | None = None,
-    hf_config: str | None = None,
-    hf_split: str | None = None,
-    anywhere: bool = False,
+    source: str | Path, *, input: str | None = None, hf_config: str | None = None, hf_split: str | None = None
 ) -> Source:
     """Open the file, folder or Hugging Face dataset that ``source`` names.
 
@@ -52,8 +41,6 @@ def open_source(
         The array of an npz that holds the inputs.
     hf_config, hf_split : str, optional
         Configuration and split of a Hugging Face dataset.
-    anywhere : bool, default False
-        Allow file names that lead out of the folder of the data.
 
     Raises
     ------
@@ -68,7 +55,7 @@ def open_source(
         if _is_saved(path):
             return _open_saved(path, hf_split)
         _refuse_hub_options(source, hf_config, hf_split)
-        return open_cache(path) if is_cache(path) else _open_folder(path, anywhere)
+        return open_cache(path) if is_cache(path) else _open_folder(path)
     if _looks_like_a_path(str(source)):
         raise LongwayError(f"there is no file or folder {source}{_neighbour(path)}")
     return _open_hub(str(source), hf_config, hf_split)
@@ -140,16 +127,12 @@ def _open_file(path: Path, input: str | None) -> Source:
 def _load(name: str, suffix: str, files: dict[str, list[Path]]) -> datasets.DatasetDict:
     import datasets
 
-    reader, options = _READERS[suffix]
-    every = [file for listed in files.values() for file in listed]
-    if reader == "csv":
-        options = {**options, **_same_columns(name, every)}
+    reader = _READERS[suffix]
     patterns = {part: [glob.escape(str(file.resolve())) for file in listed] for part, listed in files.items()}
-    # The cache of `datasets` goes by path and time; another file of the same name and time must not be mistaken.
-    content = hash_json({str(file): hash_file(file) for file in every})
     with _reading(name, suffix[1:].upper()):
         try:
-            loaded = datasets.load_dataset(reader, f"longway-{content[:16]}", data_files=patterns, **options)
+            options = _csv_options([file for listed in files.values() for file in listed]) if reader == "csv" else {}
+            loaded = datasets.load_dataset(reader, data_files=patterns, **options)
         except Exception as error:
             if any(words in str(error.__cause__ or error) for words in _NO_ROWS):
                 raise LongwayError(f"{name} has no rows: give a source that has some") from error
@@ -157,26 +140,11 @@ def _load(name: str, suffix: str, files: dict[str, list[Path]]) -> datasets.Data
     return _with_rows(name, loaded)
 
 
-def _same_columns(name: str, files: list[Path]) -> dict[str, Any]:
-    """Return the options that all CSV files share; raise for the first whose columns differ from those of most."""
-    found = {file: (options, _header(file, options)) for file in files for options in [dialect(file)]}
-    common, _ = Counter(header for _, header in found.values()).most_common(1)[0]
-    for file, (_, header) in found.items():
-        if header != common:
-            odd = sorted(set(header) ^ set(common))
-            raise LongwayError(
-                f"{file} has other columns than the other files of {name} (such as {odd[0] if odd else header[0]!r}): "
-                "move it out of the folder, or give one file"
-            )
-    return next(options for options, header in found.values() if header == common)
-
-
-def _header(file: Path, options: dict[str, Any]) -> tuple[str, ...]:
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        rows = csv.reader(lines, delimiter=options["sep"])
-        for _ in range(options.get("skiprows", 0)):
-            next(rows, None)
-        return tuple(next(rows, ()))
+def _csv_options(files: list[Path]) -> dict[str, Any]:
+    options: list[dict[str, Any]] = []
+    for file in sorted(files, key=lambda file: part_name(file.stem.split("-")[0].split("_")[0]) is None):
+        options.append(csv_options(file, list(options[0]["features"]) if options else None))
+    return merged(options)
 
 
 def _with_rows(name: str, parts: Any) -> Any:
@@ -185,23 +153,35 @@ def _with_rows(name: str, parts: Any) -> Any:
     return parts
 
 
-def _open_folder(path: Path, anywhere: bool) -> Source:
+def _open_folder(path: Path) -> Source:
     """Open a folder of images (with a metadata file, or with classes as sub-folders), or of CSV or Parquet parts."""
-    files = list_files(path)
-    metadata = next((path / f"metadata{end}" for end in _READERS if (path / f"metadata{end}").is_file()), None)
-    if metadata is not None:
-        table = _open_file(metadata, None)
-        if not any(name == FILE_NAME or name.endswith(f"_{FILE_NAME}") for name in table.table.columns):
-            return table  # file names under another name, as in Waterbirds: input= says which
-        return open_listed(path, table.table.rows, anywhere)
-    if images := [file for file in files if is_image(file)]:
+    files = visible(path)
+    if metadata := _metadata(path):
+        return open_metadata(path, metadata, lambda listed: _load(str(path), _ending(listed[0]), {"a": listed})["a"])
+    if images := [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]:
         return open_images(path, images)
     for suffix in _READERS:
-        if tables := [file for file in files if file.suffix.lower() == suffix]:
+        if tables := [file for file in files if _ending(file) == suffix]:
             return _from_parts(str(path), _load(str(path), suffix, _by_part(path, tables)), path)
     raise LongwayError(
         f"the folder {path} has neither images, nor CSV or Parquet files, nor a saved dataset or feature cache in it"
     )
+
+
+def _ending(file: Path) -> str:
+    return file.suffix.lower()
+
+
+def _metadata(path: Path) -> list[Path]:
+    """Find the metadata file of a folder, or one in each of its parts."""
+    folders = [path, *(entry for entry in sorted(path.iterdir()) if entry.is_dir() and part_name(entry.name))]
+    found = [
+        file
+        for folder in folders
+        for file in sorted(folder.iterdir())
+        if file.is_file() and file.stem.lower() == "metadata" and _ending(file) in _READERS
+    ]
+    return found[:1] if found and found[0].parent == path else found
 
 
 def _by_part(root: Path, files: Iterable[Path]) -> dict[str, list[Path]]:
@@ -222,13 +202,14 @@ def _from_parts(name: str, parts: Any, root: Path | None = None) -> Source:
     label = "label" if isinstance(parts[next(iter(parts))].features.get("label"), datasets.ClassLabel) else None
     if len(parts) == 1:
         return Source(name, Table(next(iter(parts.values())), label), root=root)
-    unknown = [part for part in parts if part_name(part) is None]
-    if unknown:
+    known = known_parts(parts, name)
+    if not known:
         raise LongwayError(f"{name} has the splits {', '.join(parts)}: choose one of them with hf_split=")
     column = "split" if "split" not in columns else "_split"
     rows = []
-    for part, table in parts.items():
-        words = datasets.Dataset.from_dict({column: [part_name(part)] * len(table)})
+    for part, word in known.items():
+        table = parts[part]
+        words = datasets.Dataset.from_dict({column: [word] * len(table)})
         rows.append(datasets.concatenate_datasets([table, words], axis=1))
     try:
         joined = datasets.concatenate_datasets(rows)
@@ -246,10 +227,10 @@ def _open_saved(path: Path, hf_split: str | None) -> Source:
 
     with _reading(str(path), "a saved dataset"):
         loaded = datasets.load_from_disk(path)
-    return _chosen_part(str(path), loaded, hf_split)
+    return _chosen_part(str(path), loaded, hf_split, path)
 
 
-def _chosen_part(name: str, loaded: Any, hf_split: str | None) -> Source:
+def _chosen_part(name: str, loaded: Any, hf_split: str | None, root: Path) -> Source:
     import datasets
 
     parts = {"train": loaded} if isinstance(loaded, datasets.Dataset) else dict(loaded)
@@ -257,7 +238,7 @@ def _chosen_part(name: str, loaded: Any, hf_split: str | None) -> Source:
         if hf_split not in parts:
             raise LongwayError(f"{name} has no split {hf_split!r} (hf_split); {nearest(hf_split, parts)}")
         parts = {hf_split: parts[hf_split]}
-    return _from_parts(name, _with_rows(name, parts))
+    return _from_parts(name, _with_rows(name, parts), root)
 
 
 def _open_hub(name: str, hf_config: str | None, hf_split: str | None) -> Source:
@@ -274,5 +255,4 @@ def _open_hub(name: str, hf_config: str | None, hf_split: str | None) -> Source:
             f"({reason}): check the spelling; without a network, save the dataset elsewhere with save_to_disk and give "
             "its folder"
         ) from error
-    # Files that `datasets` has downloaded lie in its own cache.
-    return replace(_chosen_part(name, loaded, hf_split), root=Path(datasets.config.HF_CACHE_HOME).expanduser())
+    return _chosen_part(name, loaded, hf_split, Path(datasets.config.HF_CACHE_HOME))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from longway.data.paths import inside
 from longway.utils.errors import CorruptFileError, LongwayError
 from longway.utils.storage import new_hash
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PIECE = 256
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-"""Formats of images that are opened; others, such as EPS, are read by programs that run what the file says."""
+"""Formats of Pillow that images are opened with, whatever their names say; none of them runs another program."""
 
 
 class LazyColumn(ABC):
@@ -128,9 +128,9 @@ class ImageColumn(LazyColumn):
     rows, name, source, ids
         As in LazyColumn. A value is a path, bytes, or ``{"bytes": ..., "path": ...}``.
     root : Path, optional
-        Folder that relative paths start from.
-    anywhere : bool, default False
-        Open files outside that folder, too: what a table from elsewhere names must not be read by default.
+        Folder that relative paths start from, and that files must be in; without one, any file is read.
+    allow_outside : bool, default False
+        Read files outside ``root`` too.
     """
 
     kind = "images"
@@ -142,15 +142,16 @@ class ImageColumn(LazyColumn):
         source: str,
         ids: np.ndarray | None = None,
         root: Path | None = None,
-        anywhere: bool = False,
+        allow_outside: bool = False,
     ) -> None:
         super().__init__(rows, name, source, ids)
-        self.root, self.anywhere = root, anywhere
+        self.root = root
+        self.allow_outside = allow_outside
 
     def take(self, where: np.ndarray) -> ImageColumn:
         """Return the rows at these positions."""
         rows = self.rows.select(where, keep_in_memory=True)
-        return ImageColumn(rows, self.name, self.source, self.ids[where], self.root, self.anywhere)
+        return ImageColumn(rows, self.name, self.source, self.ids[where], self.root, self.allow_outside)
 
     def read(self, where: np.ndarray, min_size: int | None = None) -> list[Image.Image]:
         """Decode the images at these positions.
@@ -171,17 +172,45 @@ class ImageColumn(LazyColumn):
             self._decode(self._open(value, position), position, min_size) for position, value in self._values(where)
         ]
 
+    def read_some(
+        self, where: np.ndarray, min_size: int | None = None
+    ) -> tuple[list[Image.Image], list[int], list[tuple[int, str]]]:
+        """Decode those images at these positions that can be decoded.
+
+        Returns
+        -------
+        images : list of PIL.Image.Image
+        readable : list of int
+            Their positions.
+        broken : list of (int, str)
+            The positions of the others, with the reason.
+        """
+        images, readable, broken = [], [], []
+        for position in where.tolist():
+            try:
+                images += self.read(np.array([position]), min_size)
+                readable.append(position)
+            except CorruptFileError as error:
+                broken.append((position, str(error)))
+        return images, readable, broken
+
     def encoded(self, where: np.ndarray) -> list[bytes | None]:
         """Read the encoded bytes of the images at these positions; None for a missing one."""
         return [self._bytes(value, position) for position, value in self._values(where)]
 
-    def sizes(self) -> Iterator[tuple[int, int]]:
-        """Read width and height of each image from its header."""
+    def sizes(self, skip_broken: bool = False) -> Iterator[tuple[int, int]]:
+        """Read width and height of each image from its header; ``skip_broken`` omits those that have none."""
         for piece in self._pieces():
             for position, value in self._values(piece):
-                with self._open(value, position) as image:
-                    turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 lie on their side
-                    yield image.size[::-1] if turned else image.size
+                try:
+                    with self._open(value, position) as image:
+                        turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 lie on their side
+                        size = image.size[::-1] if turned else image.size
+                except CorruptFileError:
+                    if not skip_broken:
+                        raise
+                    continue
+                yield size
 
     def names(self) -> np.ndarray | None:
         """Return the file name of each image if all are different, else None."""
@@ -197,6 +226,7 @@ class ImageColumn(LazyColumn):
                 return None
             parts += column.to_pylist()
         root = None if self.root is None else self.root.resolve()
+        parts = [str(name).replace("\\", "/") for name in parts]
         names = [Path(name).relative_to(root).as_posix() if root and _inside(name, root) else name for name in parts]
         return np.array(names, dtype=str) if names and len(set(names)) == len(names) else None
 
@@ -205,10 +235,9 @@ class ImageColumn(LazyColumn):
         digest = new_hash()
         for piece in self._pieces():
             for position, value in self._values(piece):
-                data = self._encoded(value, position)
-                content = data.read_bytes() if isinstance(data, Path) else data
-                digest.update(len(content).to_bytes(8, "little"))
-                digest.update(content)
+                content = self._bytes(value, position)
+                digest.update((2**64 - 1 if content is None else len(content)).to_bytes(8, "little"))
+                digest.update(content or b"")
         return digest.hexdigest()
 
     def _values(self, where: np.ndarray) -> Iterator[tuple[int, Any]]:
@@ -222,18 +251,17 @@ class ImageColumn(LazyColumn):
             raise CorruptFileError(f"{self._at(position)} has no image: fill it in or drop that row")
         if isinstance(value, bytes):
             return value
-        path = self._file(str(value), position)
+        path = (self.root or Path()) / value
+        if "\\" in value and not path.is_file():  # as Windows writes it
+            path = (self.root or Path()) / value.replace("\\", "/")
+        if self.root is not None and not self.allow_outside and not _below(path, self.root):
+            raise LongwayError(
+                f"{self._at(position)} names {path}, which is outside the data's folder {self.root}: move it there, or "
+                "allow it with allow_outside=True"
+            )
         if not path.is_file():
             raise CorruptFileError(f"{self._at(position)} names {path}, which is missing: restore it or drop that row")
         return path
-
-    def _file(self, name: str, position: int) -> Path:
-        """Return the file of a name, which must lie in the folder of the data unless any may be opened."""
-        if self.root is not None and _inside(name, self.root.absolute()) and ".." not in name:
-            return Path(name)
-        if self.anywhere:
-            return (self.root or Path()) / name
-        return (self.root or Path()) / inside(name, self._at(position))
 
     def _bytes(self, value: Any, position: int) -> bytes | None:
         try:
@@ -247,7 +275,12 @@ class ImageColumn(LazyColumn):
 
         data = self._encoded(value, position)
         try:
-            return Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
+            image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and image.width * image.height > limit:
+                image.close()
+                raise ValueError(f"{image.width:,} x {image.height:,} pixels, more than the {limit:,} that are read")
+            return image
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise self._undecodable(data, position, error) from error
 
@@ -270,6 +303,12 @@ class ImageColumn(LazyColumn):
         return CorruptFileError(
             f"{self._at(position)}{file} is not an image that can be decoded ({reason}): replace it or drop that row"
         )
+
+
+def _below(path: Path, root: Path) -> bool:
+    """Return whether a path stays in a folder by its name; links that the user put there may lead elsewhere."""
+    folders = (os.path.abspath(root), root.resolve())  # noqa: PTH100 (a link in the path must not be followed)
+    return any(Path(os.path.abspath(path)).is_relative_to(folder) for folder in folders)  # noqa: PTH100
 
 
 def _inside(name: str, root: Path) -> bool:

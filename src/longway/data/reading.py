@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,11 @@ import numpy as np
 from longway.data.columns import choose_input
 from longway.data.dataset import GroupedDataset, name_groups
 from longway.data.file_formats import open_source
+from longway.data.image_folders import IMAGE, warn_left_out
 from longway.data.lazy_columns import ImageColumn
-from longway.data.splits import OTHER, hashed_split, named_split, part_name, random_split
+from longway.data.splits import PARTS, hashed_split, named_split, random_split
 from longway.data.table import ROW_ID, Source
-from longway.utils.errors import LongwayError
+from longway.utils.errors import LongwayError, LongwayWarning
 
 
 def read(
@@ -32,6 +32,7 @@ def read(
     limit: int | None = None,
     hf_config: str | None = None,
     hf_split: str | None = None,
+    labelled: bool = True,
     allow_outside: bool = False,
 ) -> GroupedDataset:
     """Read data from a file, a folder or the Hugging Face Hub.
@@ -67,13 +68,20 @@ def read(
         Keep this many rows, chosen at random, for a quick look.
     hf_config, hf_split : str, optional
         Configuration and split of a Hugging Face dataset; all its splits are read if none is named.
+    labelled : bool, default True
+        False reads neither labels nor what depends on them, as to predict: they may be missing.
     allow_outside : bool, default False
-        Open image files outside the folder of the data, named by absolute paths or with "..". Only for tables of your
-        own: one from elsewhere could name any file of this machine.
+        Read images that a table names outside the folder of the data. Allow it only for tables that you trust.
 
     Returns
     -------
     GroupedDataset
+
+    Warns
+    -----
+    LongwayWarning
+        Rows, files or columns are left out; the message names them. A part that has no labels at all, such as the test
+        part of a challenge, is left out; so are files outside class folders.
 
     Raises
     ------
@@ -96,17 +104,19 @@ def read(
         raise LongwayError(f"limit={limit} must be at least 1")
     wanted = input if input is None or isinstance(input, str) else [str(name) for name in input]
     array = wanted if wanted is None or isinstance(wanted, str) else wanted[0] if len(wanted) == 1 else None
-    opened = open_source(source, input=array, hf_config=hf_config, hf_split=hf_split, anywhere=allow_outside)
-    opened = replace(opened, anywhere=allow_outside)
-    if label is None and opened.table.label in opened.table.columns and opened.table.missing(opened.table.label).all():
-        opened = replace(opened, table=replace(opened.table, label=None))  # as in tests of competitions: all -1
-    label = label or opened.table.label
+    opened = open_source(source, input=array, hf_config=hf_config, hf_split=hf_split)
+    label = (label or opened.table.label) if labelled else None
     split = split or (opened.table.split if split_by is None else None)
-    if label is not None and split is not None:
-        opened = _without_unlabelled_parts(opened, label, split)
     names = [attributes] if isinstance(attributes, str) else list(attributes)
     if label in names:
         raise LongwayError(f"column {label!r} is named both as label and as attribute: choose another attribute")
+
+    usable = np.ones(len(opened.table), bool)
+    if split is not None:
+        usable &= named_split(opened.table.values(split, "split", opened.name), split) != ""
+    if label is not None:
+        label, usable = _without_unlabelled(opened, label, split, usable)
+    opened = opened if usable.all() else opened.take(np.flatnonzero(usable))
 
     def column(name: str, role: str) -> np.ndarray:
         return opened.table.values(name, role, opened.name)
@@ -118,9 +128,10 @@ def read(
     else:
         groups = name_groups({str(label): y, **found}) if y is not None and found else None
     strata = groups if groups is not None else y
-    parts = _split(opened, split, split_by, fractions, seed, strata)
+    roles = {str(name) for name in (label, *names, group)}
+    parts = _split(opened, split, split_by, fractions, seed, strata, roles)
     named = {name for name in (label, *names, group, split, split_by, opened.table.split) if name is not None}
-    X, used = choose_input(opened, wanted, named)
+    X, used = choose_input(opened, wanted, named, allow_outside=allow_outside)
     data = GroupedDataset(
         X=X,
         y=y,
@@ -133,40 +144,39 @@ def read(
         inputs=tuple(used),
         table=opened.table.without(used),
     )
-    data = _without_other_parts(data, opened, split)
     if limit is None or limit >= len(data):
         return data
     return data.take(np.sort(np.random.default_rng(seed).choice(len(data), limit, replace=False)))
 
 
-def _without_other_parts(data: GroupedDataset, opened: Source, split: str | None) -> GroupedDataset:
-    """Leave out the rows of a split column that are in none of train, val and test."""
-    if data.split is None or not (data.split == OTHER).any():
-        return data
-    other = data.split == OTHER
-    names = ", ".join(np.unique(opened.table.values(str(split), "split", opened.name)[other]).astype(str))
-    warnings.warn(
-        f"{int(other.sum()):,} rows of {opened.name} whose {split!r} is {names} are left out: only train, val and test "
-        "are read",
-        stacklevel=3,
-    )
-    return data.take(np.flatnonzero(~other))
-
-
-def _without_unlabelled_parts(opened: Source, label: str, split: str) -> Source:
-    """Leave out the parts in which no row has a label, except train."""
-    if not {label, split} <= set(opened.table.columns):
-        return opened
-    lacking, parts = opened.table.missing(label), opened.table.values(split, "split", opened.name)
-    empty = [
-        part for part in np.unique(parts[lacking]) if lacking[parts == part].all() and part_name(str(part)) != "train"
-    ]
-    if not empty:
-        return opened
-    rows = np.flatnonzero(~np.isin(parts, empty))
-    names, n = ", ".join(map(str, empty)), len(parts) - len(rows)
-    warnings.warn(f"the part {names} of {opened.name} has no labels: its {n:,} rows are left out", stacklevel=3)
-    return replace(opened, table=opened.table.take(rows), X=None if opened.X is None else opened.X[rows])
+def _without_unlabelled(
+    source: Source, label: str, split: str | None, usable: np.ndarray
+) -> tuple[str | None, np.ndarray]:
+    """Leave out parts without any label, and files outside class folders; the label is None if nothing has one."""
+    table, own = source.table, label == source.table.label
+    missing = table.missing(label, "label", source.name) & usable
+    if not missing.any():
+        return label, usable
+    if own and missing.sum() == usable.sum():
+        return None, usable
+    if split is not None:
+        parts = named_split(table.values(split, "split", source.name), split)
+        bare = [part for part in PARTS if (here := usable & (parts == part)).any() and missing[here].all()]
+        if bare and "train" not in bare:
+            out = usable & np.isin(parts, bare)
+            warnings.warn(
+                f"{source.name}: the {' and '.join(bare)} part has no label {label!r}: its {out.sum():,} rows are left "
+                "out",
+                LongwayWarning,
+                stacklevel=3,
+            )
+            usable, missing = usable & ~out, missing & ~out
+    if missing.any() and own and label == "label" and table.rows.features[label].dtype == "string":  # class folders
+        stray = np.flatnonzero(missing)
+        names = table.arrow([IMAGE]).column(0).take(stray[:3]).to_pylist() if IMAGE in table.columns else []
+        warn_left_out(source.name, [str(name["path"]) for name in names], len(stray), "are in no class folder")
+        usable = usable & ~missing
+    return label, usable
 
 
 def _split(
@@ -176,6 +186,7 @@ def _split(
     fractions: Sequence[float] | None,
     seed: int,
     strata: np.ndarray | None,
+    named: set[str],
 ) -> np.ndarray | None:
     if split is not None:
         return named_split(source.table.values(split, "split", source.name), split)
@@ -185,6 +196,12 @@ def _split(
         return hashed_split(source.table.values(split_by, "split_by", source.name), fractions, seed)
     if strata is None or fractions is None:
         return None
+    if unused := [name for name in source.table.columns if name.strip().lower() == "split" and name not in named]:
+        warnings.warn(
+            f"{source.name}: column {unused[0]!r} is not used, and a split is drawn: to use it, split={unused[0]!r}",
+            LongwayWarning,
+            stacklevel=3,
+        )
     return random_split(strata, fractions, seed)
 
 

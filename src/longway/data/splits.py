@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from longway.utils.errors import LongwayError
+from longway.utils.errors import LongwayError, LongwayWarning
 
 PARTS = ("train", "val", "test")
-OTHER = ""
-"""The part of rows that belong to none of them."""
 
 _ALIASES = {
     "train": ("train", "training", "tr"),
     "val": ("val", "valid", "validation", "validate", "dev"),
     "test": ("test", "testing", "te"),
 }
+_SUFFIX = re.compile(r"[ _-]?(set|data|split|images?)$")
 _PART_OF = {alias: part for part, aliases in _ALIASES.items() for alias in aliases}
 
 
@@ -27,11 +27,45 @@ def part_name(name: str) -> str | None:
 
     Examples
     --------
-    >>> part_name("Validation"), part_name("dev"), part_name("holdout")
-    ('val', 'val', None)
+    >>> part_name("Validation"), part_name("test_set"), part_name("holdout")
+    ('val', 'test', None)
     """
-    word = re.sub(r"[\s_-]*(set|data|images|split)$", "", str(name).strip().lower())
-    return _PART_OF.get(word)
+    word = str(name).strip().lower()
+    return _PART_OF.get(word) or _PART_OF.get(_SUFFIX.sub("", word))
+
+
+def known_parts(names: Iterable[str], where: str) -> dict[str, str]:
+    """Assign names to train, val and test; names of other parts are left out if train and test are among the known.
+
+    Parameters
+    ----------
+    names : iterable of str
+    where : str
+        Their place, for the warning about names that are left out.
+
+    Returns
+    -------
+    dict of str to str
+        Empty if a name is unknown, and train and test are not both there.
+    """
+    parts = {name: part_name(name) for name in names}
+    known = {name: part for name, part in parts.items() if part is not None}
+    others = [name for name in parts if name not in known]
+    if not others:
+        return known
+    if not {"train", "test"} <= set(known.values()):
+        return {}
+    warnings.warn(
+        f"{where}: rows of {_some(others)} are left out, as train and test are there too: to use them, name another "
+        "column with split=, or rename the part",
+        LongwayWarning,
+        stacklevel=2,
+    )
+    return known
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
 
 
 def named_split(values: np.ndarray, column: str) -> np.ndarray:
@@ -47,7 +81,7 @@ def named_split(values: np.ndarray, column: str) -> np.ndarray:
     Returns
     -------
     ndarray of str of shape (n,)
-        `OTHER` for rows of further parts, such as "id_test", of a column that has train, val and test.
+        "" for rows of other parts, such as WILDS's id_val, where train and test are among the values.
 
     Raises
     ------
@@ -70,18 +104,14 @@ def named_split(values: np.ndarray, column: str) -> np.ndarray:
             )
         names = [PARTS[int(word)] for word in words]
     else:
-        parts = {word: part_name(word) for word in words}
-        unknown = [word for word, part in parts.items() if part is None]
-        if unknown and set(PARTS) <= set(parts.values()):
-            names = [part or OTHER for part in parts.values()]
-            return np.array(names, dtype="<U5")[inverse]
-        if unknown:
-            shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+        parts = known_parts(words, f"split column {column!r}")
+        if not parts:
+            unknown = [word for word in words if part_name(word) is None]
             raise LongwayError(
-                f"split column {column!r} holds {shown}: only train, val and test (or 0, 1, 2) are known; to split by "
-                f"the values of a column, use split_by={column!r}"
+                f"split column {column!r} holds {_some(unknown)}: only train, val and test (or 0, 1, 2) are known; "
+                f"to split by the values of a column, use split_by={column!r}"
             )
-        names = [str(part) for part in parts.values()]
+        names = [parts.get(word, "") for word in words]
     return np.array(names, dtype="<U5")[inverse]
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-INT64 = np.iinfo(np.int64)
+_EXACT = 2.0**53
+
 ROW_ID = "_id"
 """Column that names the rows of the source, if it stores one."""
 
@@ -32,13 +33,16 @@ class Table:
         The column that the source takes for its label (``y`` of an npz, the class folders of images).
     split : str, optional
         The column that holds the source's own split.
+    other_lengths : mapping of str to int
+        Arrays of the source that cannot be columns, as they have another length.
     unusable : mapping of str to str
-        Arrays of the source that cannot be columns, and why.
+        Arrays of the source that cannot be columns, and the reason.
     """
 
     rows: datasets.Dataset
     label: str | None = None
     split: str | None = None
+    other_lengths: Mapping[str, int] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -69,23 +73,34 @@ class Table:
 
     def check(self, name: str, role: str, source: str) -> None:
         """Raise LongwayError if there is no column of that name."""
+        if name in self.other_lengths:
+            raise LongwayError(
+                f"the arrays of {source} differ in length: {name!r} ({role}) has {self.other_lengths[name]} rows, the "
+                f"inputs have {len(self)}"
+            )
         if name in self.unusable:
-            raise LongwayError(f"the array {name!r} of {source} cannot be the {role}: {self.unusable[name]}")
+            raise LongwayError(f"the array {name!r} ({role}) of {source} {self.unusable[name]}")
         if name not in self.columns:
             known = nearest(name, self.columns) if self.columns else "it has no columns except its input"
             raise LongwayError(f"{source} has no column {name!r} ({role}); {known}")
 
-    def missing(self, name: str) -> np.ndarray:
-        """Return the rows (n,) without a value in a column: empty, or -1 where the file has names for the numbers."""
-        column = self.arrow([name]).column(0)
-        lacking: np.ndarray = column.is_null(nan_is_null=True).to_numpy()
-        if getattr(self.rows.features[name], "names", None) is not None:
-            lacking = lacking | (column.fill_null(-1).to_numpy() < 0)
-        return lacking
-
     def arrow(self, names: list[str], start: int = 0, stop: int | None = None) -> pa.Table:
         """Read some columns of some rows."""
         return self.rows.select_columns(names).with_format("arrow")[start : len(self) if stop is None else stop]
+
+    def missing(self, name: str, role: str, source: str) -> np.ndarray:
+        """Return which rows lack a value of a column: null, NaN, blank, or the class number -1 of `datasets`."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        self.check(name, role, source)
+        column = self.arrow([name]).column(0)
+        missing = column.is_null(nan_is_null=True)
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            missing = pc.or_(missing, pc.fill_null(pc.equal(pc.utf8_trim_whitespace(column), ""), True))
+        elif hasattr(self.rows.features[name], "names"):
+            missing = pc.or_(missing, pc.fill_null(pc.less(column, 0), True))
+        return missing.to_numpy()
 
     def values(self, name: str, role: str, source: str) -> np.ndarray:
         """Read a column of classes: labels, an attribute, groups, a split.
@@ -98,7 +113,8 @@ class Table:
         Returns
         -------
         ndarray of shape (n,)
-            Strings or int64. True and false are 1 and 0; class names stand for their numbers where the file has them.
+            Strings without blanks around them, int64, or uint64 if they need it. True and false are 1 and 0; class
+            names stand for their numbers where the file has them.
 
         Raises
         ------
@@ -130,15 +146,19 @@ class Source:
         The inputs of an npz or a feature cache.
     root : Path, optional
         Folder that file names in the table start from.
-    anywhere : bool, default False
-        Open files outside that folder, too.
     """
 
     name: str
     table: Table
     X: np.ndarray | None = None
     root: Path | None = None
-    anywhere: bool = False
+
+    def take(self, where: np.ndarray) -> Source:
+        """Return the rows at these positions; their numbers become their ids."""
+        table = self.table
+        if ROW_ID not in table.rows.column_names and self.X is None:
+            table = replace(table, rows=table.rows.add_column(ROW_ID, np.arange(len(table))))
+        return replace(self, table=table.take(where), X=None if self.X is None else self.X[where])
 
 
 def _refuse_missing(missing: np.ndarray, where: str) -> None:
@@ -158,20 +178,18 @@ def _to_numpy(column: pa.ChunkedArray, where: str) -> np.ndarray:
         _refuse_missing(column.is_null().to_numpy(), where)
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
         values = column.to_numpy()
-        # Hashes can be larger than the largest int64: they keep their type.
-        return values if values.dtype == np.uint64 and values.max(initial=0) > INT64.max else values.astype(np.int64)
+        return values if np.max(values, initial=0) > np.iinfo(np.int64).max else values.astype(np.int64)
     if pa.types.is_floating(kind):
         values = column.to_numpy().astype(np.float64)
         _refuse_missing(np.isnan(values), where)
         if not np.all(np.mod(values, 1) == 0):
             raise LongwayError(f"{where} holds real numbers: cut them into classes first")
-        if np.abs(values).max(initial=0) >= 2**53:  # from there on, floats skip whole numbers
-            raise LongwayError(
-                f"{where} holds floats of 2**53 or more, which are not exact: store them as integers or text"
-            )
+        if np.max(np.abs(values), initial=0) > _EXACT:
+            raise LongwayError(f"{where} holds real numbers above 2^53, which are not exact: store strings or integers")
         return values.astype(np.int64)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        strings = np.char.strip(column.to_numpy().astype(str))  # a blank typed by accident makes no other class
-        _refuse_missing(strings == "", where)
-        return strings
+        strings = column.to_numpy().astype(str)
+        trimmed = np.char.strip(strings)
+        _refuse_missing(trimmed == "", where)
+        return trimmed
     raise LongwayError(f"{where} holds {kind} values: classes must be strings or integers")

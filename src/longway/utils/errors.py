@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -16,6 +17,31 @@ class NoGroupsError(LongwayError):
 
 class CorruptFileError(LongwayError):
     """A file or folder that is damaged, truncated or of another kind."""
+
+
+class LongwayWarning(UserWarning):
+    """A decision about the input that the user should know of; the message names the remedy."""
+
+
+def printable(text: object) -> str:
+    r"""Return text that cannot steer a terminal: control and direction characters are written as escapes.
+
+    Line ends and tabs stay.
+
+    Examples
+    --------
+    >>> printable("\x1b[2Jcow")
+    '\\x1b[2Jcow'
+    """
+    return "".join(
+        char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Zl", "Zp") else ascii(char)[1:-1]
+        for char in str(text)
+    )
+
+
+def one_line(text: object) -> str:
+    """Return text on one line that cannot steer a terminal."""
+    return " ".join(printable(text).split())
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

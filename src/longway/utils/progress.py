@@ -9,7 +9,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from longway.utils.terminal import visible
+from longway.utils.errors import printable
 
 
 class Advance(Protocol):
@@ -48,9 +48,9 @@ def progress(description: str, total: int, *, done: int = 0, show: bool = True) 
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True, disable=not (show and console.is_terminal)) as bar:
-        task = bar.add_task(visible(description), total=total, completed=done, note="")
+        task = bar.add_task(printable(description), total=total, completed=done, note="")
 
         def advance(note: str = "") -> None:
-            bar.update(task, advance=1, note=visible(note))
+            bar.update(task, advance=1, note=printable(note))
 
         yield advance

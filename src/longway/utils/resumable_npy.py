@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,13 +14,28 @@ import numpy as np
 from numpy.lib import format as npy
 
 from longway.utils.json_input import parse_json
-from longway.utils.storage import new_hash, write_json
+from longway.utils.storage import is_full, new_hash, write_json
 
 JOURNAL = "progress.json"
 SAVE_SECONDS = 5.0
 """Seconds between syncs: a sync takes milliseconds, a batch may take as little."""
 
 _CHUNK_BYTES = 2**24
+
+
+def drop_rows(path: Path, rows: Sequence[int]) -> int:
+    """Rewrite an npy file (n, d) without some rows, with plain writes; return the number that is left."""
+    X = np.load(path, mmap_mode="r")
+    kept = np.delete(np.arange(len(X)), rows)
+    partial = path.with_suffix(".kept")
+    step = max(1, _CHUNK_BYTES // max(1, X[:1].nbytes))
+    with partial.open("wb") as file:
+        header = {"descr": npy.dtype_to_descr(X.dtype), "fortran_order": False, "shape": (len(kept), *X.shape[1:])}
+        npy.write_array_header_2_0(file, header)
+        for start in range(0, len(kept), step):
+            file.write(np.ascontiguousarray(X[kept[start : start + step]]).data)
+    partial.replace(path)
+    return len(kept)
 
 
 class ResumableNpy:
@@ -69,7 +85,7 @@ class ResumableNpy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None or not issubclass(kind, Exception):
+            if error is None or not is_full(error):
                 self.save()
         finally:
             self._file.close()

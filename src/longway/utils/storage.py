@@ -153,14 +153,14 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, resume: str |
     overwrite : bool, default False
         Replace a folder that is there already; else it is an error, and stays as it was.
     resume : str, optional
-        Key of the work. What a body of the same key wrote before it was killed or interrupted is there again; the body
-        has to tell what of it is whole, and must be the path's `sole_writer`.
+        Key of the work. What a body of the same key wrote before it failed, was killed or interrupted is there again
+        (unless the disk was full); the body has to tell what of it is whole, and must be the path's `sole_writer`.
 
     Yields
     ------
     Path
         A sibling to write into, empty where there is nothing to resume; it takes the name ``path`` when the body ends,
-        and goes if the body raises.
+        and goes if the body raises, unless it is to be resumed.
 
     Raises
     ------
@@ -183,9 +183,9 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, resume: str |
             _sync_folder(partial)
             _swap(partial, path)
         except BaseException as error:
-            if resume is None or isinstance(error, Exception):
+            if resume is None or is_full(error):
                 shutil.rmtree(partial, ignore_errors=True)
-            else:  # an interrupt: what there is may be resumed
+            else:  # what there is may be resumed
                 with suppress(OSError):
                     partial.rmdir()
             raise
