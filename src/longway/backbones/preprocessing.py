@@ -71,7 +71,7 @@ class InputSpec:
         if damage := misfit(record, _SPEC):
             raise CorruptFileError(f"the record of preprocessing is damaged ({damage.strip('.')!r}): fit again")
         values = {field.name: record[field.name] for field in fields(cls) if field.name in record}
-        return cls(**{**values, "columns": tuple(values.get("columns", ()))})
+        return cls(**{**values, "columns": tuple(values.get("columns") or ())})
 
     @property
     def transform(self) -> Transform:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from longway.utils.errors import CorruptFileError, LongwayError
+from longway.utils.rules import Whole
 from longway.utils.schema import Maybe, misfit
 
 if TYPE_CHECKING:
@@ -242,7 +243,8 @@ class DataOptions:
     def completed(self, known: dict[str, Any]) -> DataOptions:
         """Return these options, with those that were left at their defaults taken from a model's own."""
         defaults = {field.name: field.default for field in fields(self)}
-        if damage := misfit(known, dict.fromkeys(defaults, Maybe((str, int, float, list)))):
+        shapes = {name: Maybe(Whole(0) if isinstance(value, int) else str) for name, value in defaults.items()}
+        if damage := misfit(known, {**shapes, "attribute": Maybe([str]), "input": Maybe([str])}):
             raise CorruptFileError(f"the model's record of its data is damaged ({damage.strip('.')!r}): fit again")
         known = {name: value for name, value in known.items() if name in defaults and name != "source"}
         given = {name: value for name, value in vars(self).items() if name not in known or value != defaults[name]}
