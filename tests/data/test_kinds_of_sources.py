@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from longway import ERM, LongwayError, read
+from longway.utils.errors import LongwayWarning
 
 PARTS = ("train", "test")
 
@@ -60,10 +61,8 @@ def test_images_outside_the_parts_are_named(tmp_path):
     for part in PARTS:
         classes(tmp_path, part)
     image(tmp_path / "notes" / "x.png")
-    with pytest.raises(
-        LongwayError, match=r"has the parts test, train, and images outside of them, such as notes.x\.png"
-    ):
-        read(tmp_path)
+    with pytest.warns(LongwayWarning, match="rows of 'notes' are left out, as train and test are there too"):
+        assert read(tmp_path).parts == {"train": 8, "test": 8}
 
 
 def test_the_outer_folder_is_the_class(tmp_path):
@@ -75,14 +74,14 @@ def test_the_outer_folder_is_the_class(tmp_path):
 def test_one_image_out_of_place_is_named(tmp_path):
     classes(tmp_path)
     image(tmp_path / "logo.png")
-    with pytest.raises(LongwayError, match=r"logo\.png of .* is in no class folder.*: move or remove it"):
-        read(tmp_path)
+    with pytest.warns(LongwayWarning, match=r"1 file left out that is in no class folder \(logo\.png\)"):
+        assert len(read(tmp_path)) == 8
 
 
 def test_a_test_part_without_classes_is_left_out(tmp_path):
     classes(tmp_path, "train")
     image(tmp_path / "test" / "0.png")
-    with pytest.warns(UserWarning, match=r"the part test of .* has no class folders: its 1 images are left out"):
+    with pytest.warns(UserWarning, match="the test part has no label 'label': its 1 rows are left out"):
         data = read(tmp_path)
     assert data.parts == {"train": 8}
 
@@ -140,7 +139,8 @@ def test_row_numbers_of_pandas_are_no_features(tmp_path, kind):
     frame = pd.DataFrame({"f": np.arange(6.0), "label": list("aabbab")}, index=np.arange(10, 16))
     path = tmp_path / f"t.{kind}"
     frame.to_csv(path) if kind == "csv" else frame.to_parquet(path)
-    assert read(path, label="label").inputs == ("f",)
+    with pytest.warns(LongwayWarning, match="only numbers the rows and is no input"):
+        assert read(path, label="label").inputs == ("f",)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
@@ -179,7 +179,7 @@ def test_labels_above_all_signed_integers(tmp_path, kind):
 
 def test_labels_that_floats_cannot_hold_are_refused(tmp_path):
     pd.DataFrame({"y": [1e300, 5.0] * 4, "f": range(8)}).to_parquet(tmp_path / "t.parquet")
-    with pytest.raises(LongwayError, match="which are not exact: store them as integers or text"):
+    with pytest.raises(LongwayError, match="which are not exact: store strings or integers"):
         read(tmp_path / "t.parquet", label="y")
 
 
@@ -199,17 +199,17 @@ def test_arrays_that_nobody_asked_for_stop_nothing(tmp_path, name):
     assert data.X.tolist() == np.eye(6).tolist()
     assert data.y.tolist() == [0, 1] * 3
     if name != "big-endian":
-        with pytest.raises(LongwayError, match=r"the array 'more' of .* cannot be the attribute: 'more' h"):
+        with pytest.raises(LongwayError, match=r"the array 'more' \(attribute\) of .* h(olds|as)"):
             read(tmp_path / "t.npz", attributes="more")
 
 
 @pytest.mark.parametrize("labels", [np.arange(6)[:, None] % 2, np.eye(2)[np.arange(6) % 2]], ids=["column", "one-hot"])
 def test_labels_of_another_shape_are_spoken_of(tmp_path, labels):
     np.savez(tmp_path / "t.npz", X=np.eye(6), y=labels)
-    with pytest.warns(UserWarning, match=r"the array y of .* is not taken for the label: 'y' has shape \(6, [12]\)"):
+    with pytest.warns(LongwayWarning, match=r"the array y is not taken for the label, as it has shape \(6, [12]\)"):
         assert read(tmp_path / "t.npz").y is None
     with (
-        pytest.raises(LongwayError, match=r"'y' has shape \(6, [12]\); a column must have shape \(6,\)"),
+        pytest.raises(LongwayError, match=r"has shape \(6, [12]\): a column must have shape \(6,\)"),
         pytest.warns(),
     ):
         read(tmp_path / "t.npz", label="y")
@@ -219,14 +219,14 @@ def test_a_file_with_other_columns_is_named(tmp_path):
     for part in PARTS:
         table(tmp_path, "f,label\n1,a\n2,b\n", f"{part}.csv")
     table(tmp_path, "code,meaning\n1,x\n", "codebook.csv")
-    with pytest.raises(LongwayError, match=r"codebook\.csv has other columns .*\(such as 'code'\): move it out"):
+    with pytest.raises(LongwayError, match=r"codebook\.csv has other columns than the files next to it"):
         read(tmp_path, label="label")
 
 
 def test_further_parts_of_a_split_are_left_out(tmp_path):
     parts = ["train", "val", "test", "id_val", "id_test"]
     path = table(tmp_path, "split,y,f\n" + "".join(f"{parts[k % 5]},{k % 3},{k}\n" for k in range(50)))
-    with pytest.warns(UserWarning, match=r"20 rows of .* whose 'split' is id_test, id_val are left out"):
+    with pytest.warns(UserWarning, match="rows of 'id_test', 'id_val' are left out, as train and test are there too"):
         data = read(path, label="y", split="split")
     assert data.parts == {"train": 10, "val": 10, "test": 10}
     assert data.X[:3, 0].tolist() == [0, 1, 2]
@@ -279,7 +279,7 @@ def test_files_outside_the_folder_are_read_only_on_demand(tmp_path, name, column
         image(tmp_path / "data" / f"{k}.png")
     lines = [f"{column},label", "0.png,a", "1.png,b", f"{name.format(root=tmp_path)},a"]
     table(tmp_path / "data", "\n".join(lines), "metadata.csv")
-    with pytest.raises(LongwayError, match=r"outside the folder of the data: .* allow it with allow_outside=True"):
+    with pytest.raises(LongwayError, match="outside the data's folder"):
         read(tmp_path / "data", label="label").X[:]
     if "\\" not in name:
         assert len(read(tmp_path / "data", label="label", allow_outside=True).X[:]) == 3
@@ -290,7 +290,7 @@ def test_the_path_of_a_parquet_image_must_not_lead_out(tmp_path):
     (tmp_path / "data").mkdir()
     images = [{"bytes": None, "path": str(tmp_path / "secret.png")}] * 4
     pd.DataFrame({"image": images, "label": list("abab")}).to_parquet(tmp_path / "data" / "t.parquet")
-    with pytest.raises(LongwayError, match="outside the folder of the data"):
+    with pytest.raises(LongwayError, match="outside the data's folder"):
         read(tmp_path / "data" / "t.parquet", label="label").X[:]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from longway.data.table import ROW_ID, Source, Table
-from longway.utils.errors import CorruptFileError, LongwayError, nearest
+from longway.utils.errors import CorruptFileError, LongwayError, LongwayWarning, nearest
 from longway.utils.storage import scratch_array
 
 _PIECE_BYTES = 2**24
@@ -73,7 +74,14 @@ def open_npz(path: Path, input: str | None = None) -> Source:
         raise LongwayError(f"{path} has no rows in {wanted!r}: write it again")
     rows = datasets.Dataset.from_dict({ROW_ID: np.arange(n), **columns})
     lengths = {name: shape[0] for name, shape in shapes.items() if len(shape) == 1 and shape != (n,)}
-    label = "y" if "y" in columns or "y" in unusable or (input is None and "y" in lengths) else None
+    has_label = "y" in columns or "y" in unusable or (input is None and "y" in lengths)
+    shaped = {name: shape for name, shape in shapes.items() if name != wanted and len(shape) != 1}
+    unusable |= {name: f"has shape {shape}: a column must have shape ({n},)" for name, shape in shaped.items()}
+    if "y" in shaped:
+        warnings.warn(
+            f"{path}: the array y is not taken for the label, as it {unusable['y']}", LongwayWarning, stacklevel=4
+        )
+    label = "y" if has_label else None
     return Source(str(path), Table(rows, label, other_lengths=lengths, unusable=unusable), X)
 
 

@@ -15,7 +15,7 @@ from longway.data.image_folders import open_images, open_metadata, visible
 from longway.data.splits import known_parts, part_name
 from longway.data.table import Source, Table
 from longway.utils.errors import CorruptFileError, LongwayError, nearest
-from longway.utils.storage import is_full
+from longway.utils.storage import hash_file, hash_json, is_full
 
 if TYPE_CHECKING:
     import datasets
@@ -129,10 +129,12 @@ def _load(name: str, suffix: str, files: dict[str, list[Path]]) -> datasets.Data
 
     reader = _READERS[suffix]
     patterns = {part: [glob.escape(str(file.resolve())) for file in listed] for part, listed in files.items()}
+    # The cache of `datasets` goes by path and time; another file of the same name and time must not be mistaken.
+    content = hash_json([[str(file), hash_file(file)] for listed in files.values() for file in listed])
     with _reading(name, suffix[1:].upper()):
         try:
             options = _csv_options([file for listed in files.values() for file in listed]) if reader == "csv" else {}
-            loaded = datasets.load_dataset(reader, data_files=patterns, **options)
+            loaded = datasets.load_dataset(reader, f"longway-{content[:16]}", data_files=patterns, **options)
         except Exception as error:
             if any(words in str(error.__cause__ or error) for words in _NO_ROWS):
                 raise LongwayError(f"{name} has no rows: give a source that has some") from error
