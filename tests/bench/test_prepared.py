@@ -80,6 +80,7 @@ def test_own_data_stay_where_they_are(own_data):
         OwnData()
 
 
+@pytest.mark.filterwarnings("ignore:.*is not used, and a split is drawn")
 def test_an_empty_part_is_named(own_data):
     given = {name: value for name, value in own_data.items() if name != "split"}
     spec = data_spec("data", {**given, "fractions": [0.8, 0.0, 0.2]}, None)

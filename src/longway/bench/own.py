@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ from longway.backbones.preprocessing import prepare_inputs
 from longway.data.reading import read
 from longway.data.splits import PARTS
 from longway.datasets import Benchmark, Card, Parts
-from longway.utils.errors import LongwayError
+from longway.utils.errors import LongwayError, LongwayWarning
 
 
 @dataclass(frozen=True)
@@ -75,4 +76,6 @@ class OwnData(Benchmark):
 
     def raw_fingerprint(self) -> str:
         """Return the content hash of the data."""
-        return read(self.source, input=self.input, label=self.label, attributes=self.attribute or ()).fingerprint
+        with warnings.catch_warnings():  # `build` reads the same data and says what there is to say
+            warnings.simplefilter("ignore", LongwayWarning)
+            return read(self.source, input=self.input, label=self.label, attributes=self.attribute or ()).fingerprint
