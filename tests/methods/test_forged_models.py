@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from forging import places
 
 import longway
 from longway import DFR, ERM, ChromaVAE, LongwayError
@@ -140,14 +141,6 @@ JUNK = (
     {"mapping": []},
     nested(30),
 )
-
-
-def places(value, path=()):
-    """Yield the path of each part, at any depth."""
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        yield (*path, key)
-        if isinstance(inner, dict | list):
-            yield from places(inner, (*path, key))
 
 
 def replaced(header, path, junk):

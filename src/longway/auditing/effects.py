@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from longway.auditing.association import holm
 from longway.auditing.estimates import Z, balanced_accuracy, symmetric
-from longway.auditing.findings import SignalEffect
+from longway.auditing.findings import Reliance, SignalEffect
 from longway.auditing.model import fit_linear_model
 from longway.auditing.signals import Signal, SignalSplit, split_signal
 
@@ -95,11 +95,11 @@ def with_signal(
     return fit_linear_model(joined, codes, n_classes, halves).codes
 
 
-def fails_along(effect: SignalEffect | None) -> bool:
+def fails_along(found: SignalEffect | Reliance | None) -> bool:
     """Return whether a model is clearly less accurate on samples that contradict the signal."""
-    if effect is None:
+    if found is None:
         return False
-    aligned, contradicting = effect.aligned_accuracy, effect.contradicting_accuracy
+    aligned, contradicting = found.aligned_accuracy, found.contradicting_accuracy
     return aligned.value - contradicting.value >= MODEL_GAP and contradicting.high < aligned.low
 
 

@@ -148,14 +148,12 @@ def level_of(first: Candidate | None) -> Level:
         return "no evidence"
     if effect_suspicion(first.effect, first.source) >= STRONG:
         return "strong evidence"
-    used, trial = first.reliance, first.mitigation_trial
-    if first.suspicion < STRONG or used is None or trial is None:
+    trial = first.mitigation_trial
+    if first.suspicion < STRONG or trial is None or not fails_along(first.reliance):
         return "suspicion"
     if first.effect is not None and first.effect.effect.high < first.effect.reference / 2:
         return "suspicion"  # the data hold a shortcut, but the model takes it far less than an ordinary head
-    fails = used.aligned_accuracy.value - used.contradicting_accuracy.value >= MODEL_GAP
-    fails = fails and used.contradicting_accuracy.high < used.aligned_accuracy.low
-    return "strong evidence" if fails and trial.second_signal.low > 0.5 else "suspicion"
+    return "strong evidence" if trial.second_signal.low > 0.5 else "suspicion"
 
 
 def make_verdict(
@@ -213,8 +211,9 @@ def _presence(subject: Candidate, failed: Sequence[Slice]) -> Iterator[str]:
     """Say what speaks for a shortcut: plain words first, then statistics."""
     strength, used, effect = subject.association.strength, subject.reliance, subject.effect
     association = (
-        f"associated with the label (correlation {strength.value:.2f}, {strength.low:.2f} to {strength.high:.2f}; one "
-        f"threshold on it is right in {100 * subject.threshold_accuracy:.0f} %)."
+        f"The correlation of {subject.name!r} with the label in these data is {strength.value:.2f} "
+        f"({strength.low:.2f} to {strength.high:.2f}); one threshold on it is right in "
+        f"{100 * subject.threshold_accuracy:.0f} %."
     )
     if effect is not None and effect_suspicion(effect, subject.source):
         yield subject.statement
@@ -224,14 +223,14 @@ def _presence(subject: Candidate, failed: Sequence[Slice]) -> Iterator[str]:
             f"{100 * effect.excess.high:.0f}) more than an ordinary head fitted to these data. That head is right on "
             f"{100 * effect.reference_accuracy.value:.0f} % of the samples that contradict it."
         )
-        yield f"In these data it is {association}"
+        yield association
     else:
         if used is not None and subject.contradicting:
             yield (
                 f"The model is right on {100 * used.contradicting_accuracy.value:.0f} % of the samples that contradict "
                 f"{subject.name!r}, on {100 * used.aligned_accuracy.value:.0f} % of the others."
             )
-        yield f"{subject.name!r} is {association}"
+        yield association
         yield subject.statement
     if failed:
         yield f"{len(failed)} slices that the model fails were confirmed. {_slice_words(failed[0])}"

@@ -185,14 +185,14 @@ def _with_size(backbone: Backbone, dataset: GroupedDataset, skip_broken: bool = 
     if backbone.transform.size is not None or dataset.kind != "images":
         return backbone
     sizes = (
-        set(dataset.X.sizes(skip_broken)) if isinstance(dataset.X, ImageColumn) else {np.asarray(dataset.X).shape[2:]}
+        dataset.X.sizes(skip_broken) if isinstance(dataset.X, ImageColumn) else iter([np.asarray(dataset.X).shape[2:]])
     )
-    if len(sizes) > 1:
-        return backbone.sized(224)
-    if not sizes:
+    first = next(sizes, None)
+    if first is None:  # no image can be read
         return backbone
-    first, second = next(iter(sizes))
-    return backbone.sized(int(first)) if first == second else backbone
+    if any(size != first for size in sizes):
+        return backbone.sized(224)
+    return backbone.sized(int(first[0])) if first[0] == first[1] else backbone
 
 
 def _without(dataset: GroupedDataset, skipped: list[list[Any]]) -> GroupedDataset:

@@ -61,7 +61,8 @@ class HSFM(Method):
       accuracy is within a standard error of the best.
     - The heads of both halves and of several draws, each with its own inference and epoch, are averaged.
 
-    The published Dominoes setting is chaotic: a change of 1e-15 in the support can move the worst group by 28 points.
+    The published dynamics are chaotic: runs that differ by rounding errors part within ten epochs
+    (docs/experiments/0008-speed-of-heads.md).
 
     Parameters
     ----------
